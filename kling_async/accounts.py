@@ -1,0 +1,115 @@
+"""Whose account does a call use? The registry of the Kling accounts this client knows.
+
+The pipeline asks `choose` once per call. Passwords never come here: useapi.net keeps them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
+from typing import Literal
+
+from attrs import field, frozen
+
+from .errors import AccountRequiredError, ConfigurationError
+from .models import checks
+
+Strategy = Literal["round_robin", "least_busy"] | Callable[[Sequence["Account"]], "Account | str"]
+
+
+@frozen
+class Account:
+    """A Kling account by its e-mail.
+
+    Args:
+        email: the account's e-mail at Kling.
+        max_jobs: jobs it runs at once, 1 to 50; None where unknown (`accounts.sync()` learns it).
+    """
+
+    email: str = field(validator=lambda _, __, value: _be_email(value))
+    max_jobs: int | None = None
+
+
+class AccountRegistry:
+    """The accounts a client may use, and how one is chosen when a call names none.
+
+    Args:
+        accounts: e-mails or `Account`s. None known: `email` is left out and the server decides.
+            One: it is filled in. Several: the call names one, or `choose` does.
+        choose: "round_robin" (in turn), "least_busy" (fewest calls under way), or a callable that
+            is given the accounts and returns one; default: `AccountRequiredError`.
+    """
+
+    def __init__(
+        self, accounts: Iterable[Account | str] = (), *, choose: Strategy | None = None
+    ) -> None:
+        if isinstance(accounts, str):
+            accounts = accounts.split(",")
+        if choose not in ("round_robin", "least_busy", None) and not callable(choose):
+            raise ConfigurationError(
+                f"choose={choose!r}: use 'round_robin', 'least_busy' or a callable"
+            )
+        self._accounts: dict[str, Account] = {}
+        self._busy: dict[str, int] = {}
+        self._turn = count()
+        self._strategy = choose
+        self.update(Account(one.strip()) if isinstance(one, str) else one for one in accounts)
+
+    def __iter__(self) -> Iterator[Account]:
+        return iter(tuple(self._accounts.values()))
+
+    def __len__(self) -> int:
+        return len(self._accounts)
+
+    def __contains__(self, email: object) -> bool:
+        return email in self._accounts
+
+    def __repr__(self) -> str:
+        return f"AccountRegistry({list(self._accounts)!r}, choose={self._strategy!r})"
+
+    def update(self, accounts: Iterable[Account]) -> None:
+        """Add accounts, or replace those with the same e-mail."""
+        for one in accounts:
+            self._accounts[one.email] = one
+
+    def choose(self, email: str | None) -> str | None:
+        """The account for a call that names `email`; None to let the server decide.
+
+        An e-mail that is named is taken as it is, known here or not.
+        """
+        if email is not None or not self._accounts:
+            return email
+        known = tuple(self._accounts.values())
+        if len(known) == 1:
+            return known[0].email
+        if self._strategy == "round_robin":
+            return known[next(self._turn) % len(known)].email
+        if self._strategy == "least_busy":
+            return min(known, key=lambda one: self._busy.get(one.email, 0)).email
+        if not callable(self._strategy):
+            raise AccountRequiredError(
+                f"{len(known)} accounts are known and the call names none, so nothing was sent: "
+                f"give email=, or AccountRegistry(..., choose='round_robin'). Known: "
+                f"{', '.join(self._accounts)}",
+                accounts=tuple(self._accounts),
+            )
+        chosen = self._strategy(known)
+        return chosen.email if isinstance(chosen, Account) else chosen
+
+    @contextmanager
+    def busy(self, email: str | None) -> Iterator[None]:
+        """Count a call under way on `email`, for "least_busy"."""
+        if email is None:
+            yield
+            return
+        self._busy[email] = self._busy.get(email, 0) + 1
+        try:
+            yield
+        finally:
+            self._busy[email] -= 1
+
+
+def _be_email(value: object) -> None:
+    if (problem := checks.email(value)) is not None:
+        raise ConfigurationError(f"account: {problem}")

@@ -1,0 +1,170 @@
+"""What does a user hold? The client: it opens, owns and closes everything bound to a loop.
+
+It only puts the rooms together; the way of a call is in `pipeline.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from . import settings
+from .accounts import Account, AccountRegistry
+from .clock import Clock, LoopClock
+from .errors import ConfigurationError
+from .limits import AccountBuckets, Admission, Limiter, RateLimit
+from .models.requests import Request
+from .pipeline import Options, Pipeline
+from .resources.accounts import Accounts
+from .resources.assets import Assets
+from .resources.avatars import Avatars
+from .resources.tts import Tts
+from .retry import RetryPolicy
+from .version import __version__
+from .wire import Wire, default_timeout
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    import httpx
+
+R = TypeVar("R")
+
+DEFAULT_RATE = RateLimit(settings.REQUESTS_PER_S, per_s=1.0)
+
+
+class AsyncKlingClient:
+    """Your Kling accounts behind useapi.net: `async with AsyncKlingClient() as kling: ...`.
+
+    Nothing is opened before `async with` (or the first call); `await kling.aclose()` ends it.
+
+    Args:
+        token: default: USEAPI_TOKEN.
+        accounts: e-mails, `Account`s or an `AccountRegistry`; default: KLING_ACCOUNTS, comma
+            separated.
+        base_url: default: KLING_BASE_URL, else the vendor's. `http://` only for this machine.
+        rate_limit: a `RateLimit` per account (default 10 a second), any `Limiter`, or None.
+        retry: when and how often a call is repeated.
+        timeout: seconds per attempt, or an `httpx.Timeout`; default: 10 to connect, 60 to write,
+            180 to read. `httpx.Timeout(None)` for no limit.
+        deadline_s: total seconds of a call, waits and attempts together; default: no limit.
+        transport: "httpx", "aiohttp" (extra `speed`) or any `httpx.AsyncBaseTransport`; default:
+            aiohttp where the extra is installed and no proxy is set in the environment.
+        http_client: your own `httpx.AsyncClient` to send through, which stays yours to close.
+        clock: for tests that hold the time.
+
+    Raises:
+        ConfigurationError: no token, or an unusable base URL, account or option.
+    """
+
+    def __init__(
+        self,
+        token: str | None = None,
+        *,
+        accounts: AccountRegistry | Iterable[Account | str] = (),
+        base_url: str | None = None,
+        rate_limit: RateLimit | Limiter | None = DEFAULT_RATE,
+        retry: RetryPolicy = RetryPolicy(),
+        timeout: httpx.Timeout | float | None = None,
+        deadline_s: float | None = None,
+        transport: httpx.AsyncBaseTransport | str | None = None,
+        http_client: httpx.AsyncClient | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        if transport is not None and http_client is not None:
+            raise ConfigurationError("give transport= or http_client=, not both")
+        if not isinstance(accounts, AccountRegistry):
+            accounts = AccountRegistry(accounts or settings.accounts())
+        clock = clock if clock is not None else LoopClock()
+        limiter = AccountBuckets(rate_limit) if isinstance(rate_limit, RateLimit) else rate_limit
+        self._wire = Wire(
+            settings.base_url(base_url),
+            settings.token(token),
+            user_agent=f"kling-async/{__version__}",
+            timeout=default_timeout() if timeout is None else timeout,
+            transport=transport,
+            http_client=http_client,
+        )
+        self._pipeline = Pipeline(accounts, Admission(limiter, clock), self._wire, clock)
+        self._options = Options(retry, _deadline(deadline_s))
+
+    def __repr__(self) -> str:
+        return f"AsyncKlingClient({self._wire.base_url!r}, accounts={len(self._pipeline.accounts)})"
+
+    async def __aenter__(self) -> AsyncKlingClient:
+        await self._wire.open()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections. A second call does nothing; calls after it raise."""
+        await self._wire.aclose()
+
+    def with_options(
+        self,
+        *,
+        retry: RetryPolicy | None = None,
+        deadline_s: float | None = None,
+        timeout: httpx.Timeout | float | None = None,
+    ) -> AsyncKlingClient:
+        """A view of this client with other options, over the same connections and limits.
+
+        Args:
+            retry: default: as here.
+            deadline_s: total seconds of a call; default: as here.
+            timeout: per attempt; default: as here.
+        """
+        here = self._options
+        view = object.__new__(type(self))
+        view._wire = self._wire
+        view._pipeline = self._pipeline
+        view._options = Options(
+            retry=here.retry if retry is None else retry,
+            deadline_s=here.deadline_s if deadline_s is None else _deadline(deadline_s),
+            timeout=here.timeout if timeout is None else timeout,
+        )
+        return view
+
+    async def send(self, request: Request[R]) -> R:
+        """The result that any request object stands for; the resources below are its readable form.
+
+        Args:
+            request: `CreateAvatar(...)`, `ListVoices()`, ...
+        """
+        return await self._pipeline.send(request, self._options)
+
+    @cached_property
+    def avatars(self) -> Avatars:
+        """Avatars, one by one and in bulk."""
+        return Avatars(self._pipeline, self._options)
+
+    @cached_property
+    def assets(self) -> Assets:
+        """Files on their way to Kling."""
+        return Assets(self._pipeline, self._options)
+
+    @cached_property
+    def tts(self) -> Tts:
+        """Voices."""
+        return Tts(self._pipeline, self._options)
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        """The Kling accounts."""
+        return Accounts(self._pipeline, self._options)
+
+
+def _deadline(deadline_s: Any) -> float | None:
+    if deadline_s is None or (
+        isinstance(deadline_s, (int, float)) and not isinstance(deadline_s, bool) and deadline_s > 0
+    ):
+        return deadline_s
+    raise ConfigurationError(f"deadline_s must be seconds above 0, not {deadline_s!r}")

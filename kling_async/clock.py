@@ -1,0 +1,43 @@
+"""What time is it, and how do we wait? Handed to everything that needs to know.
+
+The default follows the running event loop, so a test that gives the loop a virtual time gives it to
+the whole SDK. Nothing here belongs to one loop: the loop is looked up at each call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Time as the SDK sees it."""
+
+    def monotonic(self) -> float:
+        """Seconds that never go back; for waits and deadlines."""
+        ...
+
+    def wall(self) -> float:
+        """Seconds since the epoch; for HTTP dates and for what people read."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after `seconds`; cancellation passes through."""
+        ...
+
+
+class LoopClock:
+    """The running event loop's own time, and the system's wall clock."""
+
+    def monotonic(self) -> float:
+        """The loop's time."""
+        return asyncio.get_running_loop().time()
+
+    def wall(self) -> float:
+        """The system's time of day."""
+        return time.time()
+
+    async def sleep(self, seconds: float) -> None:
+        """`asyncio.sleep`."""
+        await asyncio.sleep(seconds)

@@ -1,0 +1,215 @@
+"""The avatars of an account: what is asked, and what comes back.
+
+Source: `POST /avatars`, `GET /avatars`, `DELETE /avatars/{avatarId}` (vendor pages, January 2026).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import ClassVar, Literal, get_args
+
+from attrs import frozen
+
+from ..errors import JSON, AvatarFailedError
+from ..media import Media, MediaSource
+from . import checks
+from .requests import Request, Safety, attachment, body, path, query
+from .responses import Model, list_of, wired
+
+Scene = Literal[
+    "all",
+    "social_media",
+    "entertainment",
+    "advertising_marketing",
+    "business",
+    "education",
+    "virtual_idol",
+]
+Emotion = Literal["neutral", "happy", "angry", "sad", "fearful", "disgusted", "surprised"]
+SCENES: tuple[str, ...] = get_args(Scene)
+EMOTIONS: tuple[str, ...] = get_args(Emotion)
+NICKNAME_CHARS = 30
+PROMPT_CHARS = 2000
+SPEED_MIN, SPEED_MAX = 0.8, 2.0
+
+
+@frozen(kw_only=True)
+class CreatedAvatar(Model):
+    """A new avatar's id; the rest of it is in `kling.avatars.get(id)`.
+
+    Source: `POST /avatars`.
+    """
+
+    id: str
+    status: str
+
+
+@frozen(kw_only=True)
+class ImageResource(Model):
+    """An image of an avatar. The meaning of `source_from` is unknown."""
+
+    url: str
+    source_from: int | None = None
+
+
+@frozen(kw_only=True)
+class Avatar(Model):
+    """A personal avatar, or a template. Templates have a `name`, personal avatars a `nickname`.
+
+    Source: `GET /avatars`; only `id`, `prompt` and `image_resources` are promised by the vendor.
+    """
+
+    id: str
+    prompt: str
+    image_resources: tuple[ImageResource, ...]
+    nickname: str | None = None
+    name: str | None = None
+    scene: str | None = None
+    tts_speaker: str | None = None
+    tts_speed: float | None = None
+    tts_emotion: str | None = wired("ttsEmotionKey", default=None)
+    create_time_ms: int | None = wired("createTime", default=None)
+    update_time_ms: int | None = wired("updateTime", default=None)
+
+    @property
+    def image_url(self) -> str | None:
+        """Where its first image is; None where it has none."""
+        return self.image_resources[0].url if self.image_resources else None
+
+    @property
+    def is_template(self) -> bool:
+        """Whether it is the system's: the server tells by an id of 8 digits or fewer."""
+        return is_template_id(self.id)
+
+    @property
+    def created_at(self) -> datetime | None:
+        """When it was made, in UTC by Kling's clock; None for templates."""
+        if self.create_time_ms is None:
+            return None
+        return datetime.fromtimestamp(self.create_time_ms / 1000, timezone.utc)
+
+
+@frozen(kw_only=True)
+class DeletedAvatar(Model):
+    """A delete that worked. The server's body says `{"deleted": null}`, which means success."""
+
+
+def is_template_id(avatar_id: str) -> bool:
+    """Whether an id is a template's (8 digits or fewer) and not a personal avatar's."""
+    return len(avatar_id) <= 8
+
+
+@frozen(kw_only=True)
+class CreateAvatar(Request[CreatedAvatar]):
+    """Save a personal avatar from a portrait: exactly one of `image_url` and `image`.
+
+    Args:
+        image_url: http or https address that Kling can fetch; usually an upload's.
+        image: path, bytes or binary file, PNG or JPEG, at most 10 MB, each side at least 300 px;
+            uploaded first. Its head is read when the request is built.
+        nickname: at most 30 characters; filled by AI when left out.
+        prompt: at most 2000 characters; filled by AI when left out. Default of its videos.
+        scene: one of `SCENES`; the vendor's pages disagree on the default.
+        tts_speaker: a `speaker_id` of `kling.tts.voices()`; recommended by AI when left out.
+        tts_speed: 0.8 to 2.0, server's default 1.
+        tts_emotion: one of `EMOTIONS`, server's default neutral. Not every speaker has each.
+
+    Source: `POST /avatars`.
+    """
+
+    operation: ClassVar[str] = "avatars.create"
+    method: ClassVar[str] = "POST"
+    route: ClassVar[str] = "/avatars"
+    # Usually free of credits, but every send may make another avatar, so it counts as paid.
+    safety: ClassVar[Safety] = Safety.PAID
+    email_in: ClassVar[Literal["body"]] = "body"
+
+    image_url: str | None = body("imageUrl", checks.url)
+    image: MediaSource | Media | None = attachment("image_url", "image")
+    nickname: str | None = body("nickname", checks.text(most=NICKNAME_CHARS))
+    prompt: str | None = body("prompt", checks.text(most=PROMPT_CHARS))
+    scene: str | None = body("scene", checks.one_of(SCENES))
+    tts_speaker: str | None = body("ttsSpeaker", checks.text())
+    tts_speed: float | None = body("ttsSpeed", checks.number(SPEED_MIN, SPEED_MAX))
+    tts_emotion: str | None = body("ttsEmotionKey", checks.one_of(EMOTIONS))
+
+    def cross_problems(self) -> dict[str, str]:
+        """Exactly one of the two images."""
+        if (self.image_url is None) == (self.image is None):
+            given = "neither" if self.image is None else "both"
+            return {"image_url": f"exactly one of image_url and image is needed, {given} given"}
+        return {}
+
+    def verdict(self, body: JSON) -> AvatarFailedError | None:
+        """FAILED is a documented value; with which HTTP status it comes is unknown."""
+        if isinstance(body, dict) and body.get("status") == "FAILED":
+            return AvatarFailedError(
+                "the server answered FAILED: no avatar was made. It gives no reason; check the "
+                "portrait (one clear frontal face) before trying again",
+                body=body,
+            )
+        return None
+
+    def decode(self, body: JSON) -> CreatedAvatar:
+        """The new id. Anything but SUCCESS with a usable id is not an answer to build on."""
+        made = CreatedAvatar.from_api(body)
+        if made.status != "SUCCESS":
+            raise ValueError(f"status is {made.status!r}, neither SUCCESS nor FAILED")
+        if not made.id:
+            raise ValueError("status is SUCCESS, but the id is empty")
+        return made
+
+
+@frozen(kw_only=True)
+class ListAvatars(Request[list[Avatar]]):
+    """The personal avatars of an account, or the system's templates. There is no paging.
+
+    Args:
+        type: "personal" (server's default) or "templates".
+
+    Source: `GET /avatars`.
+    """
+
+    operation: ClassVar[str] = "avatars.list"
+    method: ClassVar[str] = "GET"
+    route: ClassVar[str] = "/avatars"
+    safety: ClassVar[Safety] = Safety.READ
+
+    type: str | None = query("type", checks.one_of(("personal", "templates")))
+
+    def decode(self, body: JSON) -> list[Avatar]:
+        """Each avatar in the order the server lists them."""
+        return list_of(Avatar, body)
+
+
+@frozen(kw_only=True)
+class DeleteAvatar(Request[DeletedAvatar]):
+    """Delete a personal avatar. Templates can't be deleted.
+
+    Args:
+        avatar_id: more than 8 digits.
+
+    Source: `DELETE /avatars/{avatarId}`.
+    """
+
+    operation: ClassVar[str] = "avatars.delete"
+    method: ClassVar[str] = "DELETE"
+    route: ClassVar[str] = "/avatars/{avatarId}"
+    safety: ClassVar[Safety] = Safety.REPEATABLE
+    gone_is_done: ClassVar[bool] = True
+
+    avatar_id: str | None = path("avatarId", checks.digits)
+
+    def cross_problems(self) -> dict[str, str]:
+        """A template's id is refused here: what the server would do with it is unknown."""
+        if (
+            self.avatar_id is not None
+            and not checks.digits(self.avatar_id)
+            and is_template_id(self.avatar_id)
+        ):
+            return {"avatar_id": f"{self.avatar_id} is a template, which can't be deleted"}
+        return {}
+
+    def decode(self, body: JSON) -> DeletedAvatar:
+        """Judged by the HTTP status; the body says null on success, and may be missing."""
+        return DeletedAvatar.from_api(body) if isinstance(body, dict) else DeletedAvatar(raw=body)

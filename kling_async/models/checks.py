@@ -1,0 +1,91 @@
+"""Is this value allowed in this field? One small function per rule, each answering with a problem.
+
+Request types name these in their fields; `requests.py` runs them all and reports every problem at
+once. A check gets a value that is not None and returns None or what is wrong, in words for users.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection
+from typing import Any
+from urllib.parse import urlsplit
+
+Check = Callable[[Any], "str | None"]
+
+
+def text(*, most: int | None = None) -> Check:
+    """A string that is not blank, of at most `most` characters.
+
+    Characters are counted as Python counts them. Whether the server counts UTF-16 units (an emoji
+    would be two) is unknown; a local check must not refuse what the server may take.
+    """
+
+    def check(value: Any) -> str | None:
+        if not isinstance(value, str):
+            return f"must be text, not {type(value).__name__}"
+        if not value.strip():
+            return "must not be blank; leave it out instead"
+        if most is not None and len(value) > most:
+            return f"has {len(value)} characters; at most {most} are allowed"
+        return None
+
+    return check
+
+
+def number(lowest: float, highest: float) -> Check:
+    """A finite number from `lowest` to `highest`, both included."""
+
+    def check(value: Any) -> str | None:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return f"must be a number from {lowest:g} to {highest:g}, not {value!r}"
+        if not (math.isfinite(value) and lowest <= value <= highest):
+            return f"is {value:g}; it must be from {lowest:g} to {highest:g}"
+        return None
+
+    return check
+
+
+def one_of(allowed: Collection[str]) -> Check:
+    """Exactly one of the names in `allowed`."""
+
+    def check(value: Any) -> str | None:
+        if value in allowed:
+            return None
+        return f"is {value!r}; allowed are {', '.join(allowed)}"
+
+    return check
+
+
+def url(value: Any) -> str | None:
+    """An absolute http or https address with a host."""
+    if not isinstance(value, str):
+        return f"must be an http or https URL, not {type(value).__name__}"
+    try:
+        parts = urlsplit(value)
+        host = parts.hostname
+    except ValueError:
+        host = None
+    else:
+        if parts.scheme not in ("http", "https"):
+            host = None
+    if not host or any(c.isspace() for c in value):
+        return f"{value[:80]!r} is not an http or https URL"
+    return None
+
+
+def email(value: Any) -> str | None:
+    """An e-mail address, as far as the shape tells."""
+    if not isinstance(value, str):
+        return f"must be an e-mail address, not {type(value).__name__}"
+    name, _, host = value.rpartition("@")
+    if not name or not host or any(c.isspace() for c in value):
+        return f"{value[:80]!r} is not an e-mail address"
+    return None
+
+
+def digits(value: Any) -> str | None:
+    """An id as the API writes it: a string of digits."""
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        return None
+    return f"is {value!r}; an id is a string of digits"

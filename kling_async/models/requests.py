@@ -1,0 +1,160 @@
+"""What is a request? An attrs class that knows its verb, route, safety, fields and answer. Pure.
+
+Each operation of the API is one subclass, in the file of its part (`avatars.py`, `assets.py`, ...).
+`protocol.py` turns a request into bytes; nothing here knows about HTTP libraries or waiting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, ClassVar, Generic, Literal, TypeVar
+
+from attrs import Attribute, field, fields, frozen
+
+from ..errors import JSON, InvalidRequestError, KlingError
+from ..media import Media, MediaProblem, MediaSource, inspect
+from . import checks
+from .checks import Check
+
+R = TypeVar("R")
+Place = Literal["body", "query", "path"]
+
+
+class Safety(Enum):
+    """May a request be sent again when its answer was lost? The money question in one word."""
+
+    READ = "read"
+    """Changes nothing: repeat at will."""
+    REPEATABLE = "repeatable"
+    """Twice leaves the same state as once, or costs nothing: repeat after a fault."""
+    PAID = "paid"
+    """Each send may make another thing: repeat only if it never left, or was plainly refused."""
+
+
+@frozen(kw_only=True)
+class Request(Generic[R]):
+    """The base of all requests; `await kling.send(request)` returns what it stands for.
+
+    Args:
+        email: the Kling account; default: chosen by the registry.
+        extra: fields newer than this library, under the API's own names, sent as they are.
+
+    Raises:
+        InvalidRequestError: on construction, with every fault at once.
+    """
+
+    operation: ClassVar[str]
+    """The name in this library, `avatars.create`."""
+    method: ClassVar[str]
+    route: ClassVar[str]
+    """The path below the base URL, with `{field}` for path fields."""
+    safety: ClassVar[Safety]
+    email_in: ClassVar[Literal["query", "body", "path", "nowhere"]] = "query"
+    absent_status: ClassVar[int | None] = None
+    """A status by which this operation says "there is none": `decode(None)` is the result."""
+    gone_is_done: ClassVar[bool] = False
+    """A 404 after an earlier attempt of ours means that attempt worked (deletes)."""
+
+    email: str | None = field(default=None, metadata={"check": checks.email})
+    extra: Mapping[str, JSON] | None = None
+
+    def __attrs_post_init__(self) -> None:
+        problems = {**self._field_problems(), **self.cross_problems()}
+        if problems:
+            raise InvalidRequestError(type(self).__name__, problems)
+
+    def cross_problems(self) -> dict[str, str]:
+        """Problems that need more than one field (exclusive pairs); overridden where there are."""
+        return {}
+
+    def decode(self, body: JSON) -> R:
+        """The result that the JSON of a 2xx answer stands for.
+
+        Raises ValueError (or KeyError, TypeError) where it is not what the contract says.
+        """
+        raise NotImplementedError
+
+    def verdict(self, body: JSON) -> KlingError | None:
+        """The failure that a well-formed answer states in its own words, whatever its status."""
+        return None
+
+    def _field_problems(self) -> dict[str, str]:
+        problems = {}
+        for one in fields(type(self)):
+            value = getattr(self, one.name)
+            problem = _required(one) if value is None else _checked(one, value)
+            if problem:
+                problems[one.name] = problem
+        if self.extra is not None:
+            problems.update(self._extra_problems(self.extra))
+        return problems
+
+    def _extra_problems(self, extra: Mapping[str, JSON]) -> dict[str, str]:
+        if not _is_json_object(extra):
+            return {"extra": "must be a mapping from the API's field names to JSON values"}
+        known = {one.metadata["wire"]: one.name for one in fields(type(self)) if is_wired(one)}
+        known["email"] = "email"
+        clash = [f"{name} (use {known[name]}=)" for name in extra if name in known]
+        return {"extra": f"names fields this library knows: {', '.join(clash)}"} if clash else {}
+
+
+def _is_json_object(value: object) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
+
+
+def body(wire: str, check: Check, *, required: bool = False) -> Any:
+    """A field of the JSON body, under the API's name `wire`; left out when None."""
+    return _field(wire, "body", check, required)
+
+
+def query(wire: str, check: Check, *, required: bool = False) -> Any:
+    """A field of the query string."""
+    return _field(wire, "query", check, required)
+
+
+def path(wire: str, check: Check) -> Any:
+    """A field of the route, always required."""
+    return _field(wire, "path", check, required=True)
+
+
+def attachment(into: str, only: str) -> Any:
+    """A file that goes up first; its URL then becomes the field `into` of this request.
+
+    It is looked into once, on construction: what was given becomes a `Media`, or the reason why
+    the API would refuse it, which is then reported with all other problems.
+    """
+
+    def looked_into(source: MediaSource | Media | None) -> Media | MediaProblem | None:
+        if source is None:
+            return None
+        try:
+            return inspect(source, only=only)
+        except MediaProblem as exc:
+            return exc
+
+    def check(value: Media | MediaProblem) -> str | None:
+        return str(value) if isinstance(value, MediaProblem) else None
+
+    return field(default=None, converter=looked_into, metadata={"into": into, "check": check})
+
+
+def is_wired(one: Attribute[Any]) -> bool:
+    """Whether the field has a name of its own on the wire."""
+    return "wire" in one.metadata
+
+
+def _field(wire: str, place: Place, check: Check, required: bool) -> Any:
+    return field(
+        default=None,
+        metadata={"wire": wire, "place": place, "check": check, "required": required},
+    )
+
+
+def _required(one: Attribute[Any]) -> str | None:
+    return "is required" if one.metadata.get("required") else None
+
+
+def _checked(one: Attribute[Any], value: Any) -> str | None:
+    check: Check | None = one.metadata.get("check")
+    return check(value) if check is not None else None

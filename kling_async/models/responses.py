@@ -1,0 +1,180 @@
+"""What is an answer's JSON as a value? The base of all response types, and their decoding. Pure.
+
+What a class knows becomes its fields; what it does not know stays in `extra`, the whole in `raw`.
+An optional field of an unexpected type is left in `extra` rather than failing the answer; a
+required one raises, and the caller gets `UnexpectedResponseError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, TypeVar, cast, get_origin, get_type_hints
+
+from attrs import NOTHING, Attribute, evolve, field, fields, frozen
+from cattrs import Converter
+
+from ..errors import JSON
+
+M = TypeVar("M", bound="Model")
+T = TypeVar("T")
+
+
+@frozen
+class Meta:
+    """How a result came about: whose account, which status, how many sends, how long."""
+
+    account: str | None
+    status_code: int
+    attempts: int
+    elapsed_s: float
+
+
+@frozen(kw_only=True)
+class Model:
+    """The base of all response types.
+
+    `extra` holds the fields this version does not know (read-only), `raw` the whole JSON, `meta`
+    how the result came about (None in a value that you built yourself).
+    """
+
+    extra: Mapping[str, JSON] = field(factory=dict, repr=False, hash=False)
+    raw: JSON = field(default=None, repr=False, eq=False)
+    meta: Meta | None = field(default=None, repr=False, eq=False)
+
+    @classmethod
+    def from_api(cls: type[M], value: JSON) -> M:
+        """The value that this JSON stands for; ValueError where it breaks the contract."""
+        return _CONVERTER.structure(value, cls)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # `extra` is a read-only view, which can't be pickled; the raw JSON says the same.
+        if self.raw is None:
+            known = {one.name: getattr(self, one.name) for one in fields(type(self))}
+            return _rebuild, (type(self), {**known, "extra": dict(self.extra)})
+        return _redecode, (type(self), self.raw, self.meta)
+
+
+def list_of(cls: type[M], value: JSON) -> list[M]:
+    """A JSON array of `cls`; ValueError where it is not one."""
+    if not isinstance(value, list):
+        raise ValueError(f"an array was expected, not {type(value).__name__}")
+    return [cls.from_api(one) for one in value]
+
+
+def with_meta(result: T, meta: Meta) -> T:
+    """`result` with `meta` on it, and on each member where it is a list."""
+    if isinstance(result, Model):
+        return evolve(result, meta=meta)
+    if isinstance(result, list):
+        return cast(T, [with_meta(one, meta) for one in result])
+    return result
+
+
+def wired(wire: str, **options: Any) -> Any:
+    """A response field whose name on the wire is `wire`; `options` go to `attrs.field`."""
+    return field(metadata={"wire": wire}, **options)
+
+
+def _rebuild(cls: type[M], known: dict[str, Any]) -> M:
+    return cls(**known)
+
+
+def _redecode(cls: type[M], raw: JSON, meta: Meta | None) -> M:
+    return with_meta(cls.from_api(raw), meta) if meta is not None else cls.from_api(raw)
+
+
+# --- decoding ---------------------------------------------------------------------------------
+
+
+def _text(value: Any, _: Any = None) -> str:
+    # Ids above 2**53 arrive as strings; should one arrive as a number, it becomes its digits.
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    raise ValueError(f"text was expected, not {type(value).__name__}")
+
+
+def _decimal(value: Any, _: Any = None) -> float:
+    # ttsSpeed is a string in GET /avatars and a number in POST /avatars.
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise ValueError(f"a number was expected, not {type(value).__name__}")
+    return float(value)
+
+
+def _whole(value: Any, _: Any = None) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise ValueError(f"a whole number was expected, not {type(value).__name__}")
+    if isinstance(value, float) and not value.is_integer():
+        raise ValueError(f"a whole number was expected, not {value}")
+    return int(value)
+
+
+def _flag(value: Any, _: Any = None) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"true or false was expected, not {type(value).__name__}")
+    return value
+
+
+def _model_hook(cls: type[M]) -> Callable[[Any, Any], M]:
+    hints = get_type_hints(cls)
+    plan = [
+        (one, _wire_name(one), hints[one.name])
+        for one in fields(cls)
+        if one.name not in ("extra", "raw", "meta")
+    ]
+
+    def structure(value: Any, _: Any) -> M:
+        if not isinstance(value, Mapping):
+            raise ValueError(f"an object was expected, not {type(value).__name__}")
+        known: dict[str, Any] = {}
+        extra = dict(value)
+        for one, wire, hint in plan:
+            optional = one.default is not NOTHING
+            if wire not in extra:
+                if not optional:
+                    raise ValueError(f"{wire!r} is missing")
+                continue
+            if (found := extra[wire]) is None and optional:
+                del extra[wire]
+                continue
+            try:
+                known[one.name] = _member(found, hint)
+            except (ValueError, TypeError, KeyError, OverflowError) as exc:
+                if not optional:
+                    raise ValueError(f"{wire!r}: {exc}") from None
+            else:
+                del extra[wire]
+        return cls(**known, extra=MappingProxyType(extra), raw=value)
+
+    return structure
+
+
+def _member(value: Any, hint: Any) -> Any:
+    if get_origin(hint) is tuple and not isinstance(value, list):
+        raise ValueError(f"an array was expected, not {type(value).__name__}")
+    return _CONVERTER.structure(value, hint)
+
+
+def _wire_name(one: Attribute[Any]) -> str:
+    given: str | None = one.metadata.get("wire")
+    if given is not None:
+        return given
+    first, *rest = one.name.split("_")
+    return first + "".join(part.capitalize() for part in rest)
+
+
+def _is_model(cls: Any) -> bool:
+    return isinstance(cls, type) and issubclass(cls, Model)
+
+
+def _converter(hooks: Iterable[tuple[type, Callable[[Any, Any], Any]]]) -> Converter:
+    made = Converter(detailed_validation=False)
+    for cls, hook in hooks:
+        made.register_structure_hook(cls, hook)
+    made.register_structure_hook_factory(_is_model, _model_hook)
+    return made
+
+
+_CONVERTER = _converter(((str, _text), (float, _decimal), (int, _whole), (bool, _flag)))

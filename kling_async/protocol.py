@@ -1,0 +1,319 @@
+"""What does a request look like on the wire, and what does an answer mean? Pure: no I/O, no loop.
+
+`pipeline.py` calls `encode` before an exchange and `decode` after it. The errors made here are
+complete but for the call's context, which only the pipeline knows.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
+
+from attrs import field, fields, frozen
+
+from . import errors
+from .errors import JSON, APIError, CallContext, KlingError, UnexpectedResponseError
+from .models.requests import Request, Safety, is_wired
+from .settings import RETRY_AFTER_ABSURD_S
+
+R = TypeVar("R")
+
+
+@frozen
+class Outgoing:
+    """One request as bytes: what every attempt of a call sends, but for the token."""
+
+    method: str
+    path: str
+    """Below the base URL, percent-encoded, with the query string."""
+    content: bytes = field(default=b"", repr=False)
+    content_type: str | None = None
+
+
+@frozen
+class Answer:
+    """A complete HTTP answer."""
+
+    status_code: int
+    headers: Mapping[str, str] = field(repr=False)
+    """Names in lower case."""
+    content: bytes = field(repr=False)
+
+
+def encode(request: Request[Any], email: str | None) -> Outgoing:
+    """`request` as it goes out for account `email` (None: left out, the server decides).
+
+    Only fields that were given are sent. E-mails and ids are percent-encoded, `+` included.
+    """
+    body: dict[str, JSON] = {}
+    query: dict[str, str] = {}
+    parts: dict[str, str] = {}
+    for name, wire, place in _wired_fields(type(request)):
+        value = getattr(request, name)
+        if value is None:
+            continue
+        if place == "body":
+            body[wire] = value
+        elif place == "query":
+            query[wire] = _query_text(value)
+        else:
+            parts[wire] = quote(str(value), safe="@")
+    if email is not None and request.email_in == "query":
+        query["email"] = email
+    elif email is not None and request.email_in == "body":
+        body["email"] = email
+    sends_json = request.method == "POST" and request.email_in != "query"
+    if request.extra and sends_json:
+        body.update(request.extra)
+    elif request.extra:
+        query.update({name: _query_text(value) for name, value in request.extra.items()})
+    target = request.route.format_map(parts)
+    if query:
+        target += "?" + urlencode(query)
+    if not sends_json:
+        return Outgoing(request.method, target)
+    content = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return Outgoing(request.method, target, content.encode(), "application/json")
+
+
+def decode(request: Request[R], answer: Answer, now_s: float) -> R:
+    """The result that `answer` stands for, or the error it means, without its context.
+
+    Args:
+        request: what was asked.
+        answer: what came back.
+        now_s: wall clock, seconds since the epoch, for a Retry-After that is a date.
+    """
+    body = _json(answer)
+    if (failed := request.verdict(body)) is not None:
+        raise failed
+    if answer.status_code == request.absent_status:
+        return request.decode(None)
+    if not 200 <= answer.status_code < 300:
+        raise _api_error(answer, body, now_s)
+    if isinstance(body, _NotJSON) and answer.content.strip():
+        raise UnexpectedResponseError(
+            f"status {answer.status_code}, but the body is not JSON: {body.excerpt!r}",
+            status_code=answer.status_code,
+            body=body.text,
+        )
+    try:
+        return request.decode(None if isinstance(body, _NotJSON) else body)
+    except KlingError:
+        raise
+    except (ValueError, TypeError, KeyError) as exc:
+        raise UnexpectedResponseError(
+            f"status {answer.status_code}, but the body is not what the API documents: {exc}",
+            status_code=answer.status_code,
+            body=None if isinstance(body, _NotJSON) else body,
+        ) from None
+
+
+def is_refusal(error: KlingError) -> bool:
+    """Whether `error` is a complete, well-formed "no": the request was certainly not carried out.
+
+    Everything else that follows a sent request is ambiguous: 3xx, 408, 409, 5xx, 596, and a success
+    whose body can't be read. 410 and 412 are not listed in the reliability design, but their
+    documented meaning (expired; too few credits) is a refusal too.
+    """
+    if isinstance(error, (errors.ContentModeratedError, errors.AvatarFailedError)):
+        return True
+    return isinstance(error, APIError) and error.status_code in _REFUSALS
+
+
+def retry_after_s(headers: Mapping[str, str], body: JSON, now_s: float) -> float | None:
+    """How long the server asks us to wait, in seconds; None where it does not say.
+
+    Reads `Retry-After` as seconds (whole or decimal) or as an HTTP date, measured against the
+    reply's own `Date` if it has one; then `retryAfter` in the body as an ISO 8601 timestamp or
+    epoch milliseconds. What is negative, past, or no number at all becomes 30 s.
+    """
+    header = headers.get("retry-after")
+    if header is not None:
+        seconds = _seconds(header)
+        if seconds is None and (date := _http_date(header)) is not None:
+            sent = _http_date(headers.get("date", ""))
+            seconds = date - (now_s if sent is None else sent)
+        return _sane(seconds)
+    stated = body.get("retryAfter") if isinstance(body, Mapping) else None
+    if stated is None:
+        return None
+    until = _moment(stated)
+    return _sane(None if until is None else until - now_s)
+
+
+def with_context(error: KlingError, context: CallContext) -> KlingError:
+    """`error`, knowing the call it belongs to."""
+    error.context = context
+    return error
+
+
+def what_was_lost(request: Request[Any]) -> str:
+    """What may have happened, for the text of `OutcomeUnknownError`."""
+    if request.safety is Safety.PAID:
+        return "it may have been carried out; look before you send it again"
+    return "doing it again is safe"
+
+
+# --- encoding ---------------------------------------------------------------------------------
+
+
+_WIRED: dict[type, tuple[tuple[str, str, str], ...]] = {}  # looked up once per request type
+
+
+def _wired_fields(cls: type[Request[Any]]) -> tuple[tuple[str, str, str], ...]:
+    found = _WIRED.get(cls)
+    if found is None:
+        found = _WIRED[cls] = tuple(
+            (one.name, one.metadata["wire"], one.metadata["place"])
+            for one in fields(cls)
+            if is_wired(one)
+        )
+    return found
+
+
+def _query_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+# --- meaning ----------------------------------------------------------------------------------
+
+_REFUSALS = frozenset({400, 401, 402, 403, 404, 410, 412, 413, 422, 429})
+
+_BY_STATUS: dict[int, type[APIError]] = {
+    400: errors.BadRequestError,
+    401: errors.AuthenticationError,
+    402: errors.SubscriptionError,
+    403: errors.PermissionDeniedError,
+    404: errors.NotFoundError,
+    410: errors.GoneError,
+    412: errors.InsufficientCreditsError,
+    422: errors.ContentModeratedError,
+    429: errors.RateLimitedError,
+    596: errors.AccountBrokenError,
+}
+
+_REMEDY: dict[type[APIError], str] = {
+    errors.AuthenticationError: "check the token (USEAPI_TOKEN), whole, including 'user:'",
+    errors.SubscriptionError: "renew the useapi.net subscription",
+    errors.AccountBrokenError: "Kling rejects this account's session: add the account again",
+    errors.InsufficientCreditsError: "top up the Kling account",
+    errors.ContentModeratedError: "the content was refused by moderation: change it",
+    errors.RateLimitedError: "too many requests, or no free job slot",
+}
+
+_MODERATION_MARKS = ("CM_EXT", "community guidelines")
+
+
+class _NotJSON(str):
+    """A body that is not JSON; empty bodies too."""
+
+    @property
+    def text(self) -> str:
+        return str(self)
+
+    @property
+    def excerpt(self) -> str:
+        return " ".join(self.split())[:200]
+
+
+def _json(answer: Answer) -> Any:
+    try:
+        return json.loads(answer.content)
+    except (ValueError, RecursionError):
+        return _NotJSON(answer.content.decode("utf-8", "replace"))
+
+
+def _api_error(answer: Answer, body: JSON, now_s: float) -> APIError:
+    message, code = _message(body)
+    status = answer.status_code
+    cls = _BY_STATUS.get(status)
+    if cls is None:
+        cls = errors.ServerError if 500 <= status < 600 else APIError
+    # 500 is also how Kling refuses content; only known markers count as that.
+    if status == 500 and any(mark.lower() in message.lower() for mark in _MODERATION_MARKS):
+        cls = errors.ContentModeratedError
+    text = f"the server answered {status}" + (f": {message[:500]}" if message else "")
+    if cls in _REMEDY:
+        text += f" ({_REMEDY[cls]})"
+    return cls(
+        text,
+        status_code=status,
+        message=message,
+        code=code,
+        body=str(body) if isinstance(body, _NotJSON) else body,
+        retry_after_s=retry_after_s(answer.headers, body, now_s),
+    )
+
+
+def _message(body: JSON) -> tuple[str, int | str | None]:
+    """The meaningful text and the code of an error body, in any of its documented shapes."""
+    if isinstance(body, _NotJSON):
+        return body.excerpt, None
+    if not isinstance(body, Mapping):
+        return "", None
+    found, code = body.get("error"), body.get("code")
+    if isinstance(found, Mapping):  # an upstream error passed through
+        code = found.get("code", code)
+        found = found.get("message") or found.get("status")
+    if not isinstance(found, str) or not found:
+        found = body.get("message")
+    return (
+        found if isinstance(found, str) else "",
+        code if isinstance(code, (int, str)) and not isinstance(code, bool) else None,
+    )
+
+
+# --- Retry-After ------------------------------------------------------------------------------
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _http_date(text: str) -> float | None:
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+def _moment(stated: Any) -> float | None:
+    """Epoch seconds of an ISO 8601 text or of epoch milliseconds."""
+    if isinstance(stated, bool):
+        return None
+    if isinstance(stated, (int, float)):
+        return stated / 1000
+    if not isinstance(stated, str):
+        return None
+    try:
+        # Python 3.10 reads neither a final Z nor fractions of other than 3 or 6 digits.
+        head, dot, tail = stated.strip().replace("Z", "+00:00").partition(".")
+        if dot:
+            digits = tail[: len(tail) - len(tail.lstrip("0123456789"))]
+            head, tail = f"{head}.{digits[:6]:0<6}", tail[len(digits) :]
+        moment = datetime.fromisoformat(head + tail)
+    except (ValueError, OverflowError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=timezone.utc)
+    try:
+        return moment.timestamp()
+    except OverflowError:
+        return None
+
+
+def _sane(seconds: float | None) -> float:
+    if seconds is None or not math.isfinite(seconds) or seconds < 0:
+        return RETRY_AFTER_ABSURD_S
+    return seconds

@@ -1,0 +1,188 @@
+"""`kling.avatars`: make, list, find and delete avatars; thousands of them with `create_many`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..errors import JSON, CallContext, NotFoundError
+from ..media import MediaSource
+from ..models.avatars import (
+    Avatar,
+    CreateAvatar,
+    CreatedAvatar,
+    DeleteAvatar,
+    DeletedAvatar,
+    ListAvatars,
+    is_template_id,
+)
+from .base import Resource
+
+if TYPE_CHECKING:
+    import os
+
+    from ..bulk.rows import BulkRow
+
+
+class Avatars(Resource):
+    """The avatars of your Kling accounts."""
+
+    async def create(
+        self,
+        *,
+        image_url: str | None = None,
+        image: MediaSource | None = None,
+        nickname: str | None = None,
+        prompt: str | None = None,
+        scene: str | None = None,
+        tts_speaker: str | None = None,
+        tts_speed: float | None = None,
+        tts_emotion: str | None = None,
+        email: str | None = None,
+        extra: Mapping[str, JSON] | None = None,
+    ) -> CreatedAvatar:
+        """A new avatar's id; details are in `get(id)`. Give exactly one of the two images.
+
+        Args:
+            image_url: http or https address that Kling can fetch.
+            image: path, bytes or binary file; PNG or JPEG, at most 10 MB, each side at least
+                300 px. Uploaded first, to the same account.
+            nickname: at most 30 characters; default: filled by AI.
+            prompt: at most 2000 characters; default: filled by AI.
+            scene: all, social_media, entertainment, advertising_marketing, business, education or
+                virtual_idol; the vendor's pages disagree on the default.
+            tts_speaker: a `speaker_id` of `kling.tts.voices()`; default: recommended by AI.
+            tts_speed: 0.8 to 2.0; default 1.
+            tts_emotion: neutral, happy, angry, sad, fearful, disgusted or surprised; default
+                neutral. Not every voice has each: see `kling.tts.voices()`.
+            email: the Kling account; default: chosen by the registry.
+            extra: fields newer than this library, under the API's names.
+
+        Raises:
+            InvalidRequestError: something is not allowed; all faults at once, nothing was sent.
+            OutcomeUnknownError: the answer was lost, so the avatar may exist. It was not sent
+                again; look with `list()` before you do.
+            AvatarFailedError: the server said FAILED.
+
+        Source: `POST /avatars`.
+        """
+        fields: dict[str, Any] = {
+            "image_url": image_url,
+            "nickname": nickname,
+            "prompt": prompt,
+            "scene": scene,
+            "tts_speaker": tts_speaker,
+            "tts_speed": tts_speed,
+            "tts_emotion": tts_emotion,
+            "email": email,
+            "extra": extra,
+        }
+        if image is None:
+            request = CreateAvatar(**fields)
+        else:  # looks into the file, so not on the loop
+            request = await asyncio.to_thread(CreateAvatar, image=image, **fields)
+        return await self._pipeline.send(request, self._options)
+
+    async def list(
+        self,
+        type: Literal["personal", "templates"] | None = None,
+        *,
+        email: str | None = None,
+        extra: Mapping[str, JSON] | None = None,
+    ) -> list[Avatar]:
+        """The avatars of an account, as the server orders them. There is no paging.
+
+        Args:
+            type: "personal" (default) or "templates".
+            email: the Kling account; default: chosen by the registry.
+            extra: query fields newer than this library.
+
+        Source: `GET /avatars`.
+        """
+        request = ListAvatars(type=type, email=email, extra=extra)
+        return await self._pipeline.send(request, self._options)
+
+    async def get(
+        self, avatar: str | Avatar | CreatedAvatar, *, email: str | None = None
+    ) -> Avatar:
+        """One avatar, found in the account's list: the API has no call for a single one.
+
+        Args:
+            avatar: an id, or a result that has one. Ids of 8 digits or fewer are templates.
+            email: the Kling account; default: the result's own, else chosen by the registry.
+
+        Raises:
+            NotFoundError: it is not in the list; `status_code` is the list's 200.
+
+        Source: `GET /avatars`.
+        """
+        avatar_id = avatar if isinstance(avatar, str) else avatar.id
+        request = ListAvatars(
+            type="templates" if is_template_id(avatar_id) else None,
+            email=email if email is not None else _account_of(avatar),
+        )
+        listed = await self._pipeline.send(request, self._options)
+        for one in listed:
+            if one.id == avatar_id:
+                return one
+        account = listed[0].meta.account if listed and listed[0].meta else request.email
+        raise NotFoundError(
+            f"no avatar {avatar_id} among the {len(listed)} listed: it may belong to another "
+            f"account (email=), or be deleted",
+            status_code=200,
+            context=CallContext(request.method, request.route, account, attempts=1),
+        )
+
+    async def delete(
+        self, avatar: str | Avatar | CreatedAvatar, *, email: str | None = None
+    ) -> DeletedAvatar:
+        """Delete a personal avatar; the result only says that it worked.
+
+        Args:
+            avatar: an id of more than 8 digits, or a result that has one.
+            email: the Kling account; default: the result's own, else chosen by the registry.
+
+        Raises:
+            NotFoundError: there is no such avatar (and no earlier attempt of this call deleted it).
+
+        Source: `DELETE /avatars/{avatarId}`.
+        """
+        request = DeleteAvatar(
+            avatar_id=avatar if isinstance(avatar, str) else avatar.id,
+            email=email if email is not None else _account_of(avatar),
+        )
+        return await self._pipeline.send(request, self._options)
+
+    def create_many(
+        self,
+        rows: Iterable[CreateAvatar | Mapping[str, Any]]
+        | AsyncIterable[CreateAvatar | Mapping[str, Any]],
+        *,
+        ledger: str | os.PathLike[str],
+        concurrency: int = 8,
+    ) -> AsyncGenerator[BulkRow, None]:
+        """Every row's result as it is settled: `async for row in kling.avatars.create_many(...)`.
+
+        Run it again with the same ledger and it resumes: rows that are done are yielded again from
+        the ledger, and nothing is sent for them.
+
+        Args:
+            rows: `CreateAvatar`s, or mappings of its field names; a mapping may also hold `key`
+                (its name in the ledger; default: derived from content and position). Read as they
+                are needed, never held whole.
+            ledger: the SQLite file that remembers every row; made where it is missing.
+            concurrency: rows under way at once; default 8.
+
+        Raises:
+            LedgerError: the ledger is in use, damaged, or belongs to another job.
+        """
+        from ..bulk.runner import create_many
+
+        return create_many(
+            self._pipeline, self._options, rows, ledger=ledger, concurrency=concurrency
+        )
+
+
+def _account_of(result: str | Avatar | CreatedAvatar) -> str | None:
+    return None if isinstance(result, str) or result.meta is None else result.meta.account

@@ -1,0 +1,136 @@
+"""Again, and after how long? Pure decisions; tenacity carries them out.
+
+`pipeline.py` asks for `attempts(...)` once per call. Whether a request may go again follows from
+its safety and from what happened, never from how often others had luck with it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+
+from attrs import field, frozen
+from attrs.validators import ge, gt
+from tenacity import AsyncRetrying, RetryCallState, stop_after_attempt
+
+from . import settings
+from .errors import (
+    AccountBrokenError,
+    APIError,
+    KlingError,
+    NotSentError,
+    OutcomeUnknownError,
+    RateLimitedError,
+    ServerError,
+    UnexpectedResponseError,
+)
+from .models.requests import Safety
+
+
+@frozen
+class RetryPolicy:
+    """How often and how patiently a call is repeated. `RetryPolicy(attempts=1)` sends once.
+
+    Args:
+        attempts: sends at most, the first included; at least 1, default 5.
+        wait_initial_s: wait before the second attempt, doubled for each further one, jitter on top;
+            default 0.5.
+        wait_max_s: longest such wait; default 60.
+        retry_after_max_s: longest wait accepted from the server; beyond it the caller gets
+            `RateLimitedError` at once. Default 900.
+    """
+
+    attempts: int = field(default=settings.ATTEMPTS, validator=ge(1))
+    wait_initial_s: float = field(default=settings.WAIT_INITIAL_S, validator=gt(0))
+    wait_max_s: float = field(default=settings.WAIT_MAX_S, validator=gt(0))
+    retry_after_max_s: float = field(default=settings.RETRY_AFTER_MAX_S, validator=ge(0))
+
+
+def may_resend(safety: Safety, error: BaseException, policy: RetryPolicy) -> bool:
+    """Whether a request of this safety may be sent again after `error`.
+
+    A paid request goes again only if it never left, or was plainly refused with 429. Everything
+    that is not ours (cancellation first of all) is never repeated.
+    """
+    if isinstance(error, NotSentError):
+        return True
+    if isinstance(error, RateLimitedError):
+        return pause_s(error) <= policy.retry_after_max_s
+    if safety is Safety.PAID:
+        return False
+    if isinstance(error, (OutcomeUnknownError, UnexpectedResponseError)):
+        return True
+    if isinstance(error, ServerError):
+        return (error.retry_after_s or 0) <= policy.retry_after_max_s
+    return isinstance(error, APIError) and error.status_code in (408, 409)
+
+
+def pause_s(error: KlingError) -> float:
+    """How long `error` pauses its account for every caller, in seconds; 0 for not at all."""
+    if isinstance(error, RateLimitedError):
+        return settings.RETRY_AFTER_ABSENT_S if error.retry_after_s is None else error.retry_after_s
+    if isinstance(error, ServerError):
+        return error.retry_after_s or 0.0
+    return 0.0
+
+
+def parks(error: KlingError) -> bool:
+    """Whether no call for this account can work until somebody mends it."""
+    return isinstance(error, AccountBrokenError) or (
+        isinstance(error, APIError) and error.status_code in (401, 402, 403)
+    )
+
+
+def backoff_s(policy: RetryPolicy, attempt: int, jitter: float) -> float:
+    """The wait after attempt number `attempt` (from 1), in seconds.
+
+    Doubles from `wait_initial_s` up to `wait_max_s`; `jitter` (0 to 1) adds up to as much again
+    within that limit, and never takes away.
+    """
+    # The exponent is bounded because 2.0 ** 2000 overflows.
+    base_s = min(policy.wait_max_s, policy.wait_initial_s * 2.0 ** min(attempt - 1, 64))
+    return min(policy.wait_max_s, base_s * (1.0 + jitter))
+
+
+def attempts(
+    policy: RetryPolicy,
+    safety: Safety,
+    sleep: Callable[[float], Awaitable[None]],
+    on_retry: Callable[[int, KlingError, float], None],
+) -> AsyncRetrying:
+    """Tenacity's loop for one call: `async for attempt in ...: with attempt: ...`.
+
+    Args:
+        policy: how often and how long.
+        safety: of the request.
+        sleep: waits between attempts.
+        on_retry: told (attempt, error, wait in seconds) before each wait.
+    """
+
+    def again(state: RetryCallState) -> bool:
+        error = _error(state)
+        return error is not None and may_resend(safety, error, policy)
+
+    def wait_s(state: RetryCallState) -> float:
+        error = _error(state)
+        if isinstance(error, KlingError) and pause_s(error) > 0:
+            return 0.0  # the account is paused for everybody; admission waits for the end of that
+        return backoff_s(policy, state.attempt_number, random.random())
+
+    def tell(state: RetryCallState) -> None:
+        error = _error(state)
+        if isinstance(error, KlingError):
+            on_retry(state.attempt_number, error, state.upcoming_sleep)
+
+    return AsyncRetrying(
+        sleep=sleep,
+        stop=stop_after_attempt(policy.attempts),
+        wait=wait_s,
+        retry=again,
+        before_sleep=tell,
+        reraise=True,
+    )
+
+
+def _error(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome is not None else None

@@ -1,0 +1,93 @@
+"""Every default, with its unit and the reason for it; and what the environment says.
+
+`client.py` reads this once, when a client is made; nothing is read at import.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from .errors import ConfigurationError
+
+BASE_URL = "https://api.useapi.net/v1/kling"
+
+CONNECT_TIMEOUT_S = 10.0
+WRITE_TIMEOUT_S = 60.0  # an upload of 10 MB over a slow line
+READ_TIMEOUT_S = 180.0  # how long POST /avatars takes is unknown; the reference advises >= 120 s
+POOL_TIMEOUT_S = 60.0
+
+MAX_CONNECTIONS = 100
+KEEPALIVE_EXPIRY_S = 5.0  # short: a stale connection looks just like a lost answer
+
+ATTEMPTS = 5
+WAIT_INITIAL_S = 0.5
+WAIT_MAX_S = 60.0
+RETRY_AFTER_ABSENT_S = 10.0  # the vendor's own samples sleep 10 s after a 429
+RETRY_AFTER_ABSURD_S = 30.0  # negative, NaN, garbage or past
+RETRY_AFTER_MAX_S = 900.0  # beyond it the caller hears at once instead of waiting
+
+REQUESTS_PER_S = 10  # no quota is published; this is calm for one account
+
+
+def token(given: str | None, env: Mapping[str, str] = os.environ) -> str:
+    """The API token: `given`, else USEAPI_TOKEN; ConfigurationError where neither is usable."""
+    found = given if given is not None else env.get("USEAPI_TOKEN")
+    if not found:
+        raise ConfigurationError(
+            "no API token: pass AsyncKlingClient(token=...) or set USEAPI_TOKEN. Your token is "
+            "shown at https://useapi.net/docs/start-here/setup-useapi; for trying things out with "
+            "none, use the emulator (kling-async bulk run ... --emulator)"
+        )
+    if not re.fullmatch(r"[!-~]+", found):
+        raise ConfigurationError(
+            "the API token holds white space or characters that can't stand in a header; "
+            "copy it again, whole, including 'user:'"
+        )
+    return found
+
+
+def accounts(env: Mapping[str, str] = os.environ) -> Iterable[str]:
+    """The e-mails of KLING_ACCOUNTS, comma separated; none where it is unset."""
+    return [part.strip() for part in env.get("KLING_ACCOUNTS", "").split(",") if part.strip()]
+
+
+def base_url(given: str | None, env: Mapping[str, str] = os.environ) -> str:
+    """The API's address without a trailing slash: `given`, else KLING_BASE_URL, else the vendor's.
+
+    `http://` would send the token in the clear, so it is refused unless the host is this machine.
+    """
+    url = (given if given is not None else env.get("KLING_BASE_URL") or BASE_URL).rstrip("/")
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as exc:
+        raise ConfigurationError(f"base URL {url!r} can't be read: {exc}") from None
+    if parts.scheme not in ("https", "http") or not host:
+        raise ConfigurationError(f"base URL {url!r} must begin with https:// and name a host")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ConfigurationError("the base URL must hold no user, password, query or fragment")
+    if parts.scheme == "http" and not _is_loopback(host):
+        raise ConfigurationError(
+            f"base URL {url!r} would send your token unencrypted; use https:// "
+            f"(http:// is allowed for this machine only, as for the emulator)"
+        )
+    return url
+
+
+def service_name(url: str) -> str:
+    """What a bulk ledger calls the service at `url`. All ports of this machine are one service."""
+    host = urlsplit(url).hostname or ""
+    return "a server on this machine" if _is_loopback(host) else host
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
