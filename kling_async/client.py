@@ -86,11 +86,13 @@ class AsyncKlingClient:
             transport=transport,
             http_client=http_client,
         )
-        self._pipeline = Pipeline(accounts, Admission(limiter, clock), self._wire, clock)
-        self._options = Options(retry, _deadline(deadline_s))
+        self.pipeline = Pipeline(accounts, Admission(limiter, clock), self._wire, clock)
+        """The way of every call; for code that drives it by itself, as the command line does."""
+        self.options = Options(retry, _deadline(deadline_s))
+        """What calls of this client, or view, use."""
 
     def __repr__(self) -> str:
-        return f"AsyncKlingClient({self._wire.base_url!r}, accounts={len(self._pipeline.accounts)})"
+        return f"AsyncKlingClient({self._wire.base_url!r}, accounts={len(self.pipeline.accounts)})"
 
     async def __aenter__(self) -> AsyncKlingClient:
         await self._wire.open()
@@ -122,11 +124,11 @@ class AsyncKlingClient:
             deadline_s: total seconds of a call; default: as here.
             timeout: per attempt; default: as here.
         """
-        here = self._options
+        here = self.options
         view = object.__new__(type(self))
         view._wire = self._wire
-        view._pipeline = self._pipeline
-        view._options = Options(
+        view.pipeline = self.pipeline
+        view.options = Options(
             retry=here.retry if retry is None else retry,
             deadline_s=here.deadline_s if deadline_s is None else _deadline(deadline_s),
             timeout=here.timeout if timeout is None else timeout,
@@ -139,27 +141,27 @@ class AsyncKlingClient:
         Args:
             request: `CreateAvatar(...)`, `ListVoices()`, ...
         """
-        return await self._pipeline.send(request, self._options)
+        return await self.pipeline.send(request, self.options)
 
     @cached_property
     def avatars(self) -> Avatars:
         """Avatars, one by one and in bulk."""
-        return Avatars(self._pipeline, self._options)
+        return Avatars(self.pipeline, self.options)
 
     @cached_property
     def assets(self) -> Assets:
         """Files on their way to Kling."""
-        return Assets(self._pipeline, self._options)
+        return Assets(self.pipeline, self.options)
 
     @cached_property
     def tts(self) -> Tts:
         """Voices."""
-        return Tts(self._pipeline, self._options)
+        return Tts(self.pipeline, self.options)
 
     @cached_property
     def accounts(self) -> Accounts:
         """The Kling accounts."""
-        return Accounts(self._pipeline, self._options)
+        return Accounts(self.pipeline, self.options)
 
 
 def _deadline(deadline_s: Any) -> float | None:

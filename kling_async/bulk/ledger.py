@@ -238,13 +238,15 @@ class Ledger:
         """Intent -> unknown: the avatar may exist."""
         self._set(row_id, "unknown", error=error)
 
-    def reopen_failed(self) -> int:
-        """Failed -> planned, for every failed row; how many."""
-        return self._db.execute(
-            "UPDATE rows SET state = 'planned', error = NULL, asset_url = NULL, changed_at = ? "
-            "WHERE state = 'failed'",
-            (time.time(),),
-        ).rowcount
+    def reopen_failed(self, after_id: int, size: int) -> list[Record]:
+        """Failed -> planned, for up to `size` failed rows after `after_id`; those rows.
+
+        What was uploaded for them is uploaded again: it may be what was wrong.
+        """
+        page = self.page(after_id, ("failed",), size)
+        for one in page:
+            self._set(one.id, "planned", error=None, asset_url=None)
+        return [self.get(one.key) for one in page]
 
     def forget_uploads(self) -> int:
         """Ready -> planned, for every ready row: what was uploaded is gone; how many."""

@@ -115,6 +115,11 @@ class BulkRun:
         self._places = asyncio.Semaphore(4 * concurrency + CHUNK)
 
     @property
+    def parked(self) -> list[str]:
+        """Why accounts were given up in this run, one text each."""
+        return list(self._parked.values())
+
+    @property
     def waiting(self) -> int:
         """Calls that wait for the rate limit or for a pause."""
         return self._pipeline.admission.waiting
@@ -352,18 +357,6 @@ async def registered(
         chunk = tuple(rows)
         records = await journal.write(partial(Ledger.register, rows=chunk))
         yield [_job(row, record) for row, record in zip(chunk, records, strict=True)]
-
-
-async def recorded(journal: Journal) -> AsyncIterator[Sequence[Job]]:
-    """The ledger's own open rows as jobs, for a run without its input."""
-    last = 0
-    while True:
-        find = partial(Ledger.page, after_id=last, states=OPEN_STATES, size=CHUNK)
-        page = await journal.read(find)
-        if not page:
-            return
-        last = page[-1].id
-        yield [Job(record) for record in page]
 
 
 def _job(row: RowInput, record: Record) -> Job:

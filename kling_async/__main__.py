@@ -1,0 +1,21 @@
+"""The way in of the command `kling-async`; says what to install where the extra is missing."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        import click  # noqa: F401
+        import rich  # noqa: F401
+    except ImportError:
+        sys.exit("kling-async: the command needs an extra: pip install 'kling-async[cli]'")
+    from .cli.app import cli
+
+    cli()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""What does a spreadsheet see of a ledger? Every row's result with the input's own columns.
+
+Streamed in two passes (names, then rows), so that memory stays flat; written beside the target and
+moved into place, so that a reader never meets half a file. Synchronous.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from ..errors import ConfigurationError, LedgerError
+from .ledger import Ledger
+from .rows import BulkRow
+
+RESULT_COLUMNS = ("key", "state", "avatar_id", "account", "error", "attempts")
+
+
+def export(ledger: Ledger, to: str | os.PathLike[str]) -> int:
+    """How many rows were written to `to` (.csv or .jsonl, by its ending).
+
+    A row that was not made yet has the state "skipped". Input columns named like a result's are
+    left out: the ledger's word counts.
+
+    Raises:
+        ConfigurationError: another ending.
+        LedgerError: the file can't be written.
+    """
+    target = Path(to)
+    write = {".csv": _csv, ".jsonl": _jsonl, ".ndjson": _jsonl}.get(target.suffix.lower())
+    if write is None:
+        raise ConfigurationError(f"can't export to {target.name}: end it with .csv or .jsonl")
+    beside = target.with_name(f".{target.name}.part")
+    try:
+        with beside.open("w", encoding="utf-8", newline="") as file:
+            written = write(ledger, file)
+        beside.replace(target)
+    except OSError as exc:
+        raise LedgerError(f"can't write {target}: {exc.strerror or exc}") from None
+    finally:
+        beside.unlink(missing_ok=True)
+    return written
+
+
+def as_json(row: BulkRow) -> dict[str, Any]:
+    """The result as one flat JSON object; the input's own columns follow the result's."""
+    result = {name: getattr(row, name) for name in RESULT_COLUMNS}
+    return {**row.columns, **result} if row.columns else result
+
+
+def _jsonl(ledger: Ledger, file: TextIO) -> int:
+    written = 0
+    for row in _results(ledger):
+        file.write(json.dumps({**as_json(row)}, ensure_ascii=False) + "\n")
+        written += 1
+    return written
+
+
+def _csv(ledger: Ledger, file: TextIO) -> int:
+    names: dict[str, None] = dict.fromkeys(RESULT_COLUMNS)
+    for row in _results(ledger):
+        names.update(dict.fromkeys(row.columns))
+    writer = csv.DictWriter(file, names, lineterminator="\n")
+    writer.writeheader()
+    written = 0
+    for row in _results(ledger):
+        writer.writerow({name: _cell(value) for name, value in as_json(row).items()})
+        written += 1
+    return written
+
+
+def _cell(value: Any) -> Any:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else value
+
+
+def _results(ledger: Ledger) -> Iterator[BulkRow]:
+    return (record.result() for record in ledger.each())

@@ -1,0 +1,188 @@
+"""`kling-async bulk`: run, status, export, retry. Checks first, then hands over to `job.py`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from ..bulk.check import Checked, check_input, check_voices
+from ..bulk.export import as_json, export
+from ..bulk.inputs import InputError
+from ..bulk.journal import Journal, open_journal
+from ..bulk.ledger import Ledger, State
+from ..bulk.runner import BulkRun, registered
+from ..client import AsyncKlingClient
+from ..errors import AccountRequiredError, KlingError, LedgerError
+from .job import Order, drive, failed_rows, rows_of_file
+from .session import EMULATED_SERVICE, Session, fail, run, with_session
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+INPUT = click.Path(path_type=Path)
+TROUBLED: tuple[State, ...] = ("failed", "unknown")
+SHOWN = 20
+"""Rows that `status` lists; all are in the export."""
+
+
+def with_job(command: F) -> F:
+    """Give a command the options of a running job."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Results and progress as JSON lines."),
+        click.option(
+            "--concurrency",
+            type=click.IntRange(1, 1000),
+            default=8,
+            show_default=True,
+            help="Rows under way at once.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group()
+def bulk() -> None:
+    """Many avatars from a CSV or JSONL file, with a ledger that survives any death."""
+
+
+@bulk.command("run")
+@click.argument("input", type=INPUT)
+@click.option("--ledger", required=True, type=INPUT, help="The file that remembers every row.")
+@click.option("--dry-run", is_flag=True, help="Check everything, send no create.")
+@with_job
+@with_session
+def run_command(
+    session: Session, input: Path, ledger: Path, dry_run: bool, concurrency: int, as_json: bool
+) -> None:
+    """Make an avatar of each row of INPUT (.csv or .jsonl).
+
+    Run it again with the same ledger and it goes on where it stopped; rows that are done are not
+    sent again. Exit codes: 0 all rows created, 1 finished with failed or unknown rows, 2 wrong
+    usage or input (nothing was sent), 130 interrupted.
+    """
+
+    async def work() -> int:
+        checked = await asyncio.to_thread(_checked, session, input, ledger)
+        async with session.client(sorted(checked.accounts)) as kling:
+            if dry_run:
+                return await _dry_run(kling, checked, input)
+            async with open_journal(ledger, service=_service(session, kling)) as journal:
+                await _renew(session, journal)
+                job = BulkRun(kling.pipeline, kling.options, journal, concurrency=concurrency)
+                rows = registered(journal, rows_of_file(input))
+                return await drive(Order(ledger, checked.rows, as_json), job, rows)
+
+    run(work())
+
+
+@bulk.command("retry")
+@click.argument("ledger", type=INPUT)
+@with_job
+@with_session
+def retry_command(session: Session, ledger: Path, concurrency: int, as_json: bool) -> None:
+    """Try the failed rows of LEDGER again, and no others."""
+
+    async def work() -> int:
+        with closing(Ledger.read(ledger)) as book:
+            total = book.counts().get("failed", 0)
+        if not total:
+            click.echo(f"no row of {ledger} has failed; nothing to do")
+            return 0
+        async with (
+            session.client() as kling,
+            open_journal(ledger, service=_service(session, kling)) as journal,
+        ):
+            job = BulkRun(kling.pipeline, kling.options, journal, concurrency=concurrency)
+            return await drive(Order(ledger, total, as_json), job, failed_rows(journal))
+
+    run(work())
+
+
+@bulk.command("status")
+@click.argument("ledger", type=INPUT)
+@click.option("--json", "json_wanted", is_flag=True, help="As one JSON object.")
+def status_command(ledger: Path, json_wanted: bool) -> None:
+    """Show what LEDGER knows: counts, and the first failed and unknown rows."""
+    try:
+        with closing(Ledger.read(ledger)) as book:
+            counts = book.counts()
+            pages = {state: book.page(0, (state,), SHOWN) for state in TROUBLED}
+    except KlingError as exc:
+        fail(exc)
+    shown = {state: [as_json_row(one) for one in page] for state, page in pages.items()}
+    if json_wanted:
+        click.echo(json.dumps({"counts": counts, **shown}, ensure_ascii=False))
+        return
+    total = sum(counts.values())
+    click.echo(f"{total} rows: " + (", ".join(f"{n} {s}" for s, n in counts.items()) or "none"))
+    for state, page in pages.items():
+        for one in page:
+            click.echo(f"{state}: {one.key} (account {one.account or 'not named'}): {one.error}")
+        if counts.get(state, 0) > len(page):
+            click.echo(f"... and more {state} rows; see `kling-async bulk export {ledger}`")
+
+
+@bulk.command("export")
+@click.argument("ledger", type=INPUT)
+@click.option("--to", required=True, type=INPUT, help="results.csv or results.jsonl")
+def export_command(ledger: Path, to: Path) -> None:
+    """Write every row of LEDGER with its result and the input's own columns."""
+    try:
+        with closing(Ledger.read(ledger)) as book:
+            written = export(book, to)
+    except KlingError as exc:
+        fail(exc)
+    click.echo(f"{written} rows written to {to}")
+
+
+def as_json_row(record: Any) -> dict[str, Any]:
+    """A ledger row as `status --json` shows it."""
+    return as_json(record.result())
+
+
+def _checked(session: Session, input: Path, ledger: Path) -> Checked:
+    """The whole input looked at; blocks, so in a thread."""
+    if ledger.is_file():
+        with closing(Ledger.read(ledger)) as known:
+            checked = check_input(input, known=known)
+    else:
+        if not ledger.parent.is_dir():
+            raise LedgerError(f"no ledger can be made at {ledger}: its folder does not exist")
+        checked = check_input(input)
+    registry = session.registry()
+    if checked.without_account and len(registry) > 1 and session.choose is None:
+        raise AccountRequiredError(
+            f"{checked.without_account} rows of {input} name no account and {len(registry)} are "
+            f"known; nothing was sent. Add a column `account`, or choose with "
+            f"--choose round_robin",
+            accounts=[one.email for one in registry],
+        )
+    return checked
+
+
+async def _dry_run(kling: AsyncKlingClient, checked: Checked, input: Path) -> int:
+    accounts = {use.account for use in checked.speakers}
+    voices = {account: await kling.tts.voices(email=account) for account in accounts}
+    if problems := check_voices(checked, voices, input):
+        raise InputError(problems)
+    click.echo(
+        f"{checked.rows} rows of {input} are fine: {checked.images} images to upload, "
+        f"{len(checked.speakers)} voices checked. Nothing was sent."
+    )
+    return 0
+
+
+async def _renew(session: Session, journal: Journal) -> None:
+    """A built-in emulator begins empty: what an earlier one was given is gone."""
+    if session.emulated:
+        await journal.write(Ledger.forget_uploads)
+
+
+def _service(session: Session, kling: AsyncKlingClient) -> str:
+    return EMULATED_SERVICE if session.emulated else kling.pipeline.service

@@ -1,0 +1,196 @@
+"""How does a run show where it is? A live bar, plain lines, or JSON lines; always on stderr."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+import click
+from attrs import asdict, frozen
+
+from ..bulk.runner import BulkRun
+
+
+@frozen
+class Snapshot:
+    """Where a run is, in numbers."""
+
+    total: int
+    settled: int
+    created: int
+    failed: int
+    unknown: int
+    skipped: int
+    under_way: int
+    waiting: int
+    paused_s: float
+    rows_per_s: float
+    left_s: float | None
+
+    def __str__(self) -> str:
+        parts = [f"{self.settled}/{self.total} rows", f"{self.created} created"]
+        parts += [f"{n} {name}" for name in ("failed", "unknown") if (n := getattr(self, name))]
+        if self.paused_s > 0:
+            parts.append(f"paused by the server for {self.paused_s:.0f} s")
+        elif self.waiting:
+            parts.append(f"{self.waiting} waiting for the limit")
+        parts.append(f"{self.rows_per_s:.1f}/s")
+        if self.left_s is not None:
+            parts.append(f"{_duration(self.left_s)} left")
+        return ", ".join(parts)
+
+
+class Meter:
+    """Measures a run: rates and times from its tally."""
+
+    def __init__(self, run: BulkRun, total: int) -> None:
+        self._run = run
+        self._total = total
+        self._started = time.monotonic()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the run began."""
+        return time.monotonic() - self._started
+
+    def now(self) -> Snapshot:
+        """Where the run is. The rate counts what this run did, not what an earlier one had."""
+        tally = self._run.tally
+        elapsed_s = self.elapsed_s
+        done_here = tally.settled - tally.resumed
+        rows_per_s = done_here / elapsed_s if elapsed_s > 0 else 0.0
+        left = self._total - tally.settled
+        return Snapshot(
+            total=self._total,
+            settled=tally.settled,
+            created=tally.created,
+            failed=tally.failed,
+            unknown=tally.unknown,
+            skipped=tally.skipped,
+            under_way=tally.under_way,
+            waiting=self._run.waiting,
+            paused_s=round(self._run.paused_s, 1),
+            rows_per_s=round(rows_per_s, 2),
+            left_s=round(left / rows_per_s, 1) if rows_per_s and left else None,
+        )
+
+
+class Display(Protocol):
+    """Shows snapshots."""
+
+    every_s: float
+
+    def show(self, now: Snapshot) -> None:
+        """Where the run is now."""
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+
+    def close(self, now: Snapshot) -> None:
+        """The last word."""
+
+
+class Lines:
+    """A plain line every few seconds, for pipes and log files."""
+
+    every_s = 2.0
+
+    def show(self, now: Snapshot) -> None:
+        """One line."""
+        click.echo(str(now), err=True)
+
+    def say(self, text: str) -> None:
+        """One line."""
+        click.echo(text, err=True)
+
+    def close(self, now: Snapshot) -> None:
+        """The final count."""
+        self.show(now)
+
+
+class JSONLines:
+    """A JSON object every second, for programs."""
+
+    every_s = 1.0
+
+    def show(self, now: Snapshot) -> None:
+        """One object."""
+        click.echo(json.dumps({"type": "progress", **asdict(now)}), err=True)
+
+    def say(self, text: str) -> None:
+        """One object."""
+        click.echo(json.dumps({"type": "message", "text": text}, ensure_ascii=False), err=True)
+
+    def close(self, now: Snapshot) -> None:
+        """The final count."""
+        self.show(now)
+
+
+class Bar:
+    """A live bar on a terminal."""
+
+    every_s = 0.1
+
+    def __init__(self, total: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        self._progress = Progress(
+            BarColumn(bar_width=30),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.description}", markup=False),
+            console=Console(stderr=True),
+        )
+        self._task = self._progress.add_task("", total=total)
+        self._progress.start()
+
+    def show(self, now: Snapshot) -> None:
+        """Redraw."""
+        self._progress.update(self._task, completed=now.settled, description=str(now))
+
+    def say(self, text: str) -> None:
+        """A line above the bar."""
+        self._progress.console.print(text, markup=False, highlight=False)
+
+    def close(self, now: Snapshot) -> None:
+        """Leave the bar as it ended."""
+        self.show(now)
+        self._progress.stop()
+
+
+def display(total: int, *, as_json: bool) -> Display:
+    """The display that suits where stderr goes."""
+    if as_json:
+        return JSONLines()
+    return Bar(total) if sys.stderr.isatty() else Lines()
+
+
+@asynccontextmanager
+async def shown(meter: Meter, screen: Display) -> AsyncIterator[None]:
+    """Keep the display up to date while the context lasts."""
+
+    async def redraw() -> None:
+        while True:
+            await asyncio.sleep(screen.every_s)
+            screen.show(meter.now())
+
+    drawing = asyncio.create_task(redraw())
+    try:
+        yield
+    finally:
+        drawing.cancel()
+        await asyncio.gather(drawing, return_exceptions=True)
+        screen.close(meter.now())
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -1,0 +1,124 @@
+"""The project's checks: `nox` runs the quick ones on every supported Python that is installed."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+nox.options.sessions = ["lint", "typing", "tests", "wheel"]
+nox.options.default_venv_backend = "venv"
+nox.options.error_on_external_run = True
+
+PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
+DECLARED = [
+    found[1]
+    for one in PROJECT["project"]["classifiers"]
+    if (found := re.fullmatch(r"Programming Language :: Python :: (3\.\d+)", one))
+]
+
+
+def _runs(python: str) -> bool:
+    """A pyenv shim is on the PATH for versions that then refuse to run, so ask it."""
+    try:
+        asked = subprocess.run([python, "-c", ""], capture_output=True, timeout=60, check=False)
+    except OSError:
+        return False
+    return asked.returncode == 0
+
+
+def _installed(version: str) -> str | None:
+    """The interpreter of this version: on the PATH, or among pyenv's; None where it is missing."""
+    if version == f"{sys.version_info[0]}.{sys.version_info[1]}":
+        return sys.executable
+    found = shutil.which(f"python{version}")
+    if found and _runs(found):
+        return f"python{version}"
+    versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    for one in sorted(versions.glob(f"{version}.*/bin/python")):
+        if _runs(str(one)):
+            return str(one)
+    return None
+
+
+PYTHONS = {version: found for version in DECLARED if (found := _installed(version))}
+NEWEST = PYTHONS[max(PYTHONS, key=lambda version: int(version.split(".")[1]))]
+
+
+@nox.session
+@nox.parametrize("python", list(PYTHONS.values()), ids=list(PYTHONS))
+def tests(session: nox.Session) -> None:
+    """The tests, with coverage of statements and branches. Arguments go to pytest."""
+    session.install("-e", ".[all]", *nox.project.dependency_groups(PROJECT, "test"))
+    session.run(
+        *("coverage", "run", "-m", "pytest", *session.posargs),
+        env={"COVERAGE_FILE": f".coverage.{Path(session.bin).parent.name}"},
+    )
+    session.run(
+        *("coverage", "report", "--format", "total"),
+        env={"COVERAGE_FILE": f".coverage.{Path(session.bin).parent.name}"},
+    )
+
+
+@nox.session(python=NEWEST)
+def coverage(session: nox.Session) -> None:
+    """What the tests do not reach, line by line."""
+    session.install("-e", ".[all]", *nox.project.dependency_groups(PROJECT, "test"))
+    session.run("coverage", "run", "-m", "pytest", "-q", *session.posargs)
+    session.run("coverage", "report")
+
+
+@nox.session(python=NEWEST)
+def typing(session: nox.Session) -> None:
+    """mypy --strict, pyright, and the public face as users' type checkers see it."""
+    groups = nox.project.dependency_groups(PROJECT, "typing", "test")
+    session.install("-e", ".[all]", *groups, "async-timeout")
+    session.run("mypy")
+    session.run("mypy", "tests/typing")
+    session.run("pyright")
+    session.run("pyright", "tests/typing")
+
+
+@nox.session(python=NEWEST)
+def lint(session: nox.Session) -> None:
+    """Ruff: lint and format."""
+    session.install(*nox.project.dependency_groups(PROJECT, "lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session(python=NEWEST)
+def wheel(session: nox.Session) -> None:
+    """Build the wheel, install it in a clean venv, import it, run the command's main job."""
+    session.install("build")
+    built = Path(session.create_tmp()).resolve()
+    session.run("python", "-m", "build", "--wheel", "--outdir", str(built), silent=True)
+    (found,) = built.glob("*.whl")
+    session.run("python", "-m", "venv", str(built / "clean"), silent=True)
+    clean = built / "clean" / "bin"
+    python = str(clean / "python")
+    run = {"external": True, "silent": False}
+    session.run(python, "-m", "pip", "install", "-q", str(found), **run)
+    with session.chdir(built):  # away from the source tree
+        session.run(python, "-c", "import kling_async; print(kling_async.__version__)", **run)
+        session.run(python, "-m", "pip", "install", "-q", f"{found}[cli,emulator]", **run)
+        session.run(
+            *(str(clean / "kling-async"), "bulk", "run"),
+            str(ROOT / "docs" / "examples" / "avatars.csv"),
+            *("--ledger", "avatars.sqlite", "--emulator", "--rate", "none"),
+            **run,
+        )
+
+
+@nox.session(python=NEWEST)
+def bench(session: nox.Session) -> None:
+    """The benchmarks of tests/benchmarks; arguments go to them. Nothing is asserted."""
+    session.install("-e", ".[all]", "psutil")
+    for script in sorted((ROOT / "tests" / "benchmarks").glob("bench_*.py")):
+        session.run("python", str(script), *session.posargs)
