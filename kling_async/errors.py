@@ -59,6 +59,7 @@ class CallContext:
 
 def _revive(cls: type[BaseException], args: tuple[object, ...], state: dict[str, object]) -> object:
     error = cls.__new__(cls, *args)
+    error.args = args  # TimeoutError is an OSError, which sets them in __init__ alone
     error.__dict__.update(state)
     return error
 

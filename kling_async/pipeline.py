@@ -5,6 +5,8 @@
         accounts.py        WHOSE    an account
         retry.py           AGAIN?   asks the request's safety and the error
         limits.py          WHEN     pause and rate, entered once per attempt
+        call.py            SO FAR   context, progress, what an error means for the caller
+        reconcile.py       THERE?   looks for a create whose answer was lost
     wire.py                HOW      bytes over httpx: an Answer, or "not sent", or "lost"
     protocol.py            MEANING  request -> bytes, Answer -> result or error
 
@@ -14,33 +16,25 @@ Three frames of ours lie between the user and httpx: resource, pipeline, wire.
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from attrs import evolve, fields, frozen
 
 from .accounts import AccountRegistry
+from .call import Call
 from .clock import Clock
-from .errors import (
-    CallContext,
-    DeadlineExceededError,
-    KlingError,
-    NotFoundError,
-    NotSentError,
-    OutcomeUnknownError,
-)
+from .errors import KlingError, OutcomeUnknownError
 from .limits import Admission
 from .models.assets import UploadAsset
-from .models.requests import Request, Safety
-from .models.responses import Meta, with_meta
-from .protocol import Outgoing, decode, encode, is_refusal, what_was_lost, with_context
+from .models.requests import Request
+from .protocol import Outgoing, decode, encode
+from .reconcile import Reconciler
 from .retry import RetryPolicy, attempts, pause_s
 from .settings import service_name
-from .wire import Wire
+from .wire import Progress, Wire
 
 if sys.version_info >= (3, 11):
     from asyncio import timeout_at
@@ -51,7 +45,6 @@ if TYPE_CHECKING:
     from httpx import Timeout
 
 R = TypeVar("R")
-log = logging.getLogger("kling_async")
 
 
 class Witness(Protocol):
@@ -85,8 +78,9 @@ class Pipeline:
     ) -> None:
         self.accounts = accounts
         self.admission = admission
+        self.clock = clock
         self._wire = wire
-        self._clock = clock
+        self._reconciler = Reconciler(clock)
 
     @property
     def service(self) -> str:
@@ -106,39 +100,49 @@ class Pipeline:
         Raises:
             KlingError: one of its classes; see `errors.py` for what each lets the caller do.
         """
-        account = self.accounts.choose(request.email)
-        call = _Call(request, account, self._clock)
-        async with self._deadline(call, options.deadline_s):
-            with self.accounts.busy(account):
-                request = await self._attach(request, account, options)
-                out = await _encoded(request, account)
-                tries = attempts(options.retry, request.safety, self._clock.sleep, call.log_retry)
-                async for attempt in tries:
+        call: Call[R] = Call(request, self.accounts.choose(request.email), self.clock)
+        async with self._bounded(call, options.deadline_s):
+            call.request = await self._attached(request, call.account, options)
+            own_token = call.request is not request  # a file went up for this call alone
+            call.trail = self._reconciler.begin(call.request, call.account, own_token)
+            out = await _encoded(call.request, call.account)
+            try:
+                async for attempt in attempts(
+                    options.retry, request.safety, self.clock.sleep, call.log_retry
+                ):
                     with attempt:
-                        await self.admission.admit(account)
-                        call.attempts += 1
-                        if witness is not None:
-                            await witness.sending(account, call.attempts)
-                        call.begin_exchange()
-                        try:
-                            answer = await self._wire.exchange(out, options.timeout)
-                            call.exchanging = False
-                            result = decode(request, answer, self._clock.wall())
-                            return with_meta(result, call.meta(answer.status_code))
-                        except KlingError as exc:
-                            call.exchanging = False
-                            if call.was_done_before(exc):
-                                return with_meta(request.decode(None), call.meta(404))
-                            self.admission.pause(account, pause_s(exc))
-                            error = call.judged(exc)
-                            if witness is not None and call.certainly_nothing(error):
-                                await witness.not_carried_out(error)
-                            if error is exc:
-                                raise
-                            raise error from exc
+                        async with self._turn(call, witness) as progress:
+                            answer = await self._wire.exchange(out, options.timeout, progress)
+                            now_s, again = self.clock.wall(), call.attempts > 1
+                            result = decode(call.request, answer, now_s, repeated=again)
+                            self._reconciler.answered(call.trail, result)
+                            return call.result(result, answer.status_code)
+            except OutcomeUnknownError as exc:
+                return await self._looked_for(call, exc, options)
         raise AssertionError("tenacity returns or raises")  # pragma: no cover
 
-    async def _attach(
+    @asynccontextmanager
+    async def _turn(
+        self, call: Call[Any], witness: Witness | None
+    ) -> AsyncGenerator[Progress, None]:
+        """One attempt: admitted, witnessed, its error judged by what it means for the caller."""
+        await self.admission.admit(call.account)
+        call.attempts += 1
+        if witness is not None:
+            await witness.sending(call.account, call.attempts)
+        try:
+            yield call.begin_exchange()
+        except KlingError as exc:
+            call.end_exchange()
+            self.admission.pause(call.account, pause_s(exc))
+            error = call.judged(exc)
+            if witness is not None and call.certainly_nothing(error):
+                await witness.not_carried_out(error)
+            if error is exc:
+                raise
+            raise error from exc
+
+    async def _attached(
         self, request: Request[R], account: str | None, options: Options
     ) -> Request[R]:
         """Upload what the request brings along, to the same account, and name its URL instead."""
@@ -151,87 +155,44 @@ class Pipeline:
                 changes.update({one.name: None, one.metadata["into"]: asset.usable_url})
         return evolve(request, **changes) if changes else request
 
+    async def _looked_for(self, call: Call[R], error: OutcomeUnknownError, options: Options) -> R:
+        """The result of a create whose answer was lost, found in its account's list; or `error`."""
+        listing = call.request.listing(call.account)
+        if call.trail is None or listing is None or options.retry.reconcile_within_s <= 0:
+            raise error
+        call.in_doubt(error)
+        once = evolve(options, deadline_s=None)
+        verdict = await self._reconciler.follow(
+            call.trail,
+            call.sent_s,
+            options.retry.reconcile_within_s,
+            lambda: self.send(listing, once),
+        )
+        if verdict.found is None:
+            raise call.not_found(error, verdict)
+        return call.result(verdict.found, 200, adopted=True)
+
     @asynccontextmanager
-    async def _deadline(self, call: _Call, deadline_s: float | None) -> AsyncIterator[None]:
-        """The total time of a call: a wait that runs out, or an exchange that is cut short."""
-        if deadline_s is None:
-            yield
-            return
+    async def _bounded(
+        self, call: Call[Any], deadline_s: float | None
+    ) -> AsyncGenerator[None, None]:
+        """The call's whole span: its account counts as busy, and its total time may run out."""
         try:
-            # asyncio's own timeout: it tells its cancellation from the caller's.
-            async with timeout_at(asyncio.get_running_loop().time() + deadline_s):
-                yield
+            with self.accounts.busy(call.account):
+                if deadline_s is None:
+                    yield
+                    return
+                # asyncio's own timeout: it tells its cancellation from the caller's.
+                async with timeout_at(asyncio.get_running_loop().time() + deadline_s):
+                    yield
         except KlingError:
             raise
         except (TimeoutError, asyncio.TimeoutError):
+            if deadline_s is None:
+                raise
             raise call.out_of_time(deadline_s) from None
-
-
-class _Call:
-    """What is known about one call while it is under way."""
-
-    def __init__(self, request: Request[Any], account: str | None, clock: Clock) -> None:
-        self.request = request
-        self.account = account
-        self.attempts = 0
-        self.exchanging = False
-        self._clock = clock
-        self._started = clock.monotonic()
-        self._sent_at: datetime | None = None
-
-    def begin_exchange(self) -> None:
-        self.exchanging = True
-        self._sent_at = datetime.fromtimestamp(self._clock.wall(), timezone.utc)
-
-    def context(self) -> CallContext:
-        elapsed_s = self._clock.monotonic() - self._started
-        request = self.request
-        return CallContext(request.method, request.route, self.account, self.attempts, elapsed_s)
-
-    def meta(self, status_code: int) -> Meta:
-        elapsed_s = self._clock.monotonic() - self._started
-        return Meta(self.account, status_code, self.attempts, elapsed_s)
-
-    def was_done_before(self, error: KlingError) -> bool:
-        """Whether this 404 says that an earlier attempt of this call worked."""
-        return self.request.gone_is_done and self.attempts > 1 and isinstance(error, NotFoundError)
-
-    def certainly_nothing(self, error: KlingError) -> bool:
-        return isinstance(error, NotSentError) or is_refusal(error)
-
-    def judged(self, error: KlingError) -> KlingError:
-        """`error` with its context; for a paid request, what is not a clear no becomes unknown."""
-        if isinstance(error, OutcomeUnknownError):
-            return self._unknown(error.text)
-        if self.request.safety is Safety.PAID and not self.certainly_nothing(error):
-            return self._unknown(f"no clear answer came: {error.text}")
-        return with_context(error, self.context())
-
-    def out_of_time(self, deadline_s: float) -> KlingError:
-        """What a spent deadline means: unknown if a paid request was under way, else a timeout."""
-        text = f"the deadline of {deadline_s:g} s ran out"
-        if self.exchanging and self.request.safety is Safety.PAID:
-            return self._unknown(f"{text} while the answer was awaited")
-        return DeadlineExceededError(text, context=self.context())
-
-    def log_retry(self, attempt: int, error: KlingError, wait_s: float) -> None:
-        log.info(
-            "%s %s: attempt %d failed (%s), next in %.1f s",
-            self.request.method,
-            self.request.route,
-            attempt,
-            type(error).__name__,
-            max(wait_s, pause_s(error)),
-        )
-
-    def _unknown(self, text: str) -> OutcomeUnknownError:
-        return OutcomeUnknownError(
-            f"{text}; {what_was_lost(self.request)}",
-            request=self.request,
-            account=self.account,
-            sent_at=self._sent_at,
-            context=self.context(),
-        )
+        finally:
+            self._reconciler.end(call.trail)
 
 
 async def _encoded(request: Request[Any], account: str | None) -> Outgoing:

@@ -29,7 +29,9 @@ class Outgoing:
     """One request as bytes: what every attempt of a call sends, but for the token."""
 
     method: str
-    path: str
+    route: str
+    """The template, for logs: nothing private sits in it."""
+    path: str = field(repr=False)
     """Below the base URL, percent-encoded, with the query string."""
     content: bytes = field(default=b"", repr=False)
     content_type: str | None = None
@@ -76,23 +78,25 @@ def encode(request: Request[Any], email: str | None) -> Outgoing:
     if query:
         target += "?" + urlencode(query)
     if not sends_json:
-        return Outgoing(request.method, target)
+        return Outgoing(request.method, request.route, target)
     content = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return Outgoing(request.method, target, content.encode(), "application/json")
+    return Outgoing(request.method, request.route, target, content.encode(), "application/json")
 
 
-def decode(request: Request[R], answer: Answer, now_s: float) -> R:
+def decode(request: Request[R], answer: Answer, now_s: float, *, repeated: bool = False) -> R:
     """The result that `answer` stands for, or the error it means, without its context.
 
     Args:
         request: what was asked.
         answer: what came back.
         now_s: wall clock, seconds since the epoch, for a Retry-After that is a date.
+        repeated: there was an earlier attempt, so "not found" may be what that one left behind.
     """
     body = _json(answer)
     if (failed := request.verdict(body)) is not None:
         raise failed
-    if answer.status_code == request.absent_status:
+    gone = request.gone_is_done and repeated and answer.status_code == 404
+    if gone or answer.status_code == request.absent_status:
         return request.decode(None)
     if not 200 <= answer.status_code < 300:
         raise _api_error(answer, body, now_s)
@@ -293,7 +297,7 @@ def _moment(stated: Any) -> float | None:
     if isinstance(stated, bool):
         return None
     if isinstance(stated, (int, float)):
-        return stated / 1000
+        return stated / 1000 if abs(stated) < 1e18 else None  # 10**400 is JSON, too
     if not isinstance(stated, str):
         return None
     try:

@@ -38,12 +38,19 @@ class RetryPolicy:
         wait_max_s: longest such wait; default 60.
         retry_after_max_s: longest wait accepted from the server; beyond it the caller gets
             `RateLimitedError` at once. Default 900.
+        reconcile_within_s: how long a create whose answer was lost is looked for before it is
+            called unknown; 0: not at all. Default 120.
+        resend_after_absence: in bulk jobs, send a create again that was looked for in vain for at
+            least 30 minutes (or `reconcile_within_s`, if longer). It may duplicate: absence can't
+            be proven. Default False.
     """
 
     attempts: int = field(default=settings.ATTEMPTS, validator=ge(1))
     wait_initial_s: float = field(default=settings.WAIT_INITIAL_S, validator=gt(0))
     wait_max_s: float = field(default=settings.WAIT_MAX_S, validator=gt(0))
     retry_after_max_s: float = field(default=settings.RETRY_AFTER_MAX_S, validator=ge(0))
+    reconcile_within_s: float = field(default=settings.RECONCILE_WITHIN_S, validator=ge(0))
+    resend_after_absence: bool = False
 
 
 def may_resend(safety: Safety, error: BaseException, policy: RetryPolicy) -> bool:
@@ -74,7 +81,7 @@ def pause_s(error: KlingError) -> float:
     return 0.0
 
 
-def parks(error: KlingError) -> bool:
+def parks(error: BaseException | None) -> bool:
     """Whether no call for this account can work until somebody mends it."""
     return isinstance(error, AccountBrokenError) or (
         isinstance(error, APIError) and error.status_code in (401, 402, 403)

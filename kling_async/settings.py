@@ -21,6 +21,7 @@ READ_TIMEOUT_S = 180.0  # how long POST /avatars takes is unknown; the reference
 POOL_TIMEOUT_S = 60.0
 
 MAX_CONNECTIONS = 100
+CLOSE_WITHIN_S = 10.0  # how long closing waits for exchanges under way
 KEEPALIVE_EXPIRY_S = 5.0  # short: a stale connection looks just like a lost answer
 
 ATTEMPTS = 5
@@ -29,6 +30,10 @@ WAIT_MAX_S = 60.0
 RETRY_AFTER_ABSENT_S = 10.0  # the vendor's own samples sleep 10 s after a 429
 RETRY_AFTER_ABSURD_S = 30.0  # negative, NaN, garbage or past
 RETRY_AFTER_MAX_S = 900.0  # beyond it the caller hears at once instead of waiting
+
+RECONCILE_WITHIN_S = 120.0  # see docs/lost-answers.md; later runs of a bulk job look again
+LOOK_AFTER_S = (0.2, 1.0, 2.0, 5.0, 15.0, 30.0, 60.0)  # waits between looks; the last repeats
+CLOCK_SLACK_S = 600.0  # how far Kling's clock may be from ours
 
 REQUESTS_PER_S = 10  # no quota is published; this is calm for one account
 

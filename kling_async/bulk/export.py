@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ..errors import ConfigurationError, LedgerError
-from .ledger import Ledger
+from .ledgerview import LedgerView
 from .rows import BulkRow
 
-RESULT_COLUMNS = ("key", "state", "avatar_id", "account", "error", "attempts")
+RESULT_COLUMNS = ("key", "state", "avatar_id", "account", "error", "attempts", "evidence")
 
 
-def export(ledger: Ledger, to: str | os.PathLike[str]) -> int:
+def export(ledger: LedgerView, to: str | os.PathLike[str]) -> int:
     """How many rows were written to `to` (.csv or .jsonl, by its ending).
 
     A row that was not made yet has the state "skipped". Input columns named like a result's are
@@ -46,21 +46,21 @@ def export(ledger: Ledger, to: str | os.PathLike[str]) -> int:
     return written
 
 
-def as_json(row: BulkRow) -> dict[str, Any]:
+def flat(row: BulkRow) -> dict[str, Any]:
     """The result as one flat JSON object; the input's own columns follow the result's."""
     result = {name: getattr(row, name) for name in RESULT_COLUMNS}
     return {**row.columns, **result} if row.columns else result
 
 
-def _jsonl(ledger: Ledger, file: TextIO) -> int:
+def _jsonl(ledger: LedgerView, file: TextIO) -> int:
     written = 0
     for row in _results(ledger):
-        file.write(json.dumps({**as_json(row)}, ensure_ascii=False) + "\n")
+        file.write(json.dumps(flat(row), ensure_ascii=False) + "\n")
         written += 1
     return written
 
 
-def _csv(ledger: Ledger, file: TextIO) -> int:
+def _csv(ledger: LedgerView, file: TextIO) -> int:
     names: dict[str, None] = dict.fromkeys(RESULT_COLUMNS)
     for row in _results(ledger):
         names.update(dict.fromkeys(row.columns))
@@ -68,7 +68,7 @@ def _csv(ledger: Ledger, file: TextIO) -> int:
     writer.writeheader()
     written = 0
     for row in _results(ledger):
-        writer.writerow({name: _cell(value) for name, value in as_json(row).items()})
+        writer.writerow({name: _cell(value) for name, value in flat(row).items()})
         written += 1
     return written
 
@@ -77,5 +77,5 @@ def _cell(value: Any) -> Any:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else value
 
 
-def _results(ledger: Ledger) -> Iterator[BulkRow]:
+def _results(ledger: LedgerView) -> Iterator[BulkRow]:
     return (record.result() for record in ledger.each())

@@ -265,7 +265,7 @@ def _json_records(lines: _Lines) -> Iterator[_Record]:
 
 def _json_record(text: str, line: int) -> _Record:
     try:
-        value = _JSON.decode(text)
+        value = _JSON.decode(text.rstrip())
     except json.JSONDecodeError as exc:
         said = f"is not JSON: {exc.msg} at character {exc.pos + 1}; each line is one JSON object"
         return _Record(line, {}, {WHOLE_ROW: said})
@@ -383,7 +383,7 @@ def _row(record: _Record, position: int, folder: Path, typed: _Typed) -> RowInpu
         problems["image"] = said
     elif "image" in images and "image" not in given:
         problems.pop("image_url", None)  # says that no image is given, as the request saw none
-    return evolve(row, request=None if problems else row.request, problems=problems)
+    return evolve(row, request=None, problems=problems) if problems else row
 
 
 _NO_IMAGE = "is missing; give a file here, or an address in image_url"

@@ -3,120 +3,47 @@
 `journal.py` calls it in a thread of its own and groups the commits. Each arrow of the state machine
 is one method here:
 
-    planned -> ready -> intent -> done | failed | unknown
+    planned -> ready -> intent -> done | failed | doubt
                  ^---------'  (never sent, or plainly refused with 429)
+    doubt -> done (found in the account's list) | unknown (not found in time)
+    unknown -> done (found later, or by the user's word) | ready (resend) | failed (abandon)
 
 `intent` is committed and synced before the first byte is written; a row found in it at the start
-belonged to a process that died, so its outcome is unknown.
+belonged to a process that died, so it is in doubt. Who settles doubts is `doubts.py`.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
-from attrs import field, frozen
-
-from ..errors import JSON, LedgerError
-from .rows import BulkRow, RowInput, RowState
-
-State = Literal["planned", "ready", "intent", "done", "failed", "unknown"]
-OPEN_STATES: tuple[State, ...] = ("planned", "ready")
-LAYOUT = "1"
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS rows (
-    id        INTEGER PRIMARY KEY,
-    key       TEXT NOT NULL UNIQUE,
-    position  INTEGER NOT NULL,
-    digest    TEXT NOT NULL,
-    payload   TEXT NOT NULL,
-    columns   TEXT NOT NULL,
-    state     TEXT NOT NULL,
-    account   TEXT,
-    asset_url TEXT,
-    attempts  INTEGER NOT NULL DEFAULT 0,
-    intent_at REAL,
-    avatar_id TEXT,
-    error     TEXT,
-    changed_at REAL NOT NULL
-);
-CREATE INDEX IF NOT EXISTS rows_by_state ON rows (state, id);
--- One avatar belongs to one row, whatever goes wrong above.
-CREATE UNIQUE INDEX IF NOT EXISTS one_row_per_avatar
-    ON rows (coalesce(account, ''), avatar_id) WHERE avatar_id IS NOT NULL;
-"""
-
-_ROW = (
-    "id, key, position, digest, payload, columns, state, account, asset_url, attempts, "
-    "intent_at, avatar_id, error"
-)
+from ..errors import LedgerError
+from ..models.avatars import url_path
+from .ledgerfile import LAYOUT, SCHEMA, connect, explained, own
+from .ledgerview import LedgerView, listed_fact
+from .records import ABANDONED, Record, State, as_text
+from .rows import RowInput
 
 
-@frozen
-class Record:
-    """One row as the ledger has it."""
-
-    id: int
-    key: str
-    position: int
-    digest: str
-    payload: Mapping[str, JSON] = field(repr=False)
-    columns: Mapping[str, JSON] = field(repr=False)
-    state: State
-    account: str | None
-    asset_url: str | None
-    attempts: int
-    intent_at: float | None
-    avatar_id: str | None
-    error: str | None
-
-    def result(self) -> BulkRow:
-        """What the user sees of it."""
-        return BulkRow(
-            key=self.key,
-            state=_SHOWN[self.state],
-            avatar_id=self.avatar_id,
-            account=self.account,
-            error=self.error,
-            attempts=self.attempts,
-            columns=self.columns,
-        )
-
-
-_SHOWN: dict[State, RowState] = {
-    "done": "created",
-    "failed": "failed",
-    "unknown": "unknown",
-    "intent": "unknown",
-    "planned": "skipped",
-    "ready": "skipped",
-}
-
-
-class Ledger:
-    """An open ledger. Use it from one thread; `Ledger.open` for a run, `Ledger.read` to look.
+class Ledger(LedgerView):
+    """An open ledger. Use it from one thread; `Ledger.open` makes or opens it.
 
     Writes belong inside `with ledger.transaction():`, which commits and syncs at its end.
     """
 
     def __init__(self, path: Path, db: sqlite3.Connection, lock: sqlite3.Connection | None) -> None:
-        self.path = path
-        self._db = db
+        super().__init__(path, db)
         self._lock = lock
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, service: str) -> Ledger:
         """The ledger at `path`, made where it is missing, for this process alone.
 
-        Rows that a dead process left in `intent` become `unknown`.
+        Rows that a dead process left in `intent` are in doubt from now on.
 
         Args:
             path: the file. A second file beside it, `…-owner`, is locked while the ledger is open;
@@ -128,11 +55,11 @@ class Ledger:
             LedgerError: it is in use, is no ledger, or belongs to another service.
         """
         path = Path(path)
-        lock = _own(path)
+        lock = own(path)
         try:
-            db = _connect(path)
+            db = connect(path)
             ledger = cls(path, db, lock)
-            with _explained(path):
+            with explained(path):
                 db.execute("PRAGMA journal_mode = WAL")
                 # In WAL mode only FULL syncs every commit; without it a power cut forgets intents.
                 db.execute("PRAGMA synchronous = FULL")
@@ -142,27 +69,16 @@ class Ledger:
             raise
         return ledger
 
-    @classmethod
-    def read(cls, path: str | os.PathLike[str]) -> Ledger:
-        """The ledger at `path`, to look at while others may write; LedgerError if there is none."""
-        path = Path(path)
-        if not path.is_file():
-            raise LedgerError(f"there is no ledger at {path}; `bulk run` makes one")
-        ledger = cls(path, _connect(path), None)
-        with _explained(path):
-            ledger._check_layout()
-        return ledger
-
     def close(self) -> None:
         """Close the file and free it for others."""
-        self._db.close()
+        super().close()
         if self._lock is not None:
             self._lock.close()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All of the writes inside, or none; on disk when it ends."""
-        with _explained(self.path):
+        with explained(self.path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -194,8 +110,8 @@ class Ledger:
                     row.key,
                     row.position,
                     row.digest,
-                    _dump(row.payload),
-                    _dump(row.columns),
+                    as_text(row.payload),
+                    as_text(row.columns),
                     state,
                     problem,
                     time.time(),
@@ -204,9 +120,26 @@ class Ledger:
             known.append(self.get(row.key))
         return known
 
-    def ready(self, row_id: int, account: str | None, asset_url: str | None) -> None:
-        """Planned -> ready: all that a create needs is there, and where it goes is settled."""
-        self._set(row_id, "ready", account=account, asset_url=asset_url, error=None)
+    def ready(
+        self, row_id: int, account: str | None, asset_url: str | None, image_url: str
+    ) -> None:
+        """Planned -> ready: all that a create needs is there, and where it goes is settled.
+
+        Args:
+            row_id: which.
+            account: whose it will be.
+            asset_url: what was uploaded for this row alone; None where it has an address already.
+            image_url: what the create will name.
+        """
+        self._set(
+            row_id,
+            "ready",
+            account=account,
+            asset_url=asset_url,
+            token=url_path(image_url),
+            token_kind="url" if asset_url is None else "upload",
+            error=None,
+        )
 
     def intent(self, row_id: int, account: str | None) -> None:
         """Ready -> intent: a create goes out next."""
@@ -222,28 +155,61 @@ class Ledger:
 
     def done(self, row_id: int, avatar_id: str) -> None:
         """Intent -> done. An id that another row has can't be true: the row becomes unknown."""
-        self._db.execute("SAVEPOINT claim")
         try:
-            self._set(row_id, "done", avatar_id=avatar_id, error=None)
+            self._claim(row_id, avatar_id, "answer")
         except sqlite3.IntegrityError:
-            self._db.execute("ROLLBACK TO claim")
-            self.unknown(row_id, f"the server answered with id {avatar_id}, which is another row's")
-        self._db.execute("RELEASE claim")
+            text = f"the server answered with id {avatar_id}, which is another row's"
+            self.unknown(row_id, text, [avatar_id])
 
     def failed(self, row_id: int, error: str) -> None:
         """Any -> failed: refused by the server or by a check; `reopen_failed` tries again."""
         self._set(row_id, "failed", error=error)
 
-    def unknown(self, row_id: int, error: str) -> None:
-        """Intent -> unknown: the avatar may exist."""
-        self._set(row_id, "unknown", error=error)
+    def doubt(self, row_id: int, error: str) -> None:
+        """Intent -> doubt: sent, and no clear answer came."""
+        self._set(row_id, "doubt", error=error, doubt_at=time.time())
+        self._note(row_id, f"in doubt: {error}")
+
+    def adopt(self, row_id: int, avatar_id: str, evidence: str) -> None:
+        """Any open state -> done: the avatar was found; LedgerError where it is another row's."""
+        try:
+            self._claim(row_id, avatar_id, evidence)
+        except sqlite3.IntegrityError:
+            raise LedgerError(f"avatar {avatar_id} belongs to another row of {self.path}") from None
+        self._note(row_id, f"{evidence}: {avatar_id}")
+
+    def unknown(self, row_id: int, error: str, candidates: Sequence[str] = ()) -> None:
+        """Doubt -> unknown: it could not be decided; only the user may send it again."""
+        self._set(row_id, "unknown", error=error, candidates=as_text(list(candidates)))
+        self._note(row_id, f"unknown: {error}")
+
+    def resend(self, row_id: int, why: str) -> None:
+        """Doubt | unknown -> ready: it will be sent again, with the same token. May duplicate."""
+        self._set(row_id, "ready", error=None, doubt_at=None, candidates=None)
+        self._note(row_id, f"to be sent again: {why}")
+
+    def abandon(self, row_id: int) -> None:
+        """Doubt | unknown -> failed, for good: `reopen_failed` leaves it alone."""
+        error = "abandoned by the user; an avatar of it may exist"
+        self._set(row_id, "failed", error=error, evidence=ABANDONED)
+        self._note(row_id, error)
+
+    def keep_listed(self, account: str | None, listed: Iterable[tuple[str, str]]) -> None:
+        """Remember what `account` lists before its first create: (avatar id, image path) each."""
+        self._db.executemany(
+            "INSERT INTO listed_before VALUES (?, ?, ?)",
+            ((account or "", avatar_id, path) for avatar_id, path in listed),
+        )
+        self._db.execute(
+            "INSERT OR REPLACE INTO facts VALUES (?, ?)", (listed_fact(account), str(time.time()))
+        )
 
     def reopen_failed(self, after_id: int, size: int) -> list[Record]:
         """Failed -> planned, for up to `size` failed rows after `after_id`; those rows.
 
         What was uploaded for them is uploaded again: it may be what was wrong.
         """
-        page = self.page(after_id, ("failed",), size)
+        page = self._rows("state = 'failed' AND evidence IS NULL AND id > ?", after_id, size=size)
         for one in page:
             self._set(one.id, "planned", error=None, asset_url=None)
         return [self.get(one.key) for one in page]
@@ -254,61 +220,11 @@ class Ledger:
             "UPDATE rows SET state = 'planned', asset_url = NULL WHERE state = 'ready'"
         ).rowcount
 
-    # --- looking ---
-
-    def get(self, key: str) -> Record:
-        """The row named `key`; LedgerError if there is none."""
-        found = self._db.execute(f"SELECT {_ROW} FROM rows WHERE key = ?", (key,)).fetchone()
-        if found is None:
-            raise LedgerError(f"{self.path} has no row {key!r}")
-        return _record(found)
-
-    def page(self, after_id: int, states: Sequence[State] = (), size: int = 200) -> list[Record]:
-        """Up to `size` rows after `after_id` in the input's order; of all states by default."""
-        of = f"AND state IN ({', '.join('?' * len(states))})" if states else ""
-        found = self._db.execute(
-            f"SELECT {_ROW} FROM rows WHERE id > ? {of} ORDER BY id LIMIT ?",
-            (after_id, *states, size),
-        )
-        return [_record(one) for one in found]
-
-    def each(self, states: Sequence[State] = ()) -> Iterator[Record]:
-        """Every row in the input's order, read in pages."""
-        last = 0
-        while page := self.page(last, states):
-            yield from page
-            last = page[-1].id
-
-    def counts(self) -> dict[State, int]:
-        """How many rows are in each state; states without rows are left out."""
-        with _explained(self.path):
-            return dict(self._db.execute("SELECT state, count(*) FROM rows GROUP BY state"))
-
-    def count(self) -> int:
-        """How many rows there are."""
-        return sum(self.counts().values())
-
-    def lookup(self, keys: Sequence[str]) -> dict[str, str]:
-        """Key -> digest of those `keys` that are known."""
-        known: dict[str, str] = {}
-        for start in range(0, len(keys), 500):  # SQLite bounds the number of parameters
-            some = keys[start : start + 500]
-            marks = ", ".join("?" * len(some))
-            known.update(
-                self._db.execute(f"SELECT key, digest FROM rows WHERE key IN ({marks})", some)
-            )
-        return known
-
-    def fact(self, name: str) -> str | None:
-        """What the ledger remembers of itself under `name`."""
-        found = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
-        return None if found is None else found[0]
-
     # --- inside ---
 
     def _prepare(self, service: str) -> None:
         with self.transaction():
-            for statement in _SCHEMA.split(";\n"):
+            for statement in SCHEMA.split(";\n"):
                 self._db.execute(statement)
             self._db.execute("INSERT OR IGNORE INTO facts VALUES ('layout', ?)", (LAYOUT,))
             self._db.execute("INSERT OR IGNORE INTO facts VALUES ('service', ?)", (service,))
@@ -320,89 +236,29 @@ class Ledger:
             )
         with self.transaction():
             self._db.execute(
-                "UPDATE rows SET state = 'unknown', error = ?, changed_at = ? "
+                "UPDATE rows SET state = 'doubt', error = ?, doubt_at = ?, changed_at = ? "
                 "WHERE state = 'intent'",
-                (
-                    "the process that sent it died before the answer came; the avatar may exist",
-                    time.time(),
-                ),
+                ("the process that sent it died before the answer came", time.time(), time.time()),
             )
+            # Doubts of an earlier run have the whole time again: nobody looked meanwhile.
+            self._db.execute("UPDATE rows SET doubt_at = ? WHERE state = 'doubt'", (time.time(),))
 
-    def _check_layout(self) -> None:
-        if (found := self.fact("layout")) != LAYOUT:
-            raise LedgerError(
-                f"{self.path} was written by another version of kling-async (layout {found}, "
-                f"this one reads {LAYOUT}); finish it with that version, or use another --ledger"
-            )
+    def _claim(self, row_id: int, avatar_id: str, evidence: str) -> None:
+        """-> done; sqlite3.IntegrityError, and nothing changed, where another row has the id."""
+        self._db.execute("SAVEPOINT claim")
+        try:
+            self._set(row_id, "done", avatar_id=avatar_id, evidence=evidence, error=None)
+        except sqlite3.IntegrityError:
+            self._db.execute("ROLLBACK TO claim")
+            raise
+        finally:
+            self._db.execute("RELEASE claim")
 
-    def _set(self, row_id: int, state: State, **columns: str | None) -> None:
+    def _note(self, row_id: int, event: str) -> None:
+        """Remember an unusual turn of a row; `history` tells them."""
+        self._db.execute("INSERT INTO history VALUES (?, ?, ?)", (row_id, time.time(), event))
+
+    def _set(self, row_id: int, state: State, **columns: str | float | None) -> None:
         changes = {"state": state, "changed_at": time.time(), **columns}
         assigned = ", ".join(f"{name} = ?" for name in changes)
         self._db.execute(f"UPDATE rows SET {assigned} WHERE id = ?", (*changes.values(), row_id))
-
-
-def _own(path: Path) -> sqlite3.Connection:
-    """Hold the ledger's lock: an open exclusive transaction on the file beside it.
-
-    A lock of the system's rather than a time-out: no clock, and it dies with its process.
-    """
-    beside = path.with_name(path.name + "-owner")
-    try:
-        lock = sqlite3.connect(beside, timeout=0, isolation_level=None, check_same_thread=False)
-    except sqlite3.Error as exc:
-        raise LedgerError(f"{path}: no ledger can be made there ({exc})") from None
-    try:
-        lock.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError as exc:
-        lock.close()
-        if "locked" not in str(exc):
-            raise LedgerError(f"{path}: no ledger can be made there ({exc})") from None
-        raise LedgerError(
-            f"{path} is in use by another process; wait for it to end, or stop it. Two runs on "
-            f"one ledger would make avatars twice"
-        ) from None
-    return lock
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    try:
-        return sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-    except sqlite3.Error as exc:
-        raise LedgerError(f"{path} can't be opened: {exc}") from None
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """SQLite's errors as ours, with what to do."""
-    try:
-        yield
-    except sqlite3.IntegrityError:
-        raise
-    except sqlite3.DatabaseError as exc:
-        text = str(exc)
-        if "not a database" in text or "no such table" in text:
-            remedy = "it is not a ledger of kling-async; name another file with --ledger"
-        elif "full" in text or "I/O" in text:
-            remedy = "free some space and run it again; nothing was sent that is not recorded"
-        else:
-            remedy = "run it again when that is mended; nothing was sent that is not recorded"
-        raise LedgerError(f"the ledger {path} can't be used ({text}): {remedy}") from exc
-
-
-def _dump(value: Mapping[str, JSON]) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def _record(found: tuple[object, ...]) -> Record:
-    values = dict(zip(_ROW.split(", "), found, strict=True))
-    values["payload"] = json.loads(str(values["payload"]))
-    values["columns"] = json.loads(str(values["columns"]))
-    return Record(**values)  # type: ignore[arg-type]
-
-
-def service_of(path: str | os.PathLike[str]) -> str | None:
-    """Whom an existing ledger's rows were sent to; None where there is no ledger yet."""
-    if not Path(path).is_file():
-        return None
-    with closing(Ledger.read(path)) as ledger:
-        return ledger.fact("service")

@@ -32,6 +32,8 @@ class BulkRow:
     account: str | None = None
     error: str | None = None
     attempts: int = 0
+    evidence: str | None = None
+    """How the avatar is known: "answer", or "adopted" and its like where the answer was lost."""
     columns: Mapping[str, JSON] = field(factory=dict, repr=False)
     """The input's own columns."""
 

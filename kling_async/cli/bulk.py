@@ -4,46 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+import time
 from contextlib import closing
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from ..bulk.check import Checked, check_input, check_voices
-from ..bulk.export import as_json, export
+from ..bulk.export import export, flat
+from ..bulk.feed import registered
 from ..bulk.inputs import InputError
 from ..bulk.journal import Journal, open_journal
-from ..bulk.ledger import Ledger, State
-from ..bulk.runner import BulkRun, registered
+from ..bulk.ledger import Ledger
+from ..bulk.ledgerview import LedgerView
+from ..bulk.records import UNSETTLED, Record, State
 from ..client import AsyncKlingClient
 from ..errors import AccountRequiredError, KlingError, LedgerError
-from .job import Order, drive, failed_rows, rows_of_file
+from .job import JobOptions, drive, failed_rows, rows_of_file, with_job
 from .session import EMULATED_SERVICE, Session, fail, run, with_session
 
-F = TypeVar("F", bound=Callable[..., Any])
-
 INPUT = click.Path(path_type=Path)
-TROUBLED: tuple[State, ...] = ("failed", "unknown")
+TROUBLED: tuple[State, ...] = ("failed", "doubt", "unknown")
 SHOWN = 20
 """Rows that `status` lists; all are in the export."""
-
-
-def with_job(command: F) -> F:
-    """Give a command the options of a running job."""
-    for option in (
-        click.option("--json", "as_json", is_flag=True, help="Results and progress as JSON lines."),
-        click.option(
-            "--concurrency",
-            type=click.IntRange(1, 1000),
-            default=8,
-            show_default=True,
-            help="Rows under way at once.",
-        ),
-    ):
-        command = option(command)
-    return command
 
 
 @click.group()
@@ -58,7 +42,7 @@ def bulk() -> None:
 @with_job
 @with_session
 def run_command(
-    session: Session, input: Path, ledger: Path, dry_run: bool, concurrency: int, as_json: bool
+    session: Session, order: JobOptions, input: Path, ledger: Path, dry_run: bool
 ) -> None:
     """Make an avatar of each row of INPUT (.csv or .jsonl).
 
@@ -74,9 +58,9 @@ def run_command(
                 return await _dry_run(kling, checked, input)
             async with open_journal(ledger, service=_service(session, kling)) as journal:
                 await _renew(session, journal)
-                job = BulkRun(kling.pipeline, kling.options, journal, concurrency=concurrency)
+                job = order.run(kling, journal)
                 rows = registered(journal, rows_of_file(input))
-                return await drive(Order(ledger, checked.rows, as_json), job, rows)
+                return await drive(job, rows, ledger, checked.rows, as_json=order.as_json)
 
     run(work())
 
@@ -85,11 +69,11 @@ def run_command(
 @click.argument("ledger", type=INPUT)
 @with_job
 @with_session
-def retry_command(session: Session, ledger: Path, concurrency: int, as_json: bool) -> None:
+def retry_command(session: Session, order: JobOptions, ledger: Path) -> None:
     """Try the failed rows of LEDGER again, and no others."""
 
     async def work() -> int:
-        with closing(Ledger.read(ledger)) as book:
+        with closing(LedgerView.read(ledger)) as book:
             total = book.counts().get("failed", 0)
         if not total:
             click.echo(f"no row of {ledger} has failed; nothing to do")
@@ -98,8 +82,8 @@ def retry_command(session: Session, ledger: Path, concurrency: int, as_json: boo
             session.client() as kling,
             open_journal(ledger, service=_service(session, kling)) as journal,
         ):
-            job = BulkRun(kling.pipeline, kling.options, journal, concurrency=concurrency)
-            return await drive(Order(ledger, total, as_json), job, failed_rows(journal))
+            job = order.run(kling, journal)
+            return await drive(job, failed_rows(journal), ledger, total, as_json=order.as_json)
 
     run(work())
 
@@ -110,9 +94,11 @@ def retry_command(session: Session, ledger: Path, concurrency: int, as_json: boo
 def status_command(ledger: Path, json_wanted: bool) -> None:
     """Show what LEDGER knows: counts, and the first failed and unknown rows."""
     try:
-        with closing(Ledger.read(ledger)) as book:
+        with closing(LedgerView.read(ledger)) as book:
             counts = book.counts()
-            pages = {state: book.page(0, (state,), SHOWN) for state in TROUBLED}
+            pages: dict[State, list[Record]] = {
+                state: book.page(0, (state,), SHOWN) for state in TROUBLED
+            }
     except KlingError as exc:
         fail(exc)
     shown = {state: [as_json_row(one) for one in page] for state, page in pages.items()}
@@ -123,9 +109,40 @@ def status_command(ledger: Path, json_wanted: bool) -> None:
     click.echo(f"{total} rows: " + (", ".join(f"{n} {s}" for s, n in counts.items()) or "none"))
     for state, page in pages.items():
         for one in page:
-            click.echo(f"{state}: {one.key} (account {one.account or 'not named'}): {one.error}")
+            click.echo(_told(one, ledger))
         if counts.get(state, 0) > len(page):
             click.echo(f"... and more {state} rows; see `kling-async bulk export {ledger}`")
+
+
+@bulk.command("settle")
+@click.argument("ledger", type=INPUT)
+@click.argument("row")
+@click.option("--adopt", metavar="AVATAR_ID", help="The row's avatar exists, and this is it.")
+@click.option("--resend", is_flag=True, help="Send it again; it duplicates if it exists after all.")
+@click.option("--abandon", is_flag=True, help="Leave it, whatever became of it.")
+def settle_command(ledger: Path, row: str, adopt: str | None, resend: bool, abandon: bool) -> None:
+    """Decide what became of ROW (its key) in LEDGER, whose outcome stayed unknown."""
+    if sum((adopt is not None, resend, abandon)) != 1:
+        raise click.UsageError("give one of --adopt AVATAR_ID, --resend and --abandon")
+    try:
+        with closing(LedgerView.read(ledger)) as view:
+            service = view.fact("service") or ""
+        with closing(Ledger.open(ledger, service=service)) as book, book.transaction():
+            record = book.get(row)
+            if record.state not in UNSETTLED:
+                raise LedgerError(
+                    f"row {row} is {record.state}, not unknown; there is nothing to settle"
+                )
+            if adopt is not None:
+                book.adopt(record.id, adopt, "settled")
+            elif resend:
+                book.resend(record.id, "by the user's word")
+            else:
+                book.abandon(record.id)
+    except KlingError as exc:
+        fail(exc)
+    then = "the next `bulk run` sends it again" if resend else "settled"
+    click.echo(f"row {row}: {then}")
 
 
 @bulk.command("export")
@@ -134,7 +151,7 @@ def status_command(ledger: Path, json_wanted: bool) -> None:
 def export_command(ledger: Path, to: Path) -> None:
     """Write every row of LEDGER with its result and the input's own columns."""
     try:
-        with closing(Ledger.read(ledger)) as book:
+        with closing(LedgerView.read(ledger)) as book:
             written = export(book, to)
     except KlingError as exc:
         fail(exc)
@@ -143,13 +160,33 @@ def export_command(ledger: Path, to: Path) -> None:
 
 def as_json_row(record: Any) -> dict[str, Any]:
     """A ledger row as `status --json` shows it."""
-    return as_json(record.result())
+    return flat(record.result())
+
+
+def _told(record: Record, ledger: Path) -> str:
+    """A failed or unknown row, with what can be done."""
+    account = record.account or "not named"
+    head = f"{record.state}: row {record.key}, account {account}"
+    if record.state == "failed":
+        return f"{head}: {record.error}"
+    settle = f"kling-async bulk settle {ledger} {record.key}"
+    could_be = ", ".join(record.candidates) or "none listed"
+    return "\n".join(
+        (
+            f"{head}, sent {moment(record.intent_at)}: {record.error}",
+            f"  could be: {could_be}",
+            "  may cost: one avatar more than wanted, if it exists and is sent again",
+            f"  it exists:         {settle} --adopt AVATAR_ID",
+            f"  send it again:     {settle} --resend",
+            f"  leave it:          {settle} --abandon",
+        )
+    )
 
 
 def _checked(session: Session, input: Path, ledger: Path) -> Checked:
     """The whole input looked at; blocks, so in a thread."""
     if ledger.is_file():
-        with closing(Ledger.read(ledger)) as known:
+        with closing(LedgerView.read(ledger)) as known:
             checked = check_input(input, known=known)
     else:
         if not ledger.parent.is_dir():
@@ -186,3 +223,10 @@ async def _renew(session: Session, journal: Journal) -> None:
 
 def _service(session: Session, kling: AsyncKlingClient) -> str:
     return EMULATED_SERVICE if session.emulated else kling.pipeline.service
+
+
+def moment(seconds: float | None) -> str:
+    """A time as people read it, in UTC."""
+    if seconds is None:
+        return "never"
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))

@@ -26,7 +26,9 @@ class Snapshot:
     failed: int
     unknown: int
     skipped: int
+    adopted: int
     under_way: int
+    in_doubt: int
     waiting: int
     paused_s: float
     rows_per_s: float
@@ -35,6 +37,8 @@ class Snapshot:
     def __str__(self) -> str:
         parts = [f"{self.settled}/{self.total} rows", f"{self.created} created"]
         parts += [f"{n} {name}" for name in ("failed", "unknown") if (n := getattr(self, name))]
+        if self.in_doubt:
+            parts.append(f"{self.in_doubt} looked for after a lost answer")
         if self.paused_s > 0:
             parts.append(f"paused by the server for {self.paused_s:.0f} s")
         elif self.waiting:
@@ -72,7 +76,9 @@ class Meter:
             failed=tally.failed,
             unknown=tally.unknown,
             skipped=tally.skipped,
+            adopted=tally.adopted,
             under_way=tally.under_way,
+            in_doubt=self._run.in_doubt,
             waiting=self._run.waiting,
             paused_s=round(self._run.paused_s, 1),
             rows_per_s=round(rows_per_s, 2),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 from typing import ClassVar, Literal, get_args
+from urllib.parse import urlsplit
 
 from attrs import frozen
 
@@ -77,6 +78,11 @@ class Avatar(Model):
         return self.image_resources[0].url if self.image_resources else None
 
     @property
+    def image_paths(self) -> frozenset[str]:
+        """Its images as paths, which are compared: host and query may change."""
+        return frozenset(url_path(one.url) for one in self.image_resources)
+
+    @property
     def is_template(self) -> bool:
         """Whether it is the system's: the server tells by an id of 8 digits or fewer."""
         return is_template_id(self.id)
@@ -92,6 +98,11 @@ class Avatar(Model):
 @frozen(kw_only=True)
 class DeletedAvatar(Model):
     """A delete that worked. The server's body says `{"deleted": null}`, which means success."""
+
+
+def url_path(url: str) -> str:
+    """The path of an image's address: what stays the same where hosts and queries change."""
+    return urlsplit(url).path or url
 
 
 def is_template_id(avatar_id: str) -> bool:
@@ -158,6 +169,42 @@ class CreateAvatar(Request[CreatedAvatar]):
         if not made.id:
             raise ValueError("status is SUCCESS, but the id is empty")
         return made
+
+    # --- looking for one whose answer was lost ---
+
+    def listing(self, account: str | None) -> ListAvatars:
+        """Where it would show."""
+        return ListAvatars(email=account)
+
+    def fingerprint(self) -> tuple[str | None, ...]:
+        """The image and the texts. The rest is filled in by AI, or not listed as it was sent."""
+        path = None if self.image_url is None else url_path(self.image_url)
+        return (path, self.nickname, self.prompt)
+
+    def resembles(self, listed: Avatar) -> bool:
+        """The same image, and the same texts where they were given."""
+        return (
+            self.image_url is not None
+            and url_path(self.image_url) in listed.image_paths
+            and self.nickname in (None, listed.nickname)
+            and self.prompt in (None, listed.prompt)
+        )
+
+    def listed_id(self, listed: Avatar) -> str:
+        """The avatar's id."""
+        return listed.id
+
+    def listed_at_s(self, listed: Avatar, default_s: float) -> float:
+        """The avatar's createTime."""
+        return default_s if listed.create_time_ms is None else listed.create_time_ms / 1000
+
+    def result_id(self, result: CreatedAvatar) -> str:
+        """The avatar's id."""
+        return result.id
+
+    def adopt(self, listed: Avatar) -> CreatedAvatar:
+        """The answer that was lost, as far as it is known."""
+        return CreatedAvatar.from_api({"id": listed.id, "status": "SUCCESS"})
 
 
 @frozen(kw_only=True)

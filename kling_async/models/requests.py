@@ -79,6 +79,36 @@ class Request(Generic[R]):
         """The failure that a well-formed answer states in its own words, whatever its status."""
         return None
 
+    # --- for creates whose result can be looked for; see reconcile.py ---
+
+    def listing(self, account: str | None) -> Request[Any] | None:
+        """What lists the results of requests like this one; None where nothing does."""
+        return None
+
+    def fingerprint(self) -> tuple[Any, ...]:
+        """Equal for requests whose results look alike in the listing."""
+        raise NotImplementedError
+
+    def resembles(self, listed: Any) -> bool:
+        """Whether a listed thing shows what this request asked for."""
+        raise NotImplementedError
+
+    def listed_id(self, listed: Any) -> str:
+        """The id of a listed thing."""
+        raise NotImplementedError
+
+    def listed_at_s(self, listed: Any, default_s: float) -> float:
+        """When it was made, by the server's clock, in epoch seconds; `default_s` if not said."""
+        raise NotImplementedError
+
+    def result_id(self, result: R) -> str:
+        """The id of a result of this request."""
+        raise NotImplementedError
+
+    def adopt(self, listed: Any) -> R:
+        """The result that a listed thing stands for."""
+        raise NotImplementedError
+
     def _field_problems(self) -> dict[str, str]:
         problems = {}
         for one in fields(type(self)):

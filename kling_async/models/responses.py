@@ -22,12 +22,16 @@ T = TypeVar("T")
 
 @frozen
 class Meta:
-    """How a result came about: whose account, which status, how many sends, how long."""
+    """How a result came about: whose account, which status, how many sends, how long.
+
+    `adopted` says that the answer was lost and the result was found in the account's list.
+    """
 
     account: str | None
     status_code: int
     attempts: int
     elapsed_s: float
+    adopted: bool = False
 
 
 @frozen(kw_only=True)

@@ -161,6 +161,7 @@ class Avatars(Resource):
         *,
         ledger: str | os.PathLike[str],
         concurrency: int = 8,
+        single_writer: bool = False,
     ) -> AsyncGenerator[BulkRow, None]:
         """Every row's result as it is settled: `async for row in kling.avatars.create_many(...)`.
 
@@ -173,6 +174,9 @@ class Avatars(Resource):
                 are needed, never held whole.
             ledger: the SQLite file that remembers every row; made where it is missing.
             concurrency: rows under way at once; default 8.
+            single_writer: nothing else makes avatars on these accounts while the job runs, so that
+                a lost answer may be settled by nickname and prompt where the server shows other
+                image addresses than it was given. Default False.
 
         Raises:
             LedgerError: the ledger is in use, damaged, or belongs to another job.
@@ -180,7 +184,12 @@ class Avatars(Resource):
         from ..bulk.runner import create_many
 
         return create_many(
-            self._pipeline, self._options, rows, ledger=ledger, concurrency=concurrency
+            self._pipeline,
+            self._options,
+            rows,
+            ledger=ledger,
+            concurrency=concurrency,
+            single_writer=single_writer,
         )
 
 

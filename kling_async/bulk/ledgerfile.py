@@ -1,0 +1,99 @@
+"""How is a ledger's file opened, locked and read for its errors? SQLite's side of `ledger.py`."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..errors import LedgerError
+
+LAYOUT = "1"
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS rows (
+    id        INTEGER PRIMARY KEY,
+    key       TEXT NOT NULL UNIQUE,
+    position  INTEGER NOT NULL,
+    digest    TEXT NOT NULL,
+    payload   TEXT NOT NULL,
+    columns   TEXT NOT NULL,
+    state     TEXT NOT NULL,
+    account   TEXT,
+    asset_url TEXT,
+    token     TEXT,
+    token_kind TEXT,
+    attempts  INTEGER NOT NULL DEFAULT 0,
+    intent_at REAL,
+    doubt_at  REAL,
+    avatar_id TEXT,
+    evidence  TEXT,
+    candidates TEXT,
+    error     TEXT,
+    changed_at REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS history (
+    row_id INTEGER NOT NULL, at REAL NOT NULL, event TEXT NOT NULL
+);
+-- What each account listed before the first create of this ledger.
+CREATE TABLE IF NOT EXISTS listed_before (
+    account TEXT NOT NULL, avatar_id TEXT NOT NULL, path TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS listed_before_by_account ON listed_before (account);
+CREATE INDEX IF NOT EXISTS rows_by_token ON rows (token) WHERE token IS NOT NULL;
+CREATE INDEX IF NOT EXISTS rows_by_state ON rows (state, id);
+-- One avatar belongs to one row, whatever goes wrong above.
+CREATE UNIQUE INDEX IF NOT EXISTS one_row_per_avatar
+    ON rows (coalesce(account, ''), avatar_id) WHERE avatar_id IS NOT NULL;
+"""
+
+
+def own(path: Path) -> sqlite3.Connection:
+    """Hold the ledger's lock: an open exclusive transaction on the file beside it.
+
+    A lock of the system's rather than a time-out: no clock, and it dies with its process.
+    """
+    beside = path.with_name(path.name + "-owner")
+    try:
+        lock = sqlite3.connect(beside, timeout=0, isolation_level=None, check_same_thread=False)
+    except sqlite3.Error as exc:
+        raise LedgerError(f"{path}: no ledger can be made there ({exc})") from None
+    try:
+        lock.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError as exc:
+        lock.close()
+        if "locked" not in str(exc):
+            raise LedgerError(f"{path}: no ledger can be made there ({exc})") from None
+        raise LedgerError(
+            f"{path} is in use by another process; wait for it to end, or stop it. Two runs on "
+            f"one ledger would make avatars twice"
+        ) from None
+    return lock
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """An open connection; its errors are for `explained`."""
+    try:
+        return sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+    except sqlite3.Error as exc:
+        raise LedgerError(f"{path} can't be opened: {exc}") from None
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """SQLite's errors as ours, with what to do."""
+    try:
+        yield
+    except sqlite3.IntegrityError:
+        raise
+    except sqlite3.DatabaseError as exc:
+        text = str(exc)
+        if "not a database" in text or "no such table" in text:
+            remedy = "it is not a ledger of kling-async; name another file with --ledger"
+        elif "full" in text or "I/O" in text:
+            remedy = "free some space and run it again; nothing was sent that is not recorded"
+        else:
+            remedy = "run it again when that is mended; nothing was sent that is not recorded"
+        raise LedgerError(f"the ledger {path} can't be used ({text}): {remedy}") from exc

@@ -1,0 +1,217 @@
+"""How does one row become an avatar? Upload, ready, intent, create, and what each error means.
+
+`runner.py` has many of these turns under way at once and owns what they share; here is what one row
+goes through, and the ledger's arrow for each step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from attrs import evolve
+
+from ..errors import (
+    AccountRequiredError,
+    DeadlineExceededError,
+    KlingError,
+    LedgerError,
+    NotSentError,
+    OutcomeUnknownError,
+    RateLimitedError,
+)
+from ..media import Media
+from ..models.assets import UploadAsset
+from ..models.avatars import CreateAvatar
+from ..pipeline import Options, Pipeline
+from ..retry import parks
+from .doubts import Doubts
+from .feed import Job, problem_of, rebuilt
+from .journal import Journal
+from .records import UNSETTLED, Record
+from .rows import BulkRow
+
+log = logging.getLogger("kling_async")
+
+ROUNDS_WHILE_REFUSED = 10  # times `attempts` answers 429 before a row counts as failed
+
+
+class RowWitness:
+    """Writes the turns of one row's create into the ledger, before they happen."""
+
+    def __init__(self, journal: Journal, row_id: int) -> None:
+        self._journal = journal
+        self._row_id = row_id
+        self.in_flight = False
+
+    async def sending(self, account: str | None, attempt: int) -> None:
+        """The intent is on disk when this returns; if cancelled here, it is taken back."""
+        row_id = self._row_id
+        try:
+            await self._journal.write(lambda ledger: ledger.intent(row_id, account))
+        except asyncio.CancelledError:  # nothing was sent, and nothing will be
+            self._journal.submit(lambda ledger: ledger.not_carried_out(row_id, None))
+            raise
+        self.in_flight = True
+
+    async def not_carried_out(self, error: KlingError) -> None:
+        """The row may go again."""
+        row_id, text = self._row_id, str(error)
+        self.in_flight = False
+        await self._journal.write(lambda ledger: ledger.not_carried_out(row_id, text))
+
+
+class Making:
+    """Makes avatars of rows, one call of `make` each.
+
+    Args:
+        pipeline: sends.
+        options: of each call; a lost answer is not looked for call by call.
+        journal: remembers.
+        doubts: looks for what was lost.
+        stop: ends the run, with the reason.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        options: Options,
+        journal: Journal,
+        doubts: Doubts,
+        stop: Callable[[str], None],
+    ) -> None:
+        self.parked: dict[str | None, str] = {}
+        """Accounts that were given up in this run, and why."""
+        self._pipeline = pipeline
+        self._options = options
+        self._journal = journal
+        self._doubts = doubts
+        self._stop = stop
+
+    async def make(self, job: Job, witness: RowWitness) -> BulkRow | None:
+        """One row from its request to its place in the ledger; None where it is in doubt."""
+        record, journal = job.record, self._journal
+        if record.state in UNSETTLED:
+            return await self._looked_again(record)
+        request = job.request or await asyncio.to_thread(rebuilt, record)
+        if request is None:
+            problem = await asyncio.to_thread(problem_of, record)
+            await journal.write(lambda ledger: ledger.failed(record.id, problem))
+            return await self._recorded(record)
+        account = self._account(record.account or request.email)
+        if account in self.parked:
+            return self._skipped(record, account, self.parked[account])
+        try:
+            await self._doubts.prepared(account)
+        except KlingError as exc:
+            return await self._unlisted(record, account, exc)
+        if (known := await self._recorded(record)).state == "created":
+            return known  # an old ledger that was restored: it was there already
+        try:
+            request = await self._ready(record, request, account)
+            created = await self._create(request, witness)
+        except (LedgerError, AccountRequiredError):
+            raise
+        except KlingError as exc:
+            if isinstance(exc, OutcomeUnknownError) and witness.in_flight:
+                lost = str(exc)
+                await journal.write(lambda ledger: ledger.doubt(record.id, lost))
+                if parks(exc.__cause__):
+                    self._park(account, exc)
+                self._doubts.add(record.id, account)
+                return None
+            if (rescued := await self._stuck(record, account, exc)) is not None:
+                return rescued
+            text = str(exc)
+            await journal.write(lambda ledger: ledger.failed(record.id, text))
+        else:
+            await journal.write(lambda ledger: ledger.done(record.id, created))
+        return await self._recorded(record)
+
+    async def _looked_again(self, record: Record) -> BulkRow | None:
+        """A row that an earlier run left unsettled: one more look, or many if it is in doubt."""
+        try:
+            await self._doubts.prepared(record.account)
+        except KlingError as exc:
+            log.info("unsettled rows could not be looked for: %s", type(exc).__name__)
+        now = await self._journal.read(lambda ledger: ledger.row(record.id))
+        if now.state != "doubt":
+            return now.result()
+        self._doubts.add(record.id, record.account)
+        return None
+
+    async def _unlisted(self, record: Record, account: str | None, error: KlingError) -> BulkRow:
+        """The account can't be listed, so nothing may be sent for it; its rows stay to be done."""
+        if isinstance(error, LedgerError):
+            raise error
+        if isinstance(error, NotSentError):
+            self._stop(f"the server can't be reached ({error.text}); run it again to go on")
+        else:
+            self._park(account, error)
+        return self._skipped(record, account, f"its account can't be listed: {error}")
+
+    async def _ready(
+        self, record: Record, request: CreateAvatar, account: str | None
+    ) -> CreateAvatar:
+        """The request as it can go out: its file uploaded, once, and its account fixed."""
+        asset_url = record.asset_url
+        if isinstance(request.image, Media) and asset_url is None:
+            upload = UploadAsset(file=request.image, email=account)
+            asset_url = (await self._pipeline.send(upload, self._options)).usable_url
+        if asset_url is not None:
+            request = evolve(request, image=None, image_url=asset_url)
+        image_url = request.image_url or ""  # one of the two was given
+        await self._journal.write(
+            lambda ledger: ledger.ready(record.id, account, asset_url, image_url)
+        )
+        return evolve(request, email=account)
+
+    async def _create(self, request: CreateAvatar, witness: RowWitness) -> str:
+        """The new id. Answers 429 are waited out for as long as the server names sane times."""
+        for left in range(ROUNDS_WHILE_REFUSED, 0, -1):
+            try:
+                return (await self._pipeline.send(request, self._options, witness)).id
+            except RateLimitedError as exc:
+                longest_s = self._options.retry.retry_after_max_s
+                if left == 1 or (exc.retry_after_s or 0) > longest_s:
+                    raise
+        raise AssertionError("the last round returns or raises")  # pragma: no cover
+
+    async def _stuck(
+        self, record: Record, account: str | None, error: KlingError
+    ) -> BulkRow | None:
+        """What stops more than this row: an account that can't work, a server out of reach."""
+        if isinstance(error, NotSentError):
+            self._stop(f"the server can't be reached ({error.text}); run it again to go on")
+            return self._skipped(record, account, str(error))
+        if isinstance(error, DeadlineExceededError):
+            return self._skipped(record, account, str(error))
+        limit_s = self._options.retry.retry_after_max_s
+        if isinstance(error, RateLimitedError) and (error.retry_after_s or 0) > limit_s:
+            self._park(account, error)
+            return self._skipped(record, account, self.parked[account])
+        if parks(error):
+            self._park(account, error)
+        return None
+
+    def _park(self, account: str | None, error: KlingError) -> None:
+        name = "the account" if account is None else f"account {account}"
+        self.parked.setdefault(account, f"{name} can't be used now: {error}")
+
+    def _account(self, named: str | None) -> str | None:
+        """The row's account, or one that is not parked where the registry chooses."""
+        chosen = self._pipeline.accounts.choose(named)
+        if named is None:
+            for _ in range(len(self._pipeline.accounts)):
+                if chosen not in self.parked:
+                    break
+                chosen = self._pipeline.accounts.choose(None)
+        return chosen
+
+    def _skipped(self, record: Record, account: str | None, because: str) -> BulkRow:
+        return evolve(record.result(), state="skipped", account=account, error=because)
+
+    async def _recorded(self, record: Record) -> BulkRow:
+        key = record.key
+        return (await self._journal.read(lambda ledger: ledger.get(key))).result()

@@ -1,0 +1,130 @@
+"""What is known about one call while it is under way? Its context, its progress, and its errors.
+
+`pipeline.py` makes one per call and asks it what an error means for the caller.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timezone
+from typing import Any, Generic, TypeVar
+
+from .clock import Clock
+from .errors import (
+    CallContext,
+    DeadlineExceededError,
+    KlingError,
+    NotSentError,
+    OutcomeUnknownError,
+)
+from .models.requests import Request, Safety
+from .models.responses import Meta, with_meta
+from .protocol import is_refusal, what_was_lost, with_context
+from .reconcile import Trail, Verdict
+from .retry import pause_s
+from .wire import Progress
+
+R = TypeVar("R")
+log = logging.getLogger("kling_async")
+
+
+class Call(Generic[R]):
+    """One call, from choosing its account to its result.
+
+    Args:
+        request: what was asked; replaced once its attachments are uploaded.
+        account: whose it is; None where the server decides.
+        clock: tells the time.
+    """
+
+    def __init__(self, request: Request[R], account: str | None, clock: Clock) -> None:
+        self.request = request
+        self.account = account
+        self.attempts = 0
+        self.sent_s = 0.0
+        """Wall clock of the latest attempt."""
+        self.trail: Trail[R] | None = None
+        self._clock = clock
+        self._started = clock.monotonic()
+        self._progress: Progress | None = None
+        self._doubt: OutcomeUnknownError | None = None
+
+    def begin_exchange(self) -> Progress:
+        """The attempt goes out now; the wire fills in how far it comes."""
+        self._progress = Progress()
+        self.sent_s = self._clock.wall()
+        return self._progress
+
+    def end_exchange(self) -> None:
+        """The attempt is over."""
+        self._progress = None
+
+    def result(self, result: R, status_code: int, *, adopted: bool = False) -> R:
+        """`result`, knowing how it came about."""
+        self.end_exchange()
+        meta = Meta(self.account, status_code, self.attempts, self._elapsed_s(), adopted)
+        return with_meta(result, meta)
+
+    def certainly_nothing(self, error: KlingError) -> bool:
+        """Whether the attempt that ended with `error` certainly did nothing."""
+        return isinstance(error, NotSentError) or is_refusal(error)
+
+    def judged(self, error: KlingError) -> KlingError:
+        """`error` with its context; for a paid request, what is not a clear no becomes unknown."""
+        if isinstance(error, OutcomeUnknownError):
+            return self._unknown(error.text)
+        if self.request.safety is Safety.PAID and not self.certainly_nothing(error):
+            return self._unknown(f"no clear answer came: {error.text}")
+        return with_context(error, self._context())
+
+    def in_doubt(self, error: OutcomeUnknownError) -> None:
+        """The answer is lost, and is being looked for."""
+        self._doubt = error
+
+    def not_found(self, error: OutcomeUnknownError, verdict: Verdict[Any]) -> OutcomeUnknownError:
+        """`error` after looking in vain."""
+        found = len(verdict.candidates)
+        looked = f"{found} that could be it" if found else "nothing that could be it"
+        more = self._unknown(f"{error.text}; its account lists {looked}")
+        more.candidates = verdict.candidates
+        return more
+
+    def out_of_time(self, deadline_s: float) -> KlingError:
+        """What a spent deadline means: unknown if a paid request was under way, else a timeout."""
+        text = f"the deadline of {deadline_s:g} s ran out"
+        if self._doubt is not None:
+            return self._unknown(f"{text} while it was looked for: {self._doubt.text}")
+        began = self._progress is not None and self._progress.may_have_begun
+        if began and self.request.safety is Safety.PAID:
+            return self._unknown(f"{text} while the answer was awaited")
+        return DeadlineExceededError(text, context=self._context())
+
+    def log_retry(self, attempt: int, error: KlingError, wait_s: float) -> None:
+        """Tell the log of another attempt; the route's template, never what is in it."""
+        log.info(
+            "%s %s: attempt %d failed (%s), next in %.1f s",
+            self.request.method,
+            self.request.route,
+            attempt,
+            type(error).__name__,
+            max(wait_s, pause_s(error)),
+        )
+
+    def _unknown(self, text: str) -> OutcomeUnknownError:
+        remedy = what_was_lost(self.request)
+        return OutcomeUnknownError(
+            text if remedy in text else f"{text}; {remedy}",
+            request=self.request,
+            account=self.account,
+            sent_at=datetime.fromtimestamp(self.sent_s, timezone.utc),
+            context=self._context(),
+        )
+
+    def _context(self) -> CallContext:
+        request = self.request
+        return CallContext(
+            request.method, request.route, self.account, self.attempts, self._elapsed_s()
+        )
+
+    def _elapsed_s(self) -> float:
+        return self._clock.monotonic() - self._started

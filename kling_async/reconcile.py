@@ -1,0 +1,183 @@
+"""Was it made after all? Finds the result of a create whose answer was lost, for single calls.
+
+The pipeline opens a `Trail` for each paid call that can be looked for, and follows it when the
+answer is lost. Only presence concludes: what is not listed may still come. Bulk jobs have their own
+judge (`bulk/doubts.py`), which knows more: what was listed before the job began.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Generic, TypeVar
+
+from attrs import define, field, frozen
+
+from . import settings
+from .clock import Clock
+from .errors import KlingError
+from .models.requests import Request
+
+R = TypeVar("R")
+
+
+@frozen
+class Verdict(Generic[R]):
+    """What looking came to: the result that was found, or what could be it."""
+
+    found: R | None
+    candidates: tuple[Any, ...] = ()
+
+
+@define(eq=False)
+class Trail(Generic[R]):
+    """One paid call, from before its first attempt to its end.
+
+    Args:
+        request: as it goes out.
+        account: whose listing shows the result.
+        own_token: the request carries something that no other has (a file uploaded for it alone).
+    """
+
+    request: Request[R]
+    account: str | None
+    own_token: bool
+    begun_s: float
+    """Wall clock when the call began to be sent."""
+    in_doubt: bool = False
+
+    @property
+    def fingerprint(self) -> tuple[Any, ...]:
+        """Equal for calls whose results could be taken for each other's."""
+        return (self.account, *self.request.fingerprint())
+
+
+class Reconciler:
+    """Follows trails. One per client, so that no two of its calls ever take the same result.
+
+    Args:
+        clock: sleeps and tells the time.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._open: dict[tuple[Any, ...], list[Trail[Any]]] = {}
+        self._taken: dict[str | None, set[str]] = {}
+        self._skew = _Skew()
+
+    def begin(self, request: Request[R], account: str | None, own_token: bool) -> Trail[R] | None:
+        """A call goes out; its trail, or None where nothing lists what it makes."""
+        if request.listing(account) is None:
+            return None
+        trail = Trail(request, account, own_token, self._clock.wall())
+        self._open.setdefault(trail.fingerprint, []).append(trail)
+        return trail
+
+    def end(self, trail: Trail[Any] | None) -> None:
+        """It is over, one way or another."""
+        if trail is None:
+            return
+        alike = self._open[trail.fingerprint]
+        alike.remove(trail)
+        if not alike:
+            del self._open[trail.fingerprint]
+
+    def answered(self, trail: Trail[Any] | None, result: Any) -> None:
+        """It was answered: its result is nobody else's."""
+        if trail is None:
+            return
+        result_id = trail.request.result_id(result)
+        self._taken.setdefault(trail.account, set()).add(result_id)
+        self._skew.sent(result_id, trail.begun_s, self._clock.wall())
+
+    async def follow(
+        self,
+        trail: Trail[R],
+        sent_s: float,
+        within_s: float,
+        look: Callable[[], Awaitable[Sequence[Any]]],
+    ) -> Verdict[R]:
+        """The result, as soon as a listing proves it; else what could be it when time is up.
+
+        Args:
+            trail: a call whose answer was lost.
+            sent_s: wall clock when the attempt went out whose answer was lost.
+            within_s: how long to look, in seconds; 0: not at all.
+            look: lists what the account has now.
+        """
+        trail.in_doubt = True
+        until = self._clock.monotonic() + within_s
+        candidates: tuple[Any, ...] = ()
+        looks = 0
+        while (left_s := until - self._clock.monotonic()) > 0:
+            waits = settings.LOOK_AFTER_S
+            await self._clock.sleep(min(left_s, waits[min(looks, len(waits) - 1)]))
+            looks += 1
+            try:
+                listed = await look()
+            except KlingError:
+                continue  # an account that can't be listed now may be listed later
+            self._skew.listed(trail.request, listed)
+            candidates = self._candidates(trail, sent_s, listed)
+            if (mine := self._mine(trail, candidates)) is not None:
+                self._taken.setdefault(trail.account, set()).add(trail.request.listed_id(mine))
+                return Verdict(trail.request.adopt(mine), candidates)
+        return Verdict(None, candidates)
+
+    def _candidates(
+        self, trail: Trail[Any], sent_s: float, listed: Sequence[Any]
+    ) -> tuple[Any, ...]:
+        """What is listed and could be the result: nobody else's, alike, of the right time."""
+        request, taken = trail.request, self._taken.get(trail.account, set())
+        earliest_s = sent_s + self._skew.earliest_s
+        alike = [
+            one
+            for one in listed
+            if request.listed_id(one) not in taken
+            and request.resembles(one)
+            and (trail.own_token or request.listed_at_s(one, earliest_s) >= earliest_s)
+        ]
+        return tuple(sorted(alike, key=lambda one: request.listed_at_s(one, earliest_s)))
+
+    def _mine(self, trail: Trail[Any], candidates: Sequence[Any]) -> Any:
+        """The one of `candidates` that is this call's, where that can be decided."""
+        if not candidates:
+            return None
+        if trail.own_token:
+            return candidates[0]  # more than one carry our token: all are ours, the oldest counts
+        alike = self._open[trail.fingerprint]
+        if not all(one.in_doubt for one in alike):
+            return None  # a call like this one awaits its answer: it may be that one's
+        if len(candidates) > len(alike):
+            return None  # somebody else made one like it
+        place = alike.index(trail)
+        return candidates[place] if place < len(candidates) else None
+
+
+@define
+class _Skew:
+    """How far Kling's clock may be from ours, learned from creates of our own that were answered.
+
+    `createTime` lies between sending and receiving. Until one was seen: ten minutes either way.
+    """
+
+    _answered: dict[str, tuple[float, float]] = field(factory=dict)
+    _lowest_s: float | None = None
+
+    @property
+    def earliest_s(self) -> float:
+        """The least that `createTime` may differ from our time of sending, in seconds."""
+        return -settings.CLOCK_SLACK_S if self._lowest_s is None else self._lowest_s - 2.0
+
+    def sent(self, result_id: str, sent_s: float, received_s: float) -> None:
+        """An answered create; a few of the latest are enough."""
+        self._answered[result_id] = (sent_s, received_s)
+        if len(self._answered) > 64:
+            del self._answered[next(iter(self._answered))]
+
+    def listed(self, request: Request[Any], listed: Sequence[Any]) -> None:
+        """Learn from a listing."""
+        for one in listed:
+            times = self._answered.pop(request.listed_id(one), None)
+            if times is not None:
+                low_s = request.listed_at_s(one, times[0]) - times[1]
+                self._lowest_s = low_s if self._lowest_s is None else min(self._lowest_s, low_s)
