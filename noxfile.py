@@ -117,6 +117,15 @@ def wheel(session: nox.Session) -> None:
 
 
 @nox.session(python=NEWEST)
+def changelog(session: nox.Session) -> None:
+    """Show what CHANGELOG.md gets at the next release; `-- VERSION` writes it."""
+    session.install("towncrier")
+    version = session.posargs[0] if session.posargs else "next"
+    draft = () if session.posargs else ("--draft",)
+    session.run("towncrier", "build", "--yes", *draft, "--version", version)
+
+
+@nox.session(python=NEWEST)
 def bench(session: nox.Session) -> None:
     """The benchmarks of tests/benchmarks; arguments go to them. Nothing is asserted."""
     session.install("-e", ".[all]", "psutil")

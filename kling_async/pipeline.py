@@ -100,7 +100,9 @@ class Pipeline:
         Raises:
             KlingError: one of its classes; see `errors.py` for what each lets the caller do.
         """
-        call: Call[R] = Call(request, self.accounts.choose(request.email), self.clock)
+        of_account = request.email_in != "nowhere"
+        account = self.accounts.choose(request.email) if of_account else None
+        call: Call[R] = Call(request, account, self.clock)
         async with self._bounded(call, options.deadline_s):
             call.request = await self._attached(request, call.account, options)
             own_token = call.request is not request  # a file went up for this call alone

@@ -1,0 +1,34 @@
+"""An emulator of the Kling API v1 of useapi.net: its behaviour, its faults, its own clock.
+
+    emulator = Emulator(faults=[Fault("avatars.create", "reset_after", at=1)])
+    async with httpx.AsyncClient(transport=emulator.transport()) as client: ...
+    async with emulator.serve() as base_url: ...
+
+Written from the API reference alone and independent of the client in this package, so that each
+checks the other. Needs the extra `emulator`. The kinds of faults are in `faultkinds.py`.
+"""
+
+from .calls import Call
+from .clock import EmulatorClock
+from .emulator import Emulator
+from .faults import Fault
+from .faulttext import format_fault, parse_faults
+from .images import sample_png
+from .server import run_server
+from .transport import EmulatorTransport
+from .world import Avatar, EmulatedAccount, Upload
+
+__all__ = [
+    "Avatar",
+    "Call",
+    "EmulatedAccount",
+    "Emulator",
+    "EmulatorClock",
+    "EmulatorTransport",
+    "Fault",
+    "Upload",
+    "format_fault",
+    "parse_faults",
+    "run_server",
+    "sample_png",
+]

@@ -1,0 +1,285 @@
+"""An in-process Kling: takes a request, gives what the wire shall carry.
+
+`Emulator` owns the world, the clock, the faults, the quota and the log. It does no I/O and never
+waits; `transport.py` and `server.py` do both for it, each through `receive`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING
+
+from . import inspection
+from .admission import Given, check_token, chosen_account, given_fields, named_account
+from .calls import Call, CallLog
+from .clock import EmulatorClock
+from .effects import dressed, strike
+from .envelopes import Refusal, error
+from .faults import Fault, FaultPlan
+from .fields import Fields
+from .messages import Delivery, Exchange, Reply, Request
+from .mint import Mint
+from .operation import API_ROOT, Context, Views
+from .operations import NAMES, OPERATIONS
+from .quota import Quota, RetryForm
+from .routes import Match, Routes
+from .server import serve
+from .transport import EmulatorTransport
+from .world import Avatar, EmulatedAccount, Upload, World, configured
+
+if TYPE_CHECKING:
+    from kling_async.limits import RateLimit
+
+_API_SEGMENTS = tuple(API_ROOT.split("/")[1:])
+_ROUTES = Routes(OPERATIONS)
+
+
+class Emulator:
+    """The Kling API with its own state and clock; nothing leaves the machine, nothing costs money.
+
+    Args:
+        accounts: e-mails or `EmulatedAccount`s; None: `demo@example.com`; empty: none configured.
+        token: the only one welcome; None: any of the form `user:<digits>-<letters and digits>`.
+        quota: see `set_quota`.
+        faults: what goes wrong, in order of precedence.
+        seed: decides ids, names, "AI" choices and chances; equal seeds, equal runs.
+        clock: default: a new one, real time.
+        latency_s: seconds every API request takes before its work; default 0.
+        quota_form: how a 429 of the quota says when to come back; see `Quota`.
+        quota_operations: which operations the quota counts; None: all that have an account.
+        record_calls: True keeps every call record, False none, a number that many of the latest.
+        rehost_images: `GET /avatars` shows another URL than the create was given.
+        listing_lag_s: seconds until a new avatar shows in `GET /avatars`; default 0.
+        listing_limit: `GET /avatars` shows that many of the newest; None: all.
+        listing_shuffled: `GET /avatars` in no order instead of newest first.
+        keep_media_bytes: uploaded content that stays fetchable, oldest dropped; default 256 MiB.
+    """
+
+    def __init__(
+        self,
+        accounts: Iterable[str | EmulatedAccount] | None = None,
+        token: str | None = None,
+        quota: RateLimit | Mapping[str, RateLimit] | None = None,
+        faults: Iterable[Fault] = (),
+        seed: int = 0,
+        clock: EmulatorClock | None = None,
+        latency_s: float = 0.0,
+        *,
+        quota_form: RetryForm = "seconds",
+        quota_operations: Collection[str] | None = None,
+        record_calls: bool | int = True,
+        rehost_images: bool = False,
+        listing_lag_s: float = 0.0,
+        listing_limit: int | None = None,
+        listing_shuffled: bool = False,
+        keep_media_bytes: int = 256 * 1024 * 1024,
+    ) -> None:
+        self.latency_s = latency_s
+        self._token = token
+        self._seed = seed
+        self._accounts = configured(accounts)
+        self._record_calls = record_calls
+        self._keep_media_bytes = keep_media_bytes
+        self._clock = clock or EmulatorClock()
+        self._plan = FaultPlan(faults, seed, NAMES)
+        self._quota = Quota(quota, self._clock, form=quota_form, operations=quota_operations)
+        self._views = Views(
+            rehost_images=rehost_images,
+            listing_lag_s=listing_lag_s,
+            listing_limit=listing_limit,
+            listing_shuffled=listing_shuffled,
+        )
+        self._world = self._new_world()
+        self._log = CallLog(record_calls)
+
+    # Ways in
+
+    def transport(self) -> EmulatorTransport:
+        """A transport for `httpx.AsyncClient(transport=...)`; any host in the URL will do."""
+        return EmulatorTransport(self)
+
+    def serve(self, host: str = "127.0.0.1", port: int = 0) -> AbstractAsyncContextManager[str]:
+        """A real server while the context lasts; gives the base URL, `http://host:port/v1/kling`.
+
+        Args:
+            host: address to listen on; anything but loopback closes the pages under `/_emulator`.
+            port: 0, the default, takes a free one.
+        """
+        return serve(self, host, port, path=API_ROOT)
+
+    # Looking inside
+
+    @property
+    def clock(self) -> EmulatorClock:
+        """The clock behind every timestamp, window and delay."""
+        return self._clock
+
+    @property
+    def accounts(self) -> list[EmulatedAccount]:
+        """The configured accounts."""
+        return list(self._world.accounts.values())
+
+    @property
+    def avatars(self) -> list[Avatar]:
+        """The personal avatars that exist, oldest first."""
+        return list(self._world.avatars.values())
+
+    @property
+    def deleted_avatars(self) -> list[Avatar]:
+        """The personal avatars that existed once, in order of deletion."""
+        return list(self._world.deleted_avatars)
+
+    @property
+    def uploads(self) -> list[Upload]:
+        """The uploaded files, oldest first."""
+        return list(self._world.uploads.values())
+
+    @property
+    def calls(self) -> list[Call]:
+        """What was asked, oldest first, as far as `record_calls` keeps it."""
+        return self._log.kept
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Number of requests per operation name, however many records are kept."""
+        return Counter(self._log.by_operation)
+
+    @property
+    def status_counts(self) -> Counter[tuple[str, int | None]]:
+        """Number of finished requests per operation name and status sent (None: nothing sent)."""
+        return Counter(self._log.by_status)
+
+    def unconsumed_faults(self) -> list[Fault]:
+        """The faults that have not struck as often as planned (at least once, without a plan)."""
+        return self._plan.unconsumed()
+
+    def strikes(self) -> list[tuple[Fault, int]]:
+        """Every fault and how often it has struck."""
+        return self._plan.strikes()
+
+    # Changing things while it runs
+
+    def add_faults(self, faults: Iterable[Fault]) -> None:
+        """Append to the plan; a fault counts matching calls from now on."""
+        self._plan.add(faults)
+
+    def set_quota(
+        self,
+        quota: RateLimit | Mapping[str, RateLimit] | None,
+        *,
+        form: RetryForm = "seconds",
+        operations: Collection[str] | None = None,
+    ) -> None:
+        """Replace the quota; windows start empty.
+
+        Args:
+            quota: at most `requests` in any `per_s` seconds per account, one for all or by e-mail;
+                None: no limit.
+            form: seconds, date, body or none; see `Quota`.
+            operations: names the quota counts; None: all that belong to an account.
+        """
+        self._quota = Quota(quota, self._clock, form=form, operations=operations)
+
+    def reset(self) -> None:
+        """Back to the start: nothing made, no calls, the first faults unstruck; time runs on."""
+        self._world = self._new_world()
+        self._log = CallLog(self._record_calls)
+        self._plan.reset()
+        self._quota.forget()
+
+    # One request
+
+    def receive(self, request: Request) -> Exchange:
+        """Take in one request: number it, choose its fault; the work itself comes with `work()`."""
+        segments = request.segments
+        if segments[:1] == (inspection.ROOT,):
+            return Exchange(0.0, lambda: self._inspect(request))
+        match = _ROUTES.find(request.method, segments)
+        operation = match.operation
+        name = "unknown" if operation is None else operation.name
+        given = given_fields(request, operation)
+        account = named_account(operation, given, match.path, self._world.accounts)
+        fault = self._plan.take(name, account)
+        if fault is not None and fault.kind == "refuse_connection":
+            return Exchange(0.0, Delivery, refused=str(fault.settings.get("form", "refused")))
+        has_fields = operation is not None and operation.reads_body_fields
+        call = self._log.open(
+            request,
+            operation=name,
+            fields=given if has_fields and not isinstance(given, Refusal) else None,
+            account=account,
+            at_ms=self._clock.now_ms(),
+            at_s=self._clock.monotonic(),
+        )
+        is_media = operation is not None and operation.open_to_all
+        wait_s = (0.0 if is_media else self.latency_s) + (fault.delay_before_s if fault else 0.0)
+        return Exchange(wait_s, lambda: self._work(request, match, given, call, fault))
+
+    def _work(
+        self,
+        request: Request,
+        match: Match,
+        given: Given | Refusal,
+        call: Call,
+        fault: Fault | None,
+    ) -> Delivery:
+        reply: Reply | None = None
+        if fault is None or fault.does_work:
+            try:
+                reply = self._answer(request, match, given, call)
+            except Refusal as refusal:
+                reply = refusal.reply
+        if fault is not None:
+            call.fault = fault.kind
+            delivery = strike(fault, request, reply, self._clock.now_ms())
+        elif reply is not None:
+            delivery = Delivery.of(dressed(reply, self._clock.now_ms()))
+        else:  # pragma: no cover - without a fault the work is done
+            raise AssertionError
+        self._log.close(call, delivery, worked=reply is not None and reply.status < 300)
+        return delivery
+
+    def _answer(self, request: Request, match: Match, given: Given | Refusal, call: Call) -> Reply:
+        operation = match.operation
+        is_api = request.segments[: len(_API_SEGMENTS)] == _API_SEGMENTS
+        if is_api and (operation is None or not operation.open_to_all):
+            check_token(request, self._token)
+        if operation is None:
+            return _no_such_route(request, match)
+        if isinstance(given, Refusal):
+            raise given
+        account = chosen_account(operation, given, self._world.accounts)
+        if operation.email != "none":
+            refused = self._quota.admit(operation.name, account or match.path["email"])
+            if refused is not None:
+                return refused
+        context = Context(
+            world=self._world,
+            views=self._views,
+            clock=self._clock,
+            request=request,
+            fields=Fields(given),
+            path=match.path,
+            account=account,
+            call_number=call.number,
+        )
+        return operation.work(context)
+
+    def _inspect(self, request: Request) -> Delivery:
+        try:
+            reply = inspection.answer(self, request)
+        except Refusal as refusal:
+            reply = refusal.reply
+        return Delivery.of(dressed(reply, self._clock.now_ms()))
+
+    def _new_world(self) -> World:
+        return World(self._accounts, Mint(self._seed), self._keep_media_bytes)
+
+
+def _no_such_route(request: Request, match: Match) -> Reply:
+    if match.allowed:
+        text = f"{request.method} is not allowed here; use {', '.join(match.allowed)}"
+        return error(text, 405).with_headers(("Allow", ", ".join(match.allowed)))
+    return error(f"There is nothing at {request.path}", 404)

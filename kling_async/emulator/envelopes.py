@@ -1,0 +1,61 @@
+"""What does a refusal look like on the wire?
+
+The error bodies the reference documents, each made in one place. Operations raise `Refusal`; the
+emulator turns it into the reply it carries. Wording is ours wherever the reference prints none.
+"""
+
+from __future__ import annotations
+
+from .messages import Reply
+
+
+class Refusal(Exception):
+    """The request is turned down; `reply` says how."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply.status)
+        self.reply = reply
+
+
+def error(text: str, status: int) -> Reply:
+    """`{"error": text}`: documented for validation, not-found and most other errors."""
+    return Reply.of_json({"error": text}, status)
+
+
+def error_with_code(text: str, status: int) -> Reply:
+    """`{"error": text, "code": status}`: documented for 401 and 402."""
+    return Reply.of_json({"error": text, "code": status}, status)
+
+
+def error_with_message(text: str, message: str, status: int = 500) -> Reply:
+    """`{"error": text, "message": message}`: documented for 500; `error` is the one that counts."""
+    return Reply.of_json({"error": text, "message": message}, status)
+
+
+def nested_error(text: str, status: int) -> Reply:
+    """An upstream error passed through: documented for the platform, with objects inside."""
+    inner: dict[str, object] = {"code": status, "message": text, "status": "UNKNOWN", "details": []}
+    return Reply.of_json({"error": inner}, status)
+
+
+def unauthorized() -> Reply:
+    """Documented to the letter."""
+    return error_with_code("Unauthorized", 401)
+
+
+def bad_request(text: str) -> Refusal:
+    """400 with a text for people."""
+    return Refusal(error(text, 400))
+
+
+def not_found(text: str) -> Refusal:
+    """404 with a text for people."""
+    return Refusal(error(text, 404))
+
+
+def prose_not_found(text: str) -> Refusal:
+    """The 404 of the accounts pages, which the reference prints as prose and not as JSON.
+
+    Unknown is whether the wire carries text, JSON or nothing; text is the hardest for a client.
+    """
+    return Refusal(Reply.of_text(text, 404))

@@ -1,0 +1,78 @@
+"""Does each field hold what the reference allows? Reading one field at a time, or 400.
+
+Operations read their fields through a `Fields`; names nobody asks for are ignored, as unknown
+fields are. A null and an empty string count as absent: unknown in the reference, and the only
+reading under which a form with blank inputs works.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
+
+from .envelopes import bad_request
+
+
+class Fields:
+    """The named values of a body or a query string."""
+
+    def __init__(self, values: Mapping[str, object]) -> None:
+        self._values = values
+
+    def text(self, name: str, *, max_chars: int | None = None) -> str | None:
+        """A string, None where absent; more than `max_chars` code points are refused."""
+        value = self._values.get(name)
+        if value is None or value == "":
+            return None
+        if not isinstance(value, str):
+            raise bad_request(f"{name} must be a string")
+        if any("\ud800" <= char <= "\udfff" for char in value):
+            raise bad_request(f"{name} is not valid text")
+        if max_chars is not None and len(value) > max_chars:
+            raise bad_request(f"{name} must not be longer than {max_chars} characters")
+        return value
+
+    def choice(self, name: str, allowed: Sequence[str]) -> str | None:
+        """One of the `allowed` strings, None where absent."""
+        value = self.text(name)
+        if value is not None and value not in allowed:
+            raise bad_request(f"{name} must be one of: {', '.join(allowed)}")
+        return value
+
+    def number(self, name: str, *, low: float, high: float) -> float | None:
+        """A number from `low` to `high`, both included; numeric strings count as numbers."""
+        value = self._values.get(name)
+        if value is None or value == "":
+            return None
+        try:
+            if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+                raise ValueError
+            number = float(value)
+        except (ValueError, OverflowError):
+            raise bad_request(f"{name} must be a number") from None
+        if not math.isfinite(number) or not low <= number <= high:
+            raise bad_request(f"{name} must be between {low:g} and {high:g}")
+        return number
+
+    def whole(self, name: str, *, low: int, high: int) -> int | None:
+        """A whole number from `low` to `high`, both included."""
+        number = self.number(name, low=low, high=high)
+        if number is not None and number != int(number):
+            raise bad_request(f"{name} must be a whole number")
+        return None if number is None else int(number)
+
+    def web_url(self, name: str) -> str:
+        """A required http or https URL with a host."""
+        value = self.text(name)
+        if value is None:
+            raise bad_request(f"{name} is required")
+        try:
+            parts = urlsplit(value)
+            fine = parts.scheme in ("http", "https") and bool(parts.hostname)
+            _ = parts.port  # raises where it is no number
+        except ValueError:
+            fine = False
+        if not fine or any(char.isspace() for char in value):
+            raise bad_request(f"{name} must be a valid http or https URL")
+        return value

@@ -1,0 +1,117 @@
+"""`/_emulator/...`: a look inside for tests that run the emulator in another process.
+
+    GET  /_emulator/state     what exists, what was asked, which faults are left
+    POST /_emulator/faults    add faults: the text of `faulttext.py`, or {"faults": text}
+    POST /_emulator/reset     back to the start
+
+No token is needed, so a server that listens beyond loopback refuses all of it. These requests are
+neither numbered nor recorded, and no fault strikes them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Protocol
+
+from attrs import asdict
+
+from .calls import Call
+from .envelopes import Refusal, bad_request, error, not_found
+from .faults import Fault
+from .faulttext import format_fault, parse_faults
+from .messages import Reply, Request
+from .world import Avatar, EmulatedAccount, Upload
+
+ROOT = "_emulator"
+
+
+class Inspected(Protocol):
+    """What these pages need of the emulator."""
+
+    @property
+    def accounts(self) -> list[EmulatedAccount]: ...
+    @property
+    def avatars(self) -> list[Avatar]: ...
+    @property
+    def deleted_avatars(self) -> list[Avatar]: ...
+    @property
+    def uploads(self) -> list[Upload]: ...
+    @property
+    def calls(self) -> list[Call]: ...
+    @property
+    def counts(self) -> dict[str, int]: ...
+    @property
+    def status_counts(self) -> dict[tuple[str, int | None], int]: ...
+    def unconsumed_faults(self) -> list[Fault]: ...
+    def strikes(self) -> list[tuple[Fault, int]]: ...
+    def add_faults(self, faults: Iterable[Fault]) -> None: ...
+    def reset(self) -> None: ...
+
+
+def answer(emulator: Inspected, request: Request) -> Reply:
+    """The page asked for; Refusal 403 from afar, 404 or 405 where there is none."""
+    if not request.local:
+        raise Refusal(error("Only served to a server that listens on loopback", 403))
+    page = "/".join(request.segments[1:])
+    method = "GET" if request.method == "HEAD" else request.method
+    if (method, page) == ("GET", "state"):
+        return Reply.of_json(state(emulator))
+    if (method, page) == ("POST", "faults"):
+        return _add_faults(emulator, request)
+    if (method, page) == ("POST", "reset"):
+        emulator.reset()
+        return Reply.of_json({"reset": True})
+    if page in ("state", "faults", "reset"):
+        raise Refusal(error(f"{request.method} is not allowed here", 405))
+    raise not_found("There are: GET state, POST faults, POST reset")
+
+
+def state(emulator: Inspected) -> dict[str, object]:
+    """Everything a test compares with, ready for JSON."""
+    return {
+        "accounts": [asdict(account) for account in emulator.accounts],
+        "avatars": [asdict(avatar) for avatar in emulator.avatars],
+        "deleted_avatars": [asdict(avatar) for avatar in emulator.deleted_avatars],
+        "uploads": [asdict(upload) for upload in emulator.uploads],
+        "calls": [_summary(call) for call in emulator.calls],
+        "counts": emulator.counts,
+        "status_counts": [
+            {"operation": operation, "status": status, "count": count}
+            for (operation, status), count in emulator.status_counts.items()
+        ],
+        "faults": [
+            {"fault": format_fault(fault), "struck": struck} for fault, struck in emulator.strikes()
+        ],
+        "unconsumed_faults": [format_fault(fault) for fault in emulator.unconsumed_faults()],
+    }
+
+
+def _add_faults(emulator: Inspected, request: Request) -> Reply:
+    try:
+        text = request.body.decode()
+        if text.lstrip().startswith("{"):
+            text = json.loads(text)["faults"]
+        faults = parse_faults(text)
+        emulator.add_faults(faults)
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise bad_request(f"Can't add that: {exc}") from None
+    return Reply.of_json({"added": [format_fault(fault) for fault in faults]})
+
+
+def _summary(call: Call) -> dict[str, object]:
+    return {
+        "number": call.number,
+        "operation": call.operation,
+        "method": call.method,
+        "path": call.path,
+        "query": call.query,
+        "fields": call.fields,
+        "body_size_bytes": call.body_size_bytes,
+        "account": call.account,
+        "at_ms": call.at_ms,
+        "at_s": call.at_s,
+        "status": call.status,
+        "worked": call.worked,
+        "fault": call.fault,
+    }

@@ -1,0 +1,81 @@
+"""What is an operation, and what does it get to work with?
+
+Each file in `operations/` declares a tuple of `Operation`s and the functions behind them. The
+emulator has checked the token and chosen the account before it calls one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+from attrs import frozen
+
+from .clock import EmulatorClock
+from .fields import Fields
+from .messages import Reply, Request
+from .world import World
+
+API_ROOT = "/v1/kling"
+
+EmailPlace = Literal["query", "body", "path", "none"]
+"""Where the account is named: query for GET and DELETE, body for POST, both documented."""
+
+
+@frozen
+class Views:
+    """How far `GET /avatars` is from the truth; see `Emulator` for the meaning of each."""
+
+    rehost_images: bool = False
+    listing_lag_s: float = 0.0
+    listing_limit: int | None = None
+    listing_shuffled: bool = False
+
+
+@frozen
+class Context:
+    """One accepted request on its way through an operation.
+
+    Args:
+        fields: the body of a POST with fields, else the query.
+        path: the decoded `{names}` of the route.
+        account: e-mail of the chosen account; empty for operations that have none.
+        call_number: the number of the request in `Emulator.calls`.
+    """
+
+    world: World
+    views: Views
+    clock: EmulatorClock
+    request: Request
+    fields: Fields
+    path: Mapping[str, str]
+    account: str
+    call_number: int
+
+
+@frozen
+class Operation:
+    """One verb and route.
+
+    Args:
+        name: what faults and call records say, `avatars.create`.
+        method: GET, POST or DELETE; GET answers HEAD as well.
+        path: with `{name}` where a part of it is free.
+        work: does it; raises Refusal to turn the request down.
+        email: where the account is named.
+        has_fields: False where the body is a file and not fields.
+        open_to_all: True where no token is asked for.
+    """
+
+    name: str
+    method: str
+    path: str
+    work: Callable[[Context], Reply]
+    email: EmailPlace = "none"
+    has_fields: bool = True
+    open_to_all: bool = False
+
+    @property
+    def reads_body_fields(self) -> bool:
+        """Whether `fields` come from the body."""
+        return self.method == "POST" and self.has_fields

@@ -1,0 +1,19 @@
+"""Which operations are there? One file per part of the API; this one only lists them.
+
+A new part is a new file with its own `OPERATIONS`, added to the tuple below.
+"""
+
+from __future__ import annotations
+
+from ..operation import Operation
+from . import accounts, assets, avatars, media, tts
+
+OPERATIONS: tuple[Operation, ...] = (
+    *accounts.OPERATIONS,
+    *assets.OPERATIONS,
+    *avatars.OPERATIONS,
+    *tts.OPERATIONS,
+    *media.OPERATIONS,
+)
+
+NAMES: tuple[str, ...] = tuple(operation.name for operation in OPERATIONS)

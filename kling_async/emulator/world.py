@@ -1,0 +1,137 @@
+"""What exists? Accounts, avatars and uploads: the ground truth tests compare with.
+
+Operations read and change it; nothing here knows HTTP. Everything is kept in creation order, and
+the bytes of uploads are kept once per content, the oldest dropped first when they grow too many.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from attrs import define, field, frozen
+from attrs.validators import ge, instance_of, le, matches_re
+
+from .mint import Mint
+
+
+@frozen
+class EmulatedAccount:
+    """A Kling account configured with useapi.net.
+
+    Args:
+        email: what requests name it by.
+        max_jobs: concurrent jobs, 1 to 50; default 5.
+    """
+
+    email: str = field(validator=[instance_of(str), matches_re(r"[^@\s]+@[^@\s]+")])
+    max_jobs: int = field(default=5, validator=[instance_of(int), ge(1), le(50)])
+
+
+@frozen
+class Avatar:
+    """A personal avatar that was really made.
+
+    `image_url` is the URL of the create, `listed_url` the one `GET /avatars` shows; `upload_name`
+    names the upload behind it, None for a picture from elsewhere; `call_number` is the number of
+    the creating call in `Emulator.calls`; `visible_from_s` is clock time.
+    """
+
+    id: str
+    account: str
+    image_url: str
+    listed_url: str
+    upload_name: str | None
+    nickname: str
+    prompt: str
+    scene: str
+    tts_speaker: str
+    tts_speed: float
+    tts_emotion_key: str
+    create_time_ms: int
+    call_number: int
+    visible_from_s: float = field(default=0.0, repr=False)
+
+
+@frozen
+class Upload:
+    """A file that was really stored; width, height are 0 where the emulator does not look."""
+
+    id: str
+    account: str
+    name: str
+    url: str
+    content_type: str
+    size_bytes: int
+    sha256: str
+    width: int
+    height: int
+    create_time_ms: int
+    call_number: int
+
+    @property
+    def kind(self) -> str:
+        """image, video or audio."""
+        return self.content_type.partition("/")[0]
+
+
+@define
+class World:
+    """Everything that exists at one moment.
+
+    Args:
+        accounts: the configured ones.
+        mint: where new names come from.
+        keep_media_bytes: how much of uploaded content stays fetchable.
+    """
+
+    accounts: dict[str, EmulatedAccount]
+    mint: Mint
+    keep_media_bytes: int
+    avatars: dict[str, Avatar] = field(factory=dict[str, Avatar], init=False)
+    deleted_avatars: list[Avatar] = field(factory=list[Avatar], init=False)
+    uploads: dict[str, Upload] = field(factory=dict[str, Upload], init=False)
+    portraits: dict[str, str] = field(factory=dict[str, str], init=False)
+    _blobs: OrderedDict[str, bytes] = field(factory=OrderedDict[str, bytes], init=False)
+    _blob_bytes: int = field(default=0, init=False)
+
+    def avatars_of(self, account: str) -> list[Avatar]:
+        """The avatars of one account, oldest first."""
+        return [avatar for avatar in self.avatars.values() if avatar.account == account]
+
+    def uploads_of(self, account: str) -> list[Upload]:
+        """The uploads of one account, oldest first."""
+        return [upload for upload in self.uploads.values() if upload.account == account]
+
+    def delete_avatar(self, avatar: Avatar) -> None:
+        """Take it out of the listing; it stays on record as deleted."""
+        del self.avatars[avatar.id]
+        self.deleted_avatars.append(avatar)
+
+    def keep_blob(self, content: bytes) -> str:
+        """Store `content`, once however often it comes; returns its SHA-256."""
+        digest = hashlib.sha256(content).hexdigest()
+        if digest in self._blobs:
+            self._blobs.move_to_end(digest)
+            return digest
+        self._blobs[digest] = content
+        self._blob_bytes += len(content)
+        while self._blob_bytes > self.keep_media_bytes and len(self._blobs) > 1:
+            _, dropped = self._blobs.popitem(last=False)
+            self._blob_bytes -= len(dropped)
+        return digest
+
+    def blob(self, digest: str) -> bytes | None:
+        """The content with that SHA-256, None when it was dropped."""
+        return self._blobs.get(digest)
+
+
+def configured(accounts: Iterable[str | EmulatedAccount] | None) -> dict[str, EmulatedAccount]:
+    """Accounts by e-mail; None means the one default account, an empty iterable means none."""
+    given = ("demo@example.com",) if accounts is None else accounts
+    values = [EmulatedAccount(one) if isinstance(one, str) else one for one in given]
+    by_email = {account.email: account for account in values}
+    if len(by_email) != len(values):
+        raise ValueError("an account is named twice")
+    return by_email
