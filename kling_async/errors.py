@@ -17,7 +17,8 @@
     ├── AvatarFailedError           the server said FAILED
     ├── TaskFailedError             a job ended without a result; .task
     ├── DeadlineExceededError       also a TimeoutError; .task when there is one
-    └── LedgerError                 a bulk ledger can't be used; what to do is in the message
+    ├── LedgerError                 a bulk ledger can't be used; what to do is in the message
+    └── InputError                  a bulk input can't be used (bulk/located.py); .problems
 
 Every error of a call carries `.context` (verb, route, account, attempts, seconds) and says it in
 its text. None ever holds the token. All of them survive pickling. This file imports none of ours.

@@ -161,8 +161,9 @@ def _open(source: MediaSource) -> tuple[Path | bytes, str, bytes, int]:
         try:
             with path.open("rb") as file:
                 return path, path.name, file.read(_HEAD_BYTES), os.fstat(file.fileno()).st_size
-        except OSError as exc:
-            raise MediaProblem(f"{path} can't be read: {exc.strerror or exc}") from None
+        except (OSError, ValueError) as exc:  # ValueError: a NUL in the path
+            why = getattr(exc, "strerror", None) or exc
+            raise MediaProblem(f"{path} can't be read: {why}") from None
     read = getattr(source, "read", None)
     content = read() if callable(read) else None
     if not isinstance(content, bytes):  # not a file at all, or one opened in text mode

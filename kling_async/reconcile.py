@@ -41,8 +41,6 @@ class Trail(Generic[R]):
     request: Request[R]
     account: str | None
     own_token: bool
-    begun_s: float
-    """Wall clock when the call began to be sent."""
     in_doubt: bool = False
 
     @property
@@ -68,7 +66,7 @@ class Reconciler:
         """A call goes out; its trail, or None where nothing lists what it makes."""
         if request.listing(account) is None:
             return None
-        trail = Trail(request, account, own_token, self._clock.wall())
+        trail = Trail(request, account, own_token)
         self._open.setdefault(trail.fingerprint, []).append(trail)
         return trail
 
@@ -87,7 +85,7 @@ class Reconciler:
             return
         result_id = trail.request.result_id(result)
         self._taken.setdefault(trail.account, set()).add(result_id)
-        self._skew.sent(result_id, trail.begun_s, self._clock.wall())
+        self._skew.answered(result_id, self._clock.wall())
 
     async def follow(
         self,
@@ -157,27 +155,29 @@ class Reconciler:
 class _Skew:
     """How far Kling's clock may be from ours, learned from creates of our own that were answered.
 
-    `createTime` lies between sending and receiving. Until one was seen: ten minutes either way.
+    `createTime` is not after the moment we received the answer, so their difference is never more
+    than the true one; the largest seen is the closest. Until one was seen: ten minutes either way.
     """
 
-    _answered: dict[str, tuple[float, float]] = field(factory=dict)
-    _lowest_s: float | None = None
+    _received_s: dict[str, float] = field(factory=dict)
+    _closest_s: float | None = None
 
     @property
     def earliest_s(self) -> float:
         """The least that `createTime` may differ from our time of sending, in seconds."""
-        return -settings.CLOCK_SLACK_S if self._lowest_s is None else self._lowest_s - 2.0
+        return -settings.CLOCK_SLACK_S if self._closest_s is None else self._closest_s - 2.0
 
-    def sent(self, result_id: str, sent_s: float, received_s: float) -> None:
+    def answered(self, result_id: str, received_s: float) -> None:
         """An answered create; a few of the latest are enough."""
-        self._answered[result_id] = (sent_s, received_s)
-        if len(self._answered) > 64:
-            del self._answered[next(iter(self._answered))]
+        self._received_s[result_id] = received_s
+        if len(self._received_s) > 64:
+            del self._received_s[next(iter(self._received_s))]
 
     def listed(self, request: Request[Any], listed: Sequence[Any]) -> None:
         """Learn from a listing."""
         for one in listed:
-            times = self._answered.pop(request.listed_id(one), None)
-            if times is not None:
-                low_s = request.listed_at_s(one, times[0]) - times[1]
-                self._lowest_s = low_s if self._lowest_s is None else min(self._lowest_s, low_s)
+            received_s = self._received_s.pop(request.listed_id(one), None)
+            if received_s is not None:
+                apart_s = request.listed_at_s(one, received_s) - received_s
+                known_s = apart_s if self._closest_s is None else self._closest_s
+                self._closest_s = max(apart_s, known_s)

@@ -18,7 +18,8 @@ from attrs import define, field, frozen
 
 from ..errors import ConfigurationError
 from ..models.tts import Voice, VoiceList
-from .inputs import PROBLEMS_KEPT, WHOLE_ROW, InputError, Located, StrPath, read_rows
+from .inputs import WHOLE_ROW, read_rows
+from .located import PROBLEMS_KEPT, InputError, Located, StrPath
 from .rows import RowInput
 
 BATCH_ROWS = 500

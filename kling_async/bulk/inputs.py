@@ -7,27 +7,23 @@ with each other, the ledger or the voices is asked elsewhere.
 
 from __future__ import annotations
 
-import codecs
 import csv
 import difflib
 import json
 import math
-import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, Union, cast
+from typing import Any, cast
 
 from attrs import evolve, frozen
 
-from ..errors import JSON, KlingError
+from ..errors import JSON
 from ..models.avatars import SPEED_MAX, SPEED_MIN
+from .located import InputError, Located, StrPath
 from .rows import RowInput, row_of
-
-PROBLEMS_KEPT = 20
-RECORD_CHARS = 1024 * 1024
-"""The longest row that is read: far beyond any real one, so that a broken file stays small here."""
+from .textlines import Lines
 
 WHOLE_ROW = ""
 """The name under which `RowInput.problems` holds what is wrong with no column in particular."""
@@ -46,38 +42,6 @@ COLUMNS = (
     "email",
 )
 OWN_PREFIX = "x_"
-REMEDY = "Nothing was sent. Mend the file and run the command again."
-
-StrPath = Union[str, "os.PathLike[str]"]
-
-
-@frozen
-class Located:
-    """A problem and its place, `avatars.csv, line 7, column tts_speed: is 3; it must be ...`."""
-
-    file: str
-    line: int | None
-    column: str | None
-    text: str
-
-    def __str__(self) -> str:
-        line = "" if self.line is None else f", line {self.line}"
-        column = "" if self.column is None else f", column {self.column}"
-        return f"{self.file}{line}{column}: {self.text}"
-
-
-class InputError(KlingError):
-    """An input can't be used as it is; nothing was sent. Mend what the text lists.
-
-    `.problems` holds the first `PROBLEMS_KEPT`, `.more` counts those beyond.
-    """
-
-    def __init__(self, problems: Iterable[Located], more: int = 0) -> None:
-        found = tuple(problems)
-        self.problems: tuple[Located, ...] = found[:PROBLEMS_KEPT]
-        self.more: int = more + len(found) - len(self.problems)
-        beyond = [f"... and {self.more} more"] if self.more else []
-        super().__init__("\n".join([*map(str, self.problems), *beyond, REMEDY]))
 
 
 def read_rows(path: StrPath) -> Iterator[RowInput]:
@@ -95,68 +59,12 @@ def read_rows(path: StrPath) -> Iterator[RowInput]:
     records, typed = form
     folder = Path(path).parent
     position = 0
-    with _Lines(path) as lines:
+    with Lines(path) as lines:
         for record in records(lines):
             position += 1
             yield _row(record, position, folder, typed)
         if position == 0:
             raise lines.fault(None, "has no rows")
-
-
-class _Lines:
-    """The lines of a file, counted; what keeps them from being read becomes an InputError."""
-
-    def __init__(self, path: StrPath) -> None:
-        self.path = Path(path)
-        self.number = 0
-        """Of the line that was handed out last, from 1."""
-        self._record_line = 1
-        self._record_chars = 0
-        try:
-            # newline="" keeps the line ends inside quoted cells as they are.
-            self._text = self.path.open(encoding="utf-8-sig", newline="")
-        except OSError as exc:
-            raise self.fault(None, f"can't be read: {exc.strerror or exc}") from None
-
-    def __enter__(self) -> _Lines:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._text.close()
-
-    def __iter__(self) -> _Lines:
-        return self
-
-    def __next__(self) -> str:
-        try:
-            line = self._text.readline(RECORD_CHARS + 1)
-        except UnicodeDecodeError:
-            raise InputError([_not_utf8(self.path)]) from None
-        except OSError as exc:
-            raise self.fault(None, f"can't be read: {exc.strerror or exc}") from None
-        if not line:
-            raise StopIteration
-        self.number += 1
-        self._record_chars += len(line)
-        if self._record_chars > RECORD_CHARS:
-            raise self.fault(
-                self._record_line,
-                f"a row has more than {RECORD_CHARS} characters; perhaps a quote is opened and "
-                "never closed, or this is another kind of file",
-            )
-        if "\0" in line:  # csv refuses it in Python 3.10 and takes it later; no field may hold it
-            raise self.fault(self.number, "has a NUL character: it is damaged, or not UTF-8 text")
-        return line
-
-    def begin_record(self) -> int:
-        """The number of the line on which the next record begins."""
-        self._record_chars = 0
-        self._record_line = self.number + 1
-        return self._record_line
-
-    def fault(self, line: int | None, text: str) -> InputError:
-        """What is wrong with the file as a whole, and where that showed."""
-        return InputError([Located(str(self.path), line, None, text)])
 
 
 @frozen
@@ -168,7 +76,7 @@ class _Record:
     problems: Mapping[str, str]
 
 
-def _csv_records(lines: _Lines) -> Iterator[_Record]:
+def _csv_records(lines: Lines) -> Iterator[_Record]:
     first = next((line for line in lines if line.strip()), None)
     if first is None:
         raise lines.fault(None, "is empty")
@@ -195,7 +103,7 @@ def _csv_records(lines: _Lines) -> Iterator[_Record]:
         yield _Record(line, given, {WHOLE_ROW: problem} if surplus else {})
 
 
-def _next_cells(reader: Iterator[list[str]], lines: _Lines, line: int) -> list[str] | None:
+def _next_cells(reader: Iterator[list[str]], lines: Lines, line: int) -> list[str] | None:
     """The cells of the record that begins on `line`, None at the end of the file."""
     try:
         return next(reader, None)
@@ -251,7 +159,7 @@ def _header(cells: Sequence[str], line: int, file: str) -> list[str]:
     return names
 
 
-def _json_records(lines: _Lines) -> Iterator[_Record]:
+def _json_records(lines: Lines) -> Iterator[_Record]:
     while True:
         number = lines.begin_record()
         text = next(lines, None)
@@ -422,37 +330,10 @@ def _from_text(name: str, cell: JSON) -> JSON:
 
 
 _Typed = Callable[[str, JSON], JSON]
-_Form = tuple[Callable[[_Lines], Iterator[_Record]], _Typed]
+_Form = tuple[Callable[[Lines], Iterator[_Record]], _Typed]
 _FORMS: dict[str, _Form] = {
     ".csv": (_csv_records, _from_text),
     ".tsv": (_csv_records, _from_text),
     ".jsonl": (_json_records, _as_given),
     ".ndjson": (_json_records, _as_given),
 }
-
-
-def _not_utf8(path: Path) -> Located:
-    """Where the first byte is that is not UTF-8. Reads the file again, so only after a failure."""
-    offset, line, held = 0, 1, b""
-    save = "save it as UTF-8 (Excel: CSV UTF-8)"
-    with path.open("rb") as file:
-        while True:
-            chunk = file.read(64 * 1024)
-            data = held + chunk
-            if offset == 0 and data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-                return Located(str(path), None, None, f"is UTF-16; {save}")
-            try:
-                used = codecs.utf_8_decode(data, "strict", not chunk)[1]
-            except UnicodeDecodeError as exc:
-                line += _line_ends(data[: exc.start])
-                at = f"byte 0x{data[exc.start]:02x} at offset {offset + exc.start}"
-                return Located(str(path), line, None, f"is not UTF-8: {at}; {save}")
-            if not chunk:  # it was mended under our hands
-                return Located(str(path), None, None, f"is not UTF-8, or is being written; {save}")
-            used -= data[:used].endswith(b"\r")  # its \n may begin the next chunk
-            line += _line_ends(data[:used])
-            offset, held = offset + used, data[used:]
-
-
-def _line_ends(data: bytes) -> int:
-    return data.count(b"\n") + data.count(b"\r") - data.count(b"\r\n")

@@ -85,4 +85,4 @@ def record_of(found: Sequence[Any]) -> Record:
 
 def as_text(value: Mapping[str, JSON] | Sequence[str]) -> str:
     """JSON as the ledger keeps it."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(value, separators=(",", ":"))  # ASCII: holds even what can't be sent

@@ -12,6 +12,7 @@ from attrs import asdict, field, fields, frozen
 
 from ..errors import JSON, InvalidRequestError
 from ..media import Media
+from ..models import checks
 from ..models.avatars import CreateAvatar
 
 RowState = Literal["created", "failed", "unknown", "skipped"]
@@ -87,8 +88,8 @@ def row_of(
     as_given = {name: plain(value) for name, value in fields_given.items() if value is not None}
     payload = as_given if request is None else _payload_of(request)
     shown = as_given if columns is None else columns
-    if key is not None and (not isinstance(key, str) or not key.strip()):
-        problems = {"key": f"must be text that is not blank, not {key!r}", **problems}
+    if key is not None and (problem := checks.text()(key)) is not None:
+        problems = {"key": problem, **problems}
         key = None
     return RowInput(
         key=key if key is not None else f"row-{position}-{_digest(shown)[:8]}",
@@ -108,7 +109,7 @@ def _payload_of(request: CreateAvatar) -> dict[str, JSON]:
 
 
 def _digest(content: Mapping[str, JSON]) -> str:
-    text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

@@ -14,10 +14,10 @@ import click
 from ..bulk.check import Checked, check_input, check_voices
 from ..bulk.export import export, flat
 from ..bulk.feed import registered
-from ..bulk.inputs import InputError
 from ..bulk.journal import Journal, open_journal
 from ..bulk.ledger import Ledger
 from ..bulk.ledgerview import LedgerView
+from ..bulk.located import InputError
 from ..bulk.records import UNSETTLED, Record, State
 from ..client import AsyncKlingClient
 from ..errors import AccountRequiredError, KlingError, LedgerError

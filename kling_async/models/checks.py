@@ -6,7 +6,6 @@ once. A check gets a value that is not None and returns None or what is wrong, i
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +25,8 @@ def text(*, most: int | None = None) -> Check:
             return f"must be text, not {type(value).__name__}"
         if not value.strip():
             return "must not be blank; leave it out instead"
+        if not _is_sendable(value):
+            return "holds half a character (a lone surrogate), which can't be sent"
         if most is not None and len(value) > most:
             return f"has {len(value)} characters; at most {most} are allowed"
         return None
@@ -39,8 +40,9 @@ def number(lowest: float, highest: float) -> Check:
     def check(value: Any) -> str | None:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return f"must be a number from {lowest:g} to {highest:g}, not {value!r}"
-        if not (math.isfinite(value) and lowest <= value <= highest):
-            return f"is {value:g}; it must be from {lowest:g} to {highest:g}"
+        if not (lowest <= value <= highest):  # which NaN never is; huge integers have no float
+            shown = f"{value:g}" if isinstance(value, float) else str(value)[:40]
+            return f"is {shown}; it must be from {lowest:g} to {highest:g}"
         return None
 
     return check
@@ -69,7 +71,7 @@ def url(value: Any) -> str | None:
     else:
         if parts.scheme not in ("http", "https"):
             host = None
-    if not host or any(c.isspace() for c in value):
+    if not host or any(c.isspace() for c in value) or not _is_sendable(value):
         return f"{value[:80]!r} is not an http or https URL"
     return None
 
@@ -79,7 +81,7 @@ def email(value: Any) -> str | None:
     if not isinstance(value, str):
         return f"must be an e-mail address, not {type(value).__name__}"
     name, _, host = value.rpartition("@")
-    if not name or not host or any(c.isspace() for c in value):
+    if not name or not host or any(c.isspace() for c in value) or not _is_sendable(value):
         return f"{value[:80]!r} is not an e-mail address"
     return None
 
@@ -89,3 +91,7 @@ def digits(value: Any) -> str | None:
     if isinstance(value, str) and value.isascii() and value.isdigit():
         return None
     return f"is {value!r}; an id is a string of digits"
+
+
+def _is_sendable(value: str) -> bool:
+    return not any("\ud800" <= char <= "\udfff" for char in value)
