@@ -131,3 +131,15 @@ def bench(session: nox.Session) -> None:
     session.install("-e", ".[all]", "psutil")
     for script in sorted((ROOT / "tests" / "benchmarks").glob("bench_*.py")):
         session.run("python", str(script), *session.posargs)
+
+
+@nox.session(python=NEWEST)
+def chaos(session: nox.Session) -> None:
+    """Bulk runs killed at random: `nox -s chaos -- --runs 1000 --seed 1`; exit 1 on any fault.
+
+    CHAOS_SEEDS=50 in the environment sweeps all failpoints as well, that many seeds each.
+    """
+    session.install("-e", ".[all]", *nox.project.dependency_groups(PROJECT, "test"))
+    session.run("python", "tests/chaos/run.py", *session.posargs)
+    if "CHAOS_SEEDS" in os.environ:
+        session.run("pytest", "-q", "-s", "tests/chaos/test_sigkill.py", "-k", "each_point")

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 from .clock import Clock
 from .errors import (
     CallContext,
+    ConfigurationError,
     DeadlineExceededError,
     KlingError,
     NotSentError,
@@ -48,6 +49,14 @@ class Call(Generic[R]):
         self._started = clock.monotonic()
         self._progress: Progress | None = None
         self._doubt: OutcomeUnknownError | None = None
+        self._lost = False
+        self.may_be_done = False
+        """An earlier attempt may have been carried out, so "not found" may be what it left."""
+
+    @property
+    def lost(self) -> bool:
+        """Whether it may have been carried out, and its caller does not know the result."""
+        return self._lost or (self._progress is not None and self._progress.may_have_begun)
 
     def begin_exchange(self) -> Progress:
         """The attempt goes out now; the wire fills in how far it comes."""
@@ -62,12 +71,13 @@ class Call(Generic[R]):
     def result(self, result: R, status_code: int, *, adopted: bool = False) -> R:
         """`result`, knowing how it came about."""
         self.end_exchange()
+        self._lost = False
         meta = Meta(self.account, status_code, self.attempts, self._elapsed_s(), adopted)
         return with_meta(result, meta)
 
     def certainly_nothing(self, error: KlingError) -> bool:
         """Whether the attempt that ended with `error` certainly did nothing."""
-        return isinstance(error, NotSentError) or is_refusal(error)
+        return isinstance(error, (NotSentError, ConfigurationError)) or is_refusal(error)
 
     def judged(self, error: KlingError) -> KlingError:
         """`error` with its context; for a paid request, what is not a clear no becomes unknown."""
@@ -93,7 +103,9 @@ class Call(Generic[R]):
         """What a spent deadline means: unknown if a paid request was under way, else a timeout."""
         text = f"the deadline of {deadline_s:g} s ran out"
         if self._doubt is not None:
-            return self._unknown(f"{text} while it was looked for: {self._doubt.text}")
+            more = self._unknown(f"{text} while it was looked for: {self._doubt.text}")
+            more.candidates = () if self.trail is None else self.trail.candidates
+            return more
         began = self._progress is not None and self._progress.may_have_begun
         if began and self.request.safety is Safety.PAID:
             return self._unknown(f"{text} while the answer was awaited")
@@ -111,6 +123,7 @@ class Call(Generic[R]):
         )
 
     def _unknown(self, text: str) -> OutcomeUnknownError:
+        self._lost = True
         remedy = what_was_lost(self.request)
         return OutcomeUnknownError(
             text if remedy in text else f"{text}; {remedy}",

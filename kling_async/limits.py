@@ -127,4 +127,5 @@ class Admission:
     def paused_s(self, account: str | None) -> float:
         """How many seconds `account` is still paused; 0 when it is not."""
         until = self._paused_until.get(account)
-        return 0.0 if until is None else max(0.0, until - self._clock.monotonic())
+        left_s = 0.0 if until is None else until - self._clock.monotonic()
+        return left_s if left_s > 1e-9 else 0.0  # 1 ns: float rounding must not wait for ever

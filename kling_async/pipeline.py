@@ -16,6 +16,7 @@ Three frames of ours lie between the user and httpx: resource, pipeline, wire.
 from __future__ import annotations
 
 import asyncio
+import math
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -26,7 +27,7 @@ from attrs import evolve, fields, frozen
 from .accounts import AccountRegistry
 from .call import Call
 from .clock import Clock
-from .errors import KlingError, OutcomeUnknownError
+from .errors import ConfigurationError, KlingError, OutcomeUnknownError
 from .limits import Admission
 from .models.assets import UploadAsset
 from .models.requests import Request
@@ -100,6 +101,7 @@ class Pipeline:
         Raises:
             KlingError: one of its classes; see `errors.py` for what each lets the caller do.
         """
+        await self._wire.open()  # a closed client says so before anything is prepared
         of_account = request.email_in != "nowhere"
         account = self.accounts.choose(request.email) if of_account else None
         call: Call[R] = Call(request, account, self.clock)
@@ -113,9 +115,9 @@ class Pipeline:
                     options.retry, request.safety, self.clock.sleep, call.log_retry
                 ):
                     with attempt:
-                        async with self._turn(call, witness) as progress:
+                        async with self._turn(call, options, witness) as progress:
                             answer = await self._wire.exchange(out, options.timeout, progress)
-                            now_s, again = self.clock.wall(), call.attempts > 1
+                            now_s, again = self.clock.wall(), call.may_be_done
                             result = decode(call.request, answer, now_s, repeated=again)
                             self._reconciler.answered(call.trail, result)
                             return call.result(result, answer.status_code)
@@ -125,7 +127,7 @@ class Pipeline:
 
     @asynccontextmanager
     async def _turn(
-        self, call: Call[Any], witness: Witness | None
+        self, call: Call[Any], options: Options, witness: Witness | None
     ) -> AsyncGenerator[Progress, None]:
         """One attempt: admitted, witnessed, its error judged by what it means for the caller."""
         await self.admission.admit(call.account)
@@ -136,7 +138,9 @@ class Pipeline:
             yield call.begin_exchange()
         except KlingError as exc:
             call.end_exchange()
-            self.admission.pause(call.account, pause_s(exc))
+            call.may_be_done |= not call.certainly_nothing(exc)
+            if (wait_s := pause_s(exc)) <= options.retry.retry_after_max_s:
+                self.admission.pause(call.account, wait_s)  # else nobody would wait so long
             error = call.judged(exc)
             if witness is not None and call.certainly_nothing(error):
                 await witness.not_carried_out(error)
@@ -164,12 +168,15 @@ class Pipeline:
             raise error
         call.in_doubt(error)
         once = evolve(options, deadline_s=None)
-        verdict = await self._reconciler.follow(
-            call.trail,
-            call.sent_s,
-            options.retry.reconcile_within_s,
-            lambda: self.send(listing, once),
-        )
+        try:
+            verdict = await self._reconciler.follow(
+                call.trail,
+                call.sent_s,
+                options.retry.reconcile_within_s,
+                lambda: self.send(listing, once),
+            )
+        except ConfigurationError:  # the client was closed meanwhile
+            raise error from error.__cause__
         if verdict.found is None:
             raise call.not_found(error, verdict)
         return call.result(verdict.found, 200, adopted=True)
@@ -179,22 +186,24 @@ class Pipeline:
         self, call: Call[Any], deadline_s: float | None
     ) -> AsyncGenerator[None, None]:
         """The call's whole span: its account counts as busy, and its total time may run out."""
+        loop = asyncio.get_running_loop()
+        until = math.inf if deadline_s is None else loop.time() + deadline_s
         try:
             with self.accounts.busy(call.account):
                 if deadline_s is None:
                     yield
                     return
                 # asyncio's own timeout: it tells its cancellation from the caller's.
-                async with timeout_at(asyncio.get_running_loop().time() + deadline_s):
+                async with timeout_at(until):
                     yield
         except KlingError:
             raise
         except (TimeoutError, asyncio.TimeoutError):
-            if deadline_s is None:
-                raise
+            if deadline_s is None or loop.time() < until:
+                raise  # not ours: a limiter of the user's may time out, too
             raise call.out_of_time(deadline_s) from None
         finally:
-            self._reconciler.end(call.trail)
+            self._reconciler.end(call.trail, lost=call.lost)
 
 
 async def _encoded(request: Request[Any], account: str | None) -> Outgoing:

@@ -135,20 +135,21 @@ def retry_after_s(headers: Mapping[str, str], body: JSON, now_s: float) -> float
 
     Reads `Retry-After` as seconds (whole or decimal) or as an HTTP date, measured against the
     reply's own `Date` if it has one; then `retryAfter` in the body as an ISO 8601 timestamp or
-    epoch milliseconds. What is negative, past, or no number at all becomes 30 s.
+    epoch milliseconds. What is negative, long past, or no number at all becomes 30 s. A time past
+    by seconds only was rounded down, or told by a clock a little behind: 1 s.
     """
     header = headers.get("retry-after")
     if header is not None:
         seconds = _seconds(header)
         if seconds is None and (date := _http_date(header)) is not None:
             sent = _http_date(headers.get("date", ""))
-            seconds = date - (now_s if sent is None else sent)
+            seconds = _ahead(date, now_s if sent is None else sent)
         return _sane(seconds)
     stated = body.get("retryAfter") if isinstance(body, Mapping) else None
     if stated is None:
         return None
     until = _moment(stated)
-    return _sane(None if until is None else until - now_s)
+    return _sane(None if until is None else _ahead(until, now_s))
 
 
 def with_context(error: KlingError, context: CallContext) -> KlingError:
@@ -315,6 +316,14 @@ def _moment(stated: Any) -> float | None:
         return moment.timestamp()
     except OverflowError:
         return None
+
+
+def _ahead(until_s: float, now_s: float) -> float:
+    seconds = until_s - now_s
+    return 1.0 if -_JUST_PAST_S <= seconds < 0 else seconds
+
+
+_JUST_PAST_S = 60.0
 
 
 def _sane(seconds: float | None) -> float:

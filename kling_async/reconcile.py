@@ -14,7 +14,7 @@ from attrs import define, field, frozen
 
 from . import settings
 from .clock import Clock
-from .errors import KlingError
+from .errors import ConfigurationError, KlingError
 from .models.requests import Request
 
 R = TypeVar("R")
@@ -42,11 +42,20 @@ class Trail(Generic[R]):
     account: str | None
     own_token: bool
     in_doubt: bool = False
+    candidates: tuple[Any, ...] = ()
+    """What the latest listing shows that could be its result."""
 
-    @property
-    def fingerprint(self) -> tuple[Any, ...]:
-        """Equal for calls whose results could be taken for each other's."""
-        return (self.account, *self.request.fingerprint())
+    fingerprint: tuple[int | None, ...] = field(init=False)
+    """Account, image and texts; None where the server chose. Hashes, because prompts are long."""
+
+    def __attrs_post_init__(self) -> None:
+        known = (self.account, *self.request.fingerprint())
+        self.fingerprint = tuple(None if one is None else hash(one) for one in known)
+
+    def is_like(self, other: tuple[int | None, ...]) -> bool:
+        """Whether its result could be taken for that of a call with this fingerprint."""
+        pairs = zip(self.fingerprint, other, strict=False)
+        return all(ours == theirs or None in (ours, theirs) for ours, theirs in pairs)
 
 
 class Reconciler:
@@ -58,8 +67,10 @@ class Reconciler:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._open: dict[tuple[Any, ...], list[Trail[Any]]] = {}
-        self._taken: dict[str | None, set[str]] = {}
+        self._open: dict[Trail[Any], None] = {}
+        self._taken: set[str] = set()
+        self._lost: set[tuple[int | None, ...]] = set()
+        """Fingerprints of calls that ended without their result, which may show up any time."""
         self._skew = _Skew()
 
     def begin(self, request: Request[R], account: str | None, own_token: bool) -> Trail[R] | None:
@@ -67,24 +78,23 @@ class Reconciler:
         if request.listing(account) is None:
             return None
         trail = Trail(request, account, own_token)
-        self._open.setdefault(trail.fingerprint, []).append(trail)
+        self._open[trail] = None
         return trail
 
-    def end(self, trail: Trail[Any] | None) -> None:
-        """It is over, one way or another."""
+    def end(self, trail: Trail[Any] | None, *, lost: bool) -> None:
+        """It is over. `lost`: it may have made something that its caller does not know of."""
         if trail is None:
             return
-        alike = self._open[trail.fingerprint]
-        alike.remove(trail)
-        if not alike:
-            del self._open[trail.fingerprint]
+        if lost:
+            self._lost.add(trail.fingerprint)
+        del self._open[trail]
 
     def answered(self, trail: Trail[Any] | None, result: Any) -> None:
         """It was answered: its result is nobody else's."""
         if trail is None:
             return
         result_id = trail.request.result_id(result)
-        self._taken.setdefault(trail.account, set()).add(result_id)
+        self._taken.add(result_id)
         self._skew.answered(result_id, self._clock.wall())
 
     async def follow(
@@ -104,47 +114,50 @@ class Reconciler:
         """
         trail.in_doubt = True
         until = self._clock.monotonic() + within_s
-        candidates: tuple[Any, ...] = ()
         looks = 0
-        while (left_s := until - self._clock.monotonic()) > 0:
+        while (left_s := until - self._clock.monotonic()) > 1e-6:  # less is rounding
             waits = settings.LOOK_AFTER_S
             await self._clock.sleep(min(left_s, waits[min(looks, len(waits) - 1)]))
             looks += 1
             try:
                 listed = await look()
+            except ConfigurationError:
+                raise  # this client can't look any more
             except KlingError:
                 continue  # an account that can't be listed now may be listed later
             self._skew.listed(trail.request, listed)
-            candidates = self._candidates(trail, sent_s, listed)
-            if (mine := self._mine(trail, candidates)) is not None:
-                self._taken.setdefault(trail.account, set()).add(trail.request.listed_id(mine))
-                return Verdict(trail.request.adopt(mine), candidates)
-        return Verdict(None, candidates)
+            trail.candidates = self._candidates(trail, sent_s, listed)
+            if (mine := self._mine(trail)) is not None:
+                self._taken.add(trail.request.listed_id(mine))
+                return Verdict(trail.request.adopt(mine), trail.candidates)
+        return Verdict(None, trail.candidates)
 
     def _candidates(
         self, trail: Trail[Any], sent_s: float, listed: Sequence[Any]
     ) -> tuple[Any, ...]:
         """What is listed and could be the result: nobody else's, alike, of the right time."""
-        request, taken = trail.request, self._taken.get(trail.account, set())
+        request = trail.request
         earliest_s = sent_s + self._skew.earliest_s
         alike = [
             one
             for one in listed
-            if request.listed_id(one) not in taken
+            if request.listed_id(one) not in self._taken
             and request.resembles(one)
             and (trail.own_token or request.listed_at_s(one, earliest_s) >= earliest_s)
         ]
         return tuple(sorted(alike, key=lambda one: request.listed_at_s(one, earliest_s)))
 
-    def _mine(self, trail: Trail[Any], candidates: Sequence[Any]) -> Any:
-        """The one of `candidates` that is this call's, where that can be decided."""
-        if not candidates:
+    def _mine(self, trail: Trail[Any]) -> Any:
+        """The one of its candidates that is this call's, where that can be decided."""
+        if not (candidates := trail.candidates):
             return None
-        if trail.own_token:
+        if any(trail.is_like(lost) for lost in self._lost):
+            return None  # it may be that of a call like this one, whose caller was told so
+        alike = [one for one in self._open if trail.is_like(one.fingerprint)]
+        if trail.own_token and len(alike) == 1:
             return candidates[0]  # more than one carry our token: all are ours, the oldest counts
-        alike = self._open[trail.fingerprint]
-        if not all(one.in_doubt for one in alike):
-            return None  # a call like this one awaits its answer: it may be that one's
+        if not all(one.in_doubt and one.fingerprint == trail.fingerprint for one in alike):
+            return None  # another call's answer is awaited, or its texts fit as well: it may be its
         if len(candidates) > len(alike):
             return None  # somebody else made one like it
         place = alike.index(trail)

@@ -168,10 +168,14 @@ class Wire:
             self._leave(task, progress, out)
             raise
         except Exception as exc:  # aiohttp's own errors come through httpx-aiohttp, too
-            if isinstance(exc, _BEFORE_WRITING) and not progress.reported:
-                raise NotSentError(f"nothing was sent: {_in_words(exc)}") from exc
-            raise _error(progress, _in_words(exc)) from exc
-        return Answer(response.status_code, dict(response.headers), response.content)
+            failure = exc
+        else:
+            return Answer(response.status_code, dict(response.headers), response.content)
+        # Raised out here, so that no error of ours has one with the token in it as its context.
+        before = isinstance(failure, _BEFORE_WRITING) and not _is_aiohttps(failure.__cause__)
+        if before and not progress.reported:
+            raise NotSentError(f"nothing was sent: {_in_words(failure)}") from _harmless(failure)
+        raise _error(progress, _in_words(failure)) from _harmless(failure)
 
     async def aclose(self, within_s: float = settings.CLOSE_WITHIN_S) -> None:
         """Wait up to `within_s` for exchanges under way, end the rest, and close the pool.
@@ -241,11 +245,23 @@ def _error(progress: Progress, what: str) -> NotSentError | OutcomeUnknownError:
     return NotSentError(f"nothing was sent: {what}")
 
 
+def _harmless(exc: Exception) -> Exception:
+    """`exc`, unless it shows the request's headers: aiohttp's response errors print the token."""
+    if hasattr(exc, "request_info"):
+        return httpx.RemoteProtocolError(_in_words(exc))
+    return exc
+
+
 def _in_words(exc: BaseException) -> str:
-    if type(exc.__cause__).__module__.startswith("aiohttp"):
-        exc = exc.__cause__ or exc  # httpx-aiohttp calls a server that hangs up ConnectTimeout
+    if exc.__cause__ is not None and _is_aiohttps(exc.__cause__):
+        exc = exc.__cause__
     text = str(exc)  # many of httpx's errors have none
     return f"{type(exc).__name__}: {text}" if text else type(exc).__name__
+
+
+def _is_aiohttps(cause: BaseException | None) -> bool:
+    """Whether httpx-aiohttp renamed the error; it calls a server that hangs up ConnectTimeout."""
+    return type(cause).__module__.startswith("aiohttp")
 
 
 # --- transports -------------------------------------------------------------------------------
@@ -292,7 +308,7 @@ def _aiohttp_transport(
     from httpx_aiohttp import AiohttpTransport
 
     def session() -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
+        made = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=limits.max_connections or 0,
                 keepalive_timeout=settings.KEEPALIVE_EXPIRY_S,
@@ -301,6 +317,10 @@ def _aiohttp_transport(
             cookie_jar=aiohttp.DummyCookieJar(),
             trace_configs=[_aiohttp_reports()],
         )
+        # It would send reads and deletes twice by itself, past our limits; and a delete whose
+        # first answer was lost would then look as if there had been nothing to delete.
+        made._retry_connection = False
+        return made
 
     return AiohttpTransport(verify=verify, limits=limits, client=session)
 

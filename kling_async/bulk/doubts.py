@@ -142,19 +142,20 @@ class Doubts:
     async def _expire(self, account: str | None, listed: Sequence[Avatar] | None) -> None:
         """Give up rows whose time is over; None: the account can't be listed now."""
         now = self._clock.monotonic()
-        for row_id, until in list(self._waiting.get(account, {}).items()):
-            if now < until:
-                continue
-            whole = listed is not None and len(listed) not in ROUND_LENGTHS
-            give_up = partial(
-                _given_up,
-                account=account,
-                row_id=row_id,
-                listed=listed or (),
-                resend=self._resend and whole,
-                within_s=self._within_s,
-            )
-            await self._journal.write(give_up)
+        late = [one for one, until in self._waiting.get(account, {}).items() if now >= until]
+        if not late:
+            return
+        whole = listed is not None and len(listed) not in ROUND_LENGTHS
+        give_up = partial(
+            _given_up,
+            account=account,
+            row_ids=late,
+            listed=listed or (),
+            resend=self._resend and whole,
+            within_s=self._within_s,
+        )
+        await self._journal.write(give_up)
+        for row_id in late:
             await self._settle(account, row_id)
 
     async def _settle(self, account: str | None, row_id: int) -> None:
@@ -174,20 +175,21 @@ def _prepared(ledger: Ledger, account: str | None, listed: Sequence[Avatar], rul
 def _given_up(
     ledger: Ledger,
     account: str | None,
-    row_id: int,
+    row_ids: Sequence[int],
     listed: Sequence[Avatar],
     resend: bool,
     within_s: float,
 ) -> None:
     """Doubt -> unknown, or ready where the user wanted absence to count."""
-    row = ledger.row(row_id)
-    if row.state not in UNSETTLED:
-        return
-    could_be = candidates(ledger, account, row, listed)
-    if resend and not could_be and row.token_kind == "upload":
-        ledger.resend(row_id, f"absent from a whole listing for {within_s:.0f} s, as you opted for")
-        return
-    found = f"{len(could_be)} avatars could be it" if could_be else "nothing listed could be it"
-    ledger.unknown(
-        row_id, f"{row.error}; it was looked for, for {within_s:.0f} s: {found}", could_be
-    )
+    rows = [row for row in map(ledger.row, row_ids) if row.state in UNSETTLED]
+    could_be = candidates(ledger, account, rows, listed)
+    for row in rows:
+        found = could_be[row.id]
+        if resend and not found and row.token_kind == "upload":
+            why = f"absent from a whole listing for {within_s:.0f} s, as you opted for"
+            ledger.resend(row.id, why)
+            continue
+        text = f"{len(found)} avatars could be it" if found else "nothing listed could be it"
+        ledger.unknown(
+            row.id, f"{row.error}; it was looked for, for {within_s:.0f} s: {text}", found
+        )

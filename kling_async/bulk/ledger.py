@@ -101,10 +101,12 @@ class Ledger(LedgerView):
             state = "failed" if row.problems else "planned"
             problem = "; ".join(f"{name}: {text}" for name, text in row.problems.items()) or None
             self._db.execute(
-                "INSERT INTO rows (key, position, digest, payload, columns, state, error, "
-                "changed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET "
-                "digest = excluded.digest, payload = excluded.payload, columns = excluded.columns, "
-                "state = excluded.state, error = excluded.error, asset_url = NULL, account = NULL "
+                "INSERT INTO rows (key, position, digest, payload, columns, state, error, token, "
+                "token_kind, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT (key) DO UPDATE SET digest = excluded.digest, "
+                "payload = excluded.payload, columns = excluded.columns, state = excluded.state, "
+                "error = excluded.error, token = excluded.token, "
+                "token_kind = excluded.token_kind, asset_url = NULL, account = NULL "
                 "WHERE attempts = 0 AND digest <> excluded.digest",
                 (
                     row.key,
@@ -114,6 +116,7 @@ class Ledger(LedgerView):
                     as_text(row.columns),
                     state,
                     problem,
+                    *_token(row),
                     time.time(),
                 ),
             )
@@ -262,3 +265,9 @@ class Ledger(LedgerView):
         changes = {"state": state, "changed_at": time.time(), **columns}
         assigned = ", ".join(f"{name} = ?" for name in changes)
         self._db.execute(f"UPDATE rows SET {assigned} WHERE id = ?", (*changes.values(), row_id))
+
+
+def _token(row: RowInput) -> tuple[str | None, str | None]:
+    """By what an avatar of a row with an address is known, even before it is sent; and its kind."""
+    url = None if row.problems else row.payload.get("image_url")
+    return (url_path(url), "url") if isinstance(url, str) else (None, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from ..errors import LedgerError
@@ -79,6 +79,14 @@ def connect(path: Path) -> sqlite3.Connection:
         return sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
     except sqlite3.Error as exc:
         raise LedgerError(f"{path} can't be opened: {exc}") from None
+
+
+def is_begun(path: Path) -> bool:
+    """Whether there is a ledger; a process may die between making the file and its tables."""
+    if not path.is_file():
+        return False
+    with explained(path), closing(connect(path)) as db:
+        return db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is not None
 
 
 @contextmanager

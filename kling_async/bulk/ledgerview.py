@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..errors import LedgerError
-from .ledgerfile import LAYOUT, connect, explained
+from .ledgerfile import LAYOUT, connect, explained, is_begun
 from .records import ROW_COLUMNS, Record, State, record_of
 
 
@@ -23,7 +23,7 @@ class LedgerView:
     def read(cls, path: str | os.PathLike[str]) -> LedgerView:
         """The ledger at `path`, to look at while others may write; LedgerError if there is none."""
         path = Path(path)
-        if not path.is_file():
+        if not is_begun(path):
             raise LedgerError(f"there is no ledger at {path}; `bulk run` makes one")
         ledger = cls(path, connect(path))
         with explained(path):
@@ -61,6 +61,22 @@ class LedgerView:
     def with_token(self, token: str) -> list[Record]:
         """Every row whose image has this path."""
         return self._rows("token = ?", token)
+
+    def may_have_more(self, account: str | None) -> list[Record]:
+        """Rows of `account` that may have made an avatar which no row has.
+
+        All that were sent, but those that are done after one attempt: an abandoned row's avatar may
+        yet appear, and so may the first one of a row that was sent again.
+        """
+        of = f"attempts > 0 AND NOT (state = 'done' AND attempts = 1) AND {_AT}"
+        return self._rows(of, account, account)
+
+    def taken(self, account: str | None) -> set[str]:
+        """The avatars of `account` that rows have."""
+        found = self._db.execute(
+            f"SELECT avatar_id FROM rows WHERE avatar_id IS NOT NULL AND {_AT}", (account, account)
+        )
+        return {one for (one,) in found}
 
     def owner_of(self, account: str | None, avatar_id: str) -> Record | None:
         """The row that has this avatar."""
@@ -125,12 +141,16 @@ class LedgerView:
             raise LedgerError(f"{self.path} has no row {value!r}")
         return found[0]
 
-    def _rows(self, where: str, *values: str | int, size: int = -1) -> list[Record]:
+    def _rows(self, where: str, *values: str | int | None, size: int = -1) -> list[Record]:
         found = self._db.execute(
             f"SELECT {', '.join(ROW_COLUMNS)} FROM rows WHERE {where} ORDER BY id LIMIT ?",
             (*values, size),
         )
         return [record_of(one) for one in found]
+
+
+_AT = "(account = ? OR account IS NULL OR ? IS NULL)"
+"""Of an account, which may be left out where the server has a single one."""
 
 
 def _marks(states: Sequence[State]) -> str:

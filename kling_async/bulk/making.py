@@ -14,6 +14,7 @@ from attrs import evolve
 
 from ..errors import (
     AccountRequiredError,
+    ConfigurationError,
     DeadlineExceededError,
     KlingError,
     LedgerError,
@@ -114,6 +115,8 @@ class Making:
         except (LedgerError, AccountRequiredError):
             raise
         except KlingError as exc:
+            if isinstance(exc, DeadlineExceededError) and witness.in_flight:
+                await witness.not_carried_out(exc)  # it ran out before the first byte
             if isinstance(exc, OutcomeUnknownError) and witness.in_flight:
                 lost = str(exc)
                 await journal.write(lambda ledger: ledger.doubt(record.id, lost))
@@ -182,7 +185,7 @@ class Making:
         self, record: Record, account: str | None, error: KlingError
     ) -> BulkRow | None:
         """What stops more than this row: an account that can't work, a server out of reach."""
-        if isinstance(error, NotSentError):
+        if isinstance(error, (NotSentError, ConfigurationError)):
             self._stop(f"the server can't be reached ({error.text}); run it again to go on")
             return self._skipped(record, account, str(error))
         if isinstance(error, DeadlineExceededError):

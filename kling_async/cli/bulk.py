@@ -16,6 +16,7 @@ from ..bulk.export import export, flat
 from ..bulk.feed import registered
 from ..bulk.journal import Journal, open_journal
 from ..bulk.ledger import Ledger
+from ..bulk.ledgerfile import is_begun
 from ..bulk.ledgerview import LedgerView
 from ..bulk.located import InputError
 from ..bulk.records import UNSETTLED, Record, State
@@ -185,7 +186,7 @@ def _told(record: Record, ledger: Path) -> str:
 
 def _checked(session: Session, input: Path, ledger: Path) -> Checked:
     """The whole input looked at; blocks, so in a thread."""
-    if ledger.is_file():
+    if is_begun(ledger):
         with closing(LedgerView.read(ledger)) as known:
             checked = check_input(input, known=known)
     else:

@@ -1,7 +1,8 @@
 """What does a fault do to the answer?
 
 One function per kind, from the right answer (None where the work was not done) to what really
-meets the wire. `strike` is the way in; the schedule is in `faults.py`.
+meets the wire. `strike` is the way in; the schedule is in `faults.py`. Broken answers do not
+announce the close that follows them: clients read on as they would from a healthy server.
 """
 
 from __future__ import annotations
@@ -97,9 +98,9 @@ def _stall(strike: _Strike) -> Delivery:
 
 
 def _slow_loris(strike: _Strike) -> Delivery:
-    head_only = strike.request.method == "HEAD"
+    reply = strike.dressed(strike.reply).with_headers(("Connection", "close"))
     return Delivery(
-        raw=strike.dressed(strike.reply).encoded(head_only=head_only),
+        raw=reply.encoded(head_only=strike.request.method == "HEAD"),
         byte_interval_s=strike.number("interval_s", 0.3),
         ending="close",
         status=strike.reply.status,

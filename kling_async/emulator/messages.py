@@ -115,9 +115,9 @@ class Reply:
             return ""
 
     def encoded(self, *, head_only: bool = False) -> bytes:
-        """The bytes of a HTTP/1.1 answer after which the connection closes."""
+        """The bytes of a HTTP/1.1 answer, headers as they are."""
         lines = [f"HTTP/1.1 {self.status} {self.reason}"]
-        lines += [f"{name}: {value}" for name, value in (*self.headers, ("Connection", "close"))]
+        lines += [f"{name}: {value}" for name, value in self.headers]
         head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
         return head if head_only else head + self.body
 

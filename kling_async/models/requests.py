@@ -6,6 +6,7 @@ Each operation of the API is one subclass, in the file of its part (`avatars.py`
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any, ClassVar, Generic, Literal, TypeVar
@@ -125,12 +126,22 @@ class Request(Generic[R]):
             return {"extra": "must be a mapping from the API's field names to JSON values"}
         known = {one.metadata["wire"]: one.name for one in fields(type(self)) if is_wired(one)}
         known["email"] = "email"
+        if not _is_sendable(extra):
+            return {"extra": "holds what JSON can't carry (NaN, bytes, objects or half characters)"}
         clash = [f"{name} (use {known[name]}=)" for name in extra if name in known]
         return {"extra": f"names fields this library knows: {', '.join(clash)}"} if clash else {}
 
 
 def _is_json_object(value: object) -> bool:
     return isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
+
+
+def _is_sendable(extra: Mapping[str, JSON]) -> bool:
+    try:
+        json.dumps(extra, allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def body(wire: str, check: Check, *, required: bool = False) -> Any:

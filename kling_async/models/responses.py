@@ -52,11 +52,9 @@ class Model:
         return _CONVERTER.structure(value, cls)
 
     def __reduce__(self) -> tuple[object, ...]:
-        # `extra` is a read-only view, which can't be pickled; the raw JSON says the same.
-        if self.raw is None:
-            known = {one.name: getattr(self, one.name) for one in fields(type(self))}
-            return _rebuild, (type(self), {**known, "extra": dict(self.extra)})
-        return _redecode, (type(self), self.raw, self.meta)
+        # `extra` is a read-only view, which can't be pickled.
+        known = {one.name: getattr(self, one.name) for one in fields(type(self))}
+        return _rebuild, (type(self), {**known, "extra": dict(self.extra)})
 
 
 def list_of(cls: type[M], value: JSON) -> list[M]:
@@ -81,11 +79,7 @@ def wired(wire: str, **options: Any) -> Any:
 
 
 def _rebuild(cls: type[M], known: dict[str, Any]) -> M:
-    return cls(**known)
-
-
-def _redecode(cls: type[M], raw: JSON, meta: Meta | None) -> M:
-    return with_meta(cls.from_api(raw), meta) if meta is not None else cls.from_api(raw)
+    return cls(**{**known, "extra": MappingProxyType(known["extra"])})
 
 
 # --- decoding ---------------------------------------------------------------------------------

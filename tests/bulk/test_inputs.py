@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pictures import jpeg, png
 
 from kling_async import KlingError
-from kling_async.bulk import textlines
+from kling_async.bulk import inputs, textlines
 from kling_async.bulk.inputs import read_rows
 from kling_async.bulk.located import InputError, Located
 from kling_async.bulk.rows import RowInput

@@ -17,7 +17,7 @@ Connect = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 
 @asynccontextmanager
 async def _in_process(
-    emulator: Emulator, *, headers: dict[str, str] = AUTH, timeout: float = 5
+    emulator: Emulator, *, headers: dict[str, str] = AUTH, timeout: float | httpx.Timeout = 5
 ) -> AsyncGenerator[httpx.AsyncClient, None]:
     async with httpx.AsyncClient(
         transport=emulator.transport(),
@@ -30,7 +30,7 @@ async def _in_process(
 
 @asynccontextmanager
 async def _over_socket(
-    emulator: Emulator, *, headers: dict[str, str] = AUTH, timeout: float = 5
+    emulator: Emulator, *, headers: dict[str, str] = AUTH, timeout: float | httpx.Timeout = 5
 ) -> AsyncGenerator[httpx.AsyncClient, None]:
     async with (
         emulator.serve() as base_url,

@@ -254,7 +254,7 @@ async def _raw(kind: str, **settings: object) -> tuple[bytes, bytes]:
     async with wired(Emulator(faults=[Fault("accounts.list", kind, **settings)])) as wire:
         await wire.send(get("/v1/kling/accounts"))
         head, _, body = (await wire.rest()).partition(b"\r\n\r\n")
-    return head.lower(), body
+    return head.lower() + b"\r\n", body
 
 
 async def test_bytes_of_bent_answers():

@@ -94,7 +94,8 @@ async def test_traces_are_those_of_a_real_connection(in_process, over_socket, ki
     seen: list[list[str]] = []
     for way in (in_process, over_socket):
         emulator = Emulator(faults=[Fault("*", kind)] if kind else [])
-        async with way(emulator, timeout=0.05) as client:
+        read_s = 0.05 if kind == "stall" else 5
+        async with way(emulator, timeout=httpx.Timeout(5, read=read_s)) as client:
             seen.append(await _steps(client))
     assert seen[0] == seen[1]
     assert len(seen[0]) == 8

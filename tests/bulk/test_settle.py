@@ -1,0 +1,501 @@
+"""Who decides about an unknown row, with what, and what is never decided without the user?"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import evolve
+from click.testing import CliRunner, Result
+from jobs import JumpClock, creates, in_ledger, results, sent_keys, url_rows
+
+from kling_async import AsyncKlingClient, BulkRow
+from kling_async.bulk.doubts import ABSENCE_AFTER_S
+from kling_async.bulk.feed import numbered, registered
+from kling_async.bulk.journal import open_journal
+from kling_async.bulk.judge import Rules, judge
+from kling_async.bulk.ledger import Ledger
+from kling_async.bulk.records import Record
+from kling_async.bulk.rows import row_of
+from kling_async.bulk.runner import BulkRun
+from kling_async.cli.app import cli
+from kling_async.cli.job import failed_rows
+from kling_async.emulator import Emulator, Fault, sample_png
+from kling_async.models.avatars import Avatar, ImageResource
+
+ACCOUNT = "demo@example.com"
+LAG_S = 5000.0
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Path:
+    return tmp_path / "avatars.sqlite"
+
+
+@pytest.fixture
+def kling_options(emulator: Emulator) -> dict[str, Any]:
+    return {"clock": JumpClock(emulator), "accounts": [ACCOUNT]}
+
+
+def command(*words: object) -> Result:
+    return CliRunner().invoke(cli, ["bulk", *map(str, words)])
+
+
+def settle(ledger: Path, row: str, *words: str) -> Result:
+    return command("settle", ledger, row, *words)
+
+
+def image_rows(folder: Path, count: int) -> list[dict[str, Any]]:
+    """Rows k1, k2 ... with pictures of their own."""
+    rows = []
+    for n in range(1, count + 1):
+        picture = folder / f"{n}.png"
+        picture.write_bytes(sample_png(n, 300, 300))
+        rows.append({"key": f"k{n}", "image": picture, "nickname": f"k{n}"})
+    return rows
+
+
+async def retried(kling: AsyncKlingClient, ledger: Path) -> dict[str, BulkRow]:
+    """What `bulk retry` does."""
+    async with open_journal(ledger, service=kling.pipeline.service) as journal:
+        run = BulkRun(kling.pipeline, kling.options, journal, concurrency=2)
+        return {row.key: row async for row in run.results(failed_rows(journal))}
+
+
+async def run_with(
+    kling: AsyncKlingClient, rows: Any, ledger: Path, **retry: Any
+) -> tuple[BulkRun, dict[str, BulkRow]]:
+    """A run whose surplus can be asked for."""
+    options = evolve(kling.options, retry=evolve(kling.options.retry, **retry))
+    async with open_journal(ledger, service=kling.pipeline.service) as journal:
+        run = BulkRun(kling.pipeline, options, journal, concurrency=2)
+        found = {row.key: row async for row in run.results(registered(journal, numbered(rows)))}
+    return run, found
+
+
+class TestByTheUser:
+    """k1 is created, k2 unknown: its create never arrived, or its avatar is not listed."""
+
+    @pytest.fixture
+    def made(self) -> bool:
+        """Whether the unknown row's avatar exists all the same."""
+        return False
+
+    @pytest.fixture
+    def emulator(self, made: bool) -> Emulator:
+        kind = "reset_after" if made else "reset_before"
+        return Emulator(faults=[Fault("avatars.create", kind, at=2)], listing_lag_s=LAG_S)
+
+    @pytest.fixture
+    async def unknown(self, kling: AsyncKlingClient, ledger: Path) -> dict[str, BulkRow]:
+        found = await results(kling, url_rows(2), ledger, concurrency=1)
+        assert [one.state for one in found.values()] == ["created", "unknown"]
+        return found
+
+    @pytest.mark.parametrize("made", [True])
+    async def test_adopt(
+        self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path, unknown: Any
+    ) -> None:
+        avatar = emulator.avatars[1]
+        done = settle(ledger, "k2", "--adopt", avatar.id)
+        assert (done.exit_code, done.output) == (0, "row k2: settled\n")
+        found = await results(kling, url_rows(2), ledger)
+        assert (found["k2"].state, found["k2"].avatar_id) == ("created", avatar.id)
+        assert found["k2"].evidence == "settled"
+        assert sent_keys(emulator) == ["k1", "k2"]
+
+    async def test_adopt_what_another_row_has(self, ledger: Path, unknown: Any) -> None:
+        before = in_ledger(ledger)
+        refused = settle(ledger, "k2", "--adopt", str(unknown["k1"].avatar_id))
+        assert refused.exit_code == 2
+        assert "belongs to another row" in refused.output
+        assert in_ledger(ledger) == before
+
+    async def test_resend(
+        self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path, unknown: Any
+    ) -> None:
+        done = settle(ledger, "k2", "--resend")
+        assert (done.exit_code, done.output) == (0, "row k2: the next `bulk run` sends it again\n")
+        found = await results(kling, url_rows(2), ledger)
+        assert found["k2"].state == "created"
+        assert found["k2"].avatar_id == emulator.avatars[1].id
+        assert sent_keys(emulator) == ["k1", "k2", "k2"]
+
+    @pytest.mark.parametrize("made", [True])
+    async def test_resend_of_what_turned_up_meanwhile_adopts_it(
+        self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path, unknown: Any
+    ) -> None:
+        settle(ledger, "k2", "--resend")
+        emulator.clock.advance(LAG_S)
+        found = await results(kling, url_rows(2), ledger)
+        assert found["k2"].avatar_id == emulator.avatars[1].id
+        assert sent_keys(emulator) == ["k1", "k2"]
+
+    async def test_resend_uses_the_same_upload(
+        self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path, tmp_path: Path
+    ) -> None:
+        rows = image_rows(tmp_path, 2)
+        found = await results(kling, rows, ledger, concurrency=1)
+        assert found["k2"].state == "unknown"
+        settle(ledger, "k2", "--resend")
+        await results(kling, rows, ledger)
+        assert len(emulator.uploads) == 2
+        sent = [(one.fields or {})["imageUrl"] for one in creates(emulator)]
+        assert sent[1] == sent[2]
+
+    async def test_abandon_is_for_good(
+        self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path, unknown: Any
+    ) -> None:
+        done = settle(ledger, "k2", "--abandon")
+        assert (done.exit_code, done.output) == (0, "row k2: settled\n")
+        assert await retried(kling, ledger) == {}
+        found = await results(kling, url_rows(2), ledger)
+        assert found["k2"].state == "failed"
+        assert found["k2"].error == "abandoned by the user; an avatar of it may exist"
+        assert sent_keys(emulator) == ["k1", "k2"]
+
+    @pytest.mark.parametrize(
+        ("words", "text"),
+        [
+            (("k2",), "give one of"),
+            (("k2", "--resend", "--abandon"), "give one of"),
+            (("k2", "--adopt", "1", "--resend"), "give one of"),
+            (("k1", "--resend"), "row k1 is done, not unknown"),
+            (("k3", "--resend"), "has no row 'k3'"),
+        ],
+    )
+    async def test_wrong_use(
+        self, ledger: Path, unknown: Any, words: tuple[str, ...], text: str
+    ) -> None:
+        before = in_ledger(ledger)
+        refused = settle(ledger, *words)
+        assert refused.exit_code == 2
+        assert text in refused.output
+        assert in_ledger(ledger) == before
+
+    def test_no_ledger(self, ledger: Path) -> None:
+        refused = settle(ledger, "k1", "--resend")
+        assert refused.exit_code == 2
+        assert "there is no ledger" in refused.output
+        assert not ledger.exists()
+
+    async def test_a_ledger_that_a_run_is_using(
+        self, kling: AsyncKlingClient, ledger: Path, unknown: Any
+    ) -> None:
+        async with open_journal(ledger, service=kling.pipeline.service):
+            refused = settle(ledger, "k2", "--resend")
+        assert refused.exit_code == 2
+        assert "is in use by another process" in refused.output
+
+    async def test_status_tells_all_that_is_needed_to_decide(
+        self, ledger: Path, unknown: Any
+    ) -> None:
+        sent_at = in_ledger(ledger)["k2"].intent_at
+        shown = command("status", ledger).output
+        head, could_be, cost, *commands = shown.splitlines()[1:]
+        assert head.startswith(f"unknown: row k2, account {ACCOUNT}, sent ")
+        assert time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(sent_at)) in head
+        assert "the answer was lost" in head
+        assert "it was looked for, for 120 s: nothing listed could be it" in head
+        assert could_be == "  could be: none listed"
+        assert "may cost: one avatar more than wanted" in cost
+        base = f"kling-async bulk settle {ledger} k2"
+        assert [one.partition(":")[2].strip() for one in commands] == [
+            f"{base} --adopt AVATAR_ID",
+            f"{base} --resend",
+            f"{base} --abandon",
+        ]
+
+
+class TestLate:
+    @pytest.mark.parametrize("picture", ["image", "url"])
+    async def test_a_later_run_finds_what_the_first_did_not(
+        self,
+        open_client: Callable[..., Any],
+        kling_options: dict[str, Any],
+        tmp_path: Path,
+        ledger: Path,
+        picture: str,
+    ) -> None:
+        emulator = Emulator(
+            faults=[Fault("avatars.create", "reset_after", at=2)], listing_lag_s=LAG_S
+        )
+        clock = JumpClock(emulator)
+        kling = await open_client(transport=emulator.transport(), clock=clock)
+        rows = image_rows(tmp_path, 3) if picture == "image" else list(url_rows(3))
+        first = await results(kling, rows, ledger, concurrency=1)
+        assert first["k2"].state == "unknown"
+        still = await results(kling, rows, ledger)
+        assert still["k2"].state == "unknown"
+        emulator.clock.advance(LAG_S)
+        found = await results(kling, rows, ledger)
+        assert (found["k2"].state, found["k2"].evidence) == ("created", "adopted-late")
+        assert found["k2"].avatar_id == emulator.avatars[1].id
+        assert len(creates(emulator)) == 3
+
+
+class TestRestored:
+    """The ledger is an old copy: what was sent after it was made is not in it."""
+
+    @pytest.mark.parametrize("picture", ["image", "url"])
+    async def test_rows_that_were_ready(
+        self,
+        kling: AsyncKlingClient,
+        emulator: Emulator,
+        tmp_path: Path,
+        ledger: Path,
+        picture: str,
+    ) -> None:
+        emulator.add_faults([Fault("avatars.create", "status", status=402, times=1)])
+        rows = image_rows(tmp_path, 6) if picture == "image" else list(url_rows(6))
+        # With all rows under way at once, all are ready when the account is found to be parked.
+        emulator.add_faults(
+            [Fault("avatars.create", "status", status=429, form="absurd", at=range(1, 7))]
+        )
+        await results(kling, rows, ledger, concurrency=6)
+        states = {one.state for one in in_ledger(ledger).values()}
+        assert "ready" in states
+        ready = {key for key, one in in_ledger(ledger).items() if one.state == "ready"}
+        old = shutil.copy(ledger, tmp_path / "old.sqlite")
+        await results(kling, rows, ledger)
+        made = {one.nickname: one.id for one in emulator.avatars}
+        assert ready <= set(made)
+        shutil.copy(old, ledger)
+        found = await results(kling, rows, ledger)
+        again = [one.nickname for one in emulator.avatars if one.nickname in ready]
+        assert sorted(again) == sorted(ready)
+        assert {key: found[key].avatar_id for key in ready} == {key: made[key] for key in ready}
+        assert {found[key].evidence for key in ready} == {"adopted"}
+
+    async def test_rows_with_addresses_that_were_not_begun(
+        self, kling: AsyncKlingClient, emulator: Emulator, tmp_path: Path, ledger: Path
+    ) -> None:
+        emulator.add_faults([Fault("avatars.create", "status", status=402, times=1)])
+        await results(kling, url_rows(5), ledger, concurrency=1)
+        assert [one.state for one in in_ledger(ledger).values()] == ["failed", *["planned"] * 4]
+        old = shutil.copy(ledger, tmp_path / "old.sqlite")
+        await results(kling, url_rows(5), ledger)
+        assert len(emulator.avatars) == 4
+        shutil.copy(old, ledger)
+        found = await results(kling, url_rows(5), ledger)
+        assert len(emulator.avatars) == 4
+        assert [one.evidence for one in found.values()] == [None, *["adopted"] * 4]
+
+
+class TestAddressesThatProveNothing:
+    async def test_one_that_was_listed_before_the_job(
+        self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path
+    ) -> None:
+        rows = list(url_rows(2))
+        old = await kling.avatars.create(image_url=rows[0]["image_url"], nickname="k1")
+        emulator.add_faults([Fault("avatars.create", "reset_after", times=2)])
+        found = await results(kling, rows, ledger)
+        assert (found["k1"].state, found["k2"].state) == ("unknown", "created")
+        mine = [one.id for one in emulator.avatars if one.nickname == "k1"]
+        assert in_ledger(ledger)["k1"].candidates == [mine[1]]
+        assert old.id == mine[0]
+        again = await results(kling, rows, ledger)
+        assert again["k1"].state == "unknown"
+        assert len(emulator.avatars) == 3
+
+    async def test_one_that_two_rows_share(
+        self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path
+    ) -> None:
+        url = "https://example.com/both.png"
+        rows = [{"key": key, "image_url": url, "nickname": key} for key in ("k1", "k2")]
+        emulator.add_faults([Fault("avatars.create", "reset_after", at=1)])
+        found = await results(kling, rows, ledger, concurrency=2)
+        assert sorted(one.state for one in found.values()) == ["created", "unknown"]
+        assert len(emulator.avatars) == 2
+        (unknown,) = (one for one in in_ledger(ledger).values() if one.state == "unknown")
+        assert unknown.candidates == [
+            one.id for one in emulator.avatars if one.nickname == unknown.key
+        ]
+
+    async def test_what_could_be_it_is_shown(
+        self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path
+    ) -> None:
+        await self.test_one_that_two_rows_share(kling, emulator, ledger)
+        (unknown,) = (one for one in in_ledger(ledger).values() if one.state == "unknown")
+        assert f"  could be: {unknown.candidates[0]}\n" in command("status", ledger).output
+
+
+async def test_surplus_is_reported_and_left_alone(
+    open_client: Callable[..., Any], tmp_path: Path, ledger: Path
+) -> None:
+    emulator = Emulator(
+        faults=[Fault("avatars.create", "reset_after", at=(1, 2))], listing_lag_s=LAG_S
+    )
+    kling = await open_client(transport=emulator.transport(), clock=JumpClock(emulator))
+    rows = image_rows(tmp_path, 1)
+    await results(kling, rows, ledger)
+    settle(ledger, "k1", "--resend")
+    run, found = await run_with(kling, rows, ledger, reconcile_within_s=2 * LAG_S)
+    oldest, second = emulator.avatars
+    assert (found["k1"].avatar_id, found["k1"].evidence) == (oldest.id, "adopted")
+    # The younger one may show up later than the row was settled.
+    assert run.surplus in ([], [second.id])
+    assert emulator.deleted_avatars == []
+
+
+class TestResendAfterAbsence:
+    """Opted for; what was looked for in vain for half an hour is sent again by the next run."""
+
+    @pytest.fixture
+    def emulator(self) -> Emulator:
+        return Emulator(faults=[Fault("avatars.create", "reset_before", at=1)])
+
+    async def test_an_upload_of_its_own_is_sent_again(
+        self, kling: AsyncKlingClient, emulator: Emulator, tmp_path: Path, ledger: Path
+    ) -> None:
+        rows = image_rows(tmp_path, 1)
+        begun_s = emulator.clock.monotonic()
+        _, found = await run_with(kling, rows, ledger, resend_after_absence=True)
+        assert emulator.clock.monotonic() - begun_s >= ABSENCE_AFTER_S
+        assert found["k1"].state == "skipped"
+        assert found["k1"].error == "it was not found; the next run sends it again"
+        _, again = await run_with(kling, rows, ledger, resend_after_absence=True)
+        assert again["k1"].state == "created"
+        assert sent_keys(emulator) == ["k1", "k1"]
+
+    async def test_not_without_opting(
+        self, kling: AsyncKlingClient, emulator: Emulator, tmp_path: Path, ledger: Path
+    ) -> None:
+        rows = image_rows(tmp_path, 1)
+        for _ in range(2):
+            _, found = await run_with(kling, rows, ledger, reconcile_within_s=4000)
+            assert found["k1"].state == "unknown"
+        assert sent_keys(emulator) == ["k1"]
+
+    async def test_an_address_of_the_users_is_not(
+        self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path
+    ) -> None:
+        for _ in range(2):
+            _, found = await run_with(kling, url_rows(1), ledger, resend_after_absence=True)
+            assert found["k1"].state == "unknown"
+        assert sent_keys(emulator) == ["k1"]
+
+    async def test_a_listing_that_looks_cut_proves_no_absence(
+        self, open_client: Callable[..., Any], tmp_path: Path, ledger: Path
+    ) -> None:
+        emulator = Emulator(listing_limit=20)
+        kling = await open_client(transport=emulator.transport(), clock=JumpClock(emulator))
+        for n in range(25):
+            await kling.avatars.create(image_url=f"https://others.example/{n}.png")
+        emulator.add_faults([Fault("avatars.create", "reset_before", at=1)])
+        _, found = await run_with(kling, image_rows(tmp_path, 1), ledger, resend_after_absence=True)
+        assert found["k1"].state == "unknown"
+
+    async def test_a_listing_that_fails_proves_no_absence(
+        self, kling: AsyncKlingClient, emulator: Emulator, tmp_path: Path, ledger: Path
+    ) -> None:
+        rows = image_rows(tmp_path, 1)
+        emulator.add_faults([Fault("avatars.list", "status", status=502, at=range(2, 999))])
+        _, found = await run_with(kling, rows, ledger, resend_after_absence=True)
+        assert found["k1"].state == "unknown"
+
+
+class TestTextsAsEvidence:
+    """Addresses are re-hosted and the account has a single writer: only texts are left."""
+
+    @staticmethod
+    def listed(avatar_id: str, nickname: str) -> Avatar:
+        image = ImageResource(url=f"https://cdn.example/portraits/{avatar_id}.png")
+        return Avatar(
+            id=avatar_id,
+            prompt="Speaks",
+            image_resources=(image,),
+            nickname=nickname,
+            create_time_ms=int(time.time() * 1000),
+        )
+
+    def sent(self, ledger: Ledger, key: str, nickname: str, account: str | None) -> Record:
+        """A row whose create is under way."""
+        url = f"https://example.com/{key}.png"
+        given = {"key": key, "image_url": url, "nickname": nickname, "prompt": "Speaks"}
+        with ledger.transaction():
+            (row,) = ledger.register([row_of(given, 1)])
+            ledger.ready(row.id, account, None, url)
+            ledger.intent(row.id, account)
+        return ledger.get(key)
+
+    def decided(self, path: Path, act: Callable[[Ledger], None], listed: list[str]) -> Ledger:
+        ledger = Ledger.open(path, service="x")
+        with ledger.transaction():
+            ledger.keep_listed(ACCOUNT, ())
+            ledger.keep_listed(None, ())
+        proof = self.sent(ledger, "proof", "Proof", ACCOUNT)
+        with ledger.transaction():
+            ledger.done(proof.id, "300000000")
+        act(ledger)
+        seen = [self.listed("300000000", "Proof")]
+        seen += [self.listed(f"30000000{n}", name) for n, name in enumerate(listed, start=1)]
+        with ledger.transaction():
+            for account in (ACCOUNT, None):
+                judge(ledger, account, seen, Rules(single_writer=True))
+        return ledger
+
+    def test_a_text_of_its_own_is_one(self, ledger: Path) -> None:
+        def act(book: Ledger) -> None:
+            row = self.sent(book, "a", "Ada", ACCOUNT)
+            with book.transaction():
+                book.doubt(row.id, "lost")
+
+        book = self.decided(ledger, act, ["Ada"])
+        assert (book.get("a").avatar_id, book.get("a").evidence) == (
+            "300000001",
+            "adopted-by-fields",
+        )
+        book.close()
+
+    @pytest.mark.parametrize("end", ["abandon", "resend", "unknown", "intent"])
+    def test_the_text_of_a_row_whose_avatar_may_yet_appear_is_none(
+        self, ledger: Path, end: str
+    ) -> None:
+        def act(book: Ledger) -> None:
+            twin, row = (self.sent(book, key, "Ada", ACCOUNT) for key in ("twin", "a"))
+            with book.transaction():
+                book.doubt(row.id, "lost")
+                if end == "intent":
+                    return
+                book.unknown(twin.id, "lost")
+                if end == "abandon":
+                    book.abandon(twin.id)
+                elif end == "resend":
+                    book.resend(twin.id, "by the user's word")
+
+        book = self.decided(ledger, act, ["Ada"])
+        assert book.get("a").state == "doubt"
+        book.close()
+
+    def test_a_row_that_was_sent_twice_may_have_two(self, ledger: Path) -> None:
+        def act(book: Ledger) -> None:
+            twin, row = (self.sent(book, key, "Ada", ACCOUNT) for key in ("twin", "a"))
+            with book.transaction():
+                book.unknown(twin.id, "lost")
+                book.resend(twin.id, "by the user's word")
+                book.intent(twin.id, ACCOUNT)
+                book.done(twin.id, "300000001")
+                book.doubt(row.id, "lost")
+
+        book = self.decided(ledger, act, ["Ada", "Ada"])  # the twin's, and its first or the row's
+        assert book.get("a").state == "doubt"
+        book.close()
+
+    @pytest.mark.parametrize(("named", "other"), [(None, ACCOUNT), (ACCOUNT, None)])
+    def test_an_account_that_is_left_out_is_the_same_as_the_one_that_is_named(
+        self, ledger: Path, named: str | None, other: str | None
+    ) -> None:
+        def act(book: Ledger) -> None:
+            twin, row = self.sent(book, "twin", "Ada", other), self.sent(book, "a", "Ada", named)
+            with book.transaction():
+                book.done(twin.id, "300000001")
+                book.doubt(row.id, "lost")
+
+        book = self.decided(ledger, act, ["Ada"])
+        assert book.get("a").state == "doubt"
+        book.close()

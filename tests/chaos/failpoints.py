@@ -1,0 +1,127 @@
+"""Where exactly does the process die? Points between two steps of a row, set from outside.
+
+`arm(name, passes)` wraps the ledger's arrows and the wire's exchange, in this process only; at the
+given pass of the named point the process sends itself SIGKILL. Nothing in the package knows of it.
+
+    METHOD:before        the arrow is about to be written
+    METHOD:uncommitted   it is written, its transaction is not committed
+    METHOD:committed     it is on disk, and nobody has been told
+    create:unsent        the intent is on disk, no byte has left
+    create:sent          bytes have left, no answer has come
+    ROUTE:answered       the answer is there, nothing has been done about it
+    ledger:begun         the ledger's file is there, its tables are not
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from kling_async.bulk.journal import Journal
+from kling_async.bulk.ledger import Ledger
+from kling_async.protocol import Outgoing
+from kling_async.wire import Progress, Wire
+
+ARROWS = (
+    "register",
+    "keep_listed",
+    "ready",
+    "intent",
+    "not_carried_out",
+    "done",
+    "doubt",
+    "adopt",
+    "unknown",
+)
+ROUTES = {
+    "create": ("POST", "/avatars"),
+    "upload": ("POST", "/assets"),
+    "list": ("GET", "/avatars"),
+}
+NAMES = (
+    *(f"{arrow}:{when}" for arrow in ARROWS for when in ("before", "uncommitted", "committed")),
+    "create:unsent",
+    "create:sent",
+    *(f"{route}:answered" for route in ROUTES),
+    "ledger:begun",
+)
+
+
+def arm(name: str, passes: int) -> None:
+    """Die at that pass of that point."""
+    thing, _, when = name.partition(":")
+    strike = _counted(passes)
+    if thing in ARROWS:
+        _arm_arrow(thing, when, strike)
+    elif thing == "ledger":
+        Ledger._prepare = lambda self, service: strike()  # type: ignore[method-assign]
+    else:
+        _arm_wire(ROUTES[thing], when, strike)
+
+
+def _counted(passes: int) -> Callable[[], None]:
+    left = passes
+
+    def strike() -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return strike
+
+
+def _arm_arrow(arrow: str, when: str, strike: Callable[[], None]) -> None:
+    original, commit = getattr(Ledger, arrow), Journal._commit
+    uncommitted = 0
+
+    def wrapped(ledger: Ledger, *args: Any, **named: Any) -> Any:
+        nonlocal uncommitted
+        if when == "before":
+            strike()
+        result = original(ledger, *args, **named)
+        if when == "uncommitted":
+            strike()
+        uncommitted += 1
+        return result
+
+    def committed(journal: Journal, group: Any) -> Any:
+        nonlocal uncommitted
+        results = commit(journal, group)
+        for _ in range(uncommitted):
+            strike()
+        uncommitted = 0
+        return results
+
+    setattr(Ledger, arrow, wrapped)
+    if when == "committed":
+        Journal._commit = committed  # type: ignore[method-assign]
+
+
+def _arm_wire(route: tuple[str, str], when: str, strike: Callable[[], None]) -> None:
+    original = Wire.exchange
+    method, path = route
+
+    async def wrapped(
+        wire: Wire, out: Outgoing, timeout: Any = None, progress: Progress | None = None
+    ) -> Any:
+        if out.method != method or not out.path.startswith(path):
+            return await original(wire, out, timeout, progress)
+        if when == "unsent":
+            strike()
+        progress = Progress() if progress is None else progress
+        task = asyncio.create_task(original(wire, out, timeout, progress))
+        if when == "sent":
+            while not (progress.began or task.done()):
+                await asyncio.sleep(0)
+            await asyncio.sleep(0.005)  # the server has read it by now, and is at work
+            strike()
+        answer = await task
+        if when == "answered":
+            strike()
+        return answer
+
+    Wire.exchange = wrapped  # type: ignore[method-assign]

@@ -1,0 +1,143 @@
+"""Commands that make one call: is the answer JSON on stdout, and an error one line and a code?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kling_async.emulator import EmulatedAccount, Emulator, Fault, sample_png
+
+TWO = ["ada@example.com", "ben@example.com"]
+
+
+def objects(text: str) -> list[Any]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+class TestAvatars:
+    def test_create_list_get_and_delete(
+        self, invoke: Callable[..., Any], service: Any, emulator: Emulator
+    ) -> None:
+        Path("ada.png").write_bytes(sample_png())
+        made = invoke(
+            "avatars", "create", "--image", "ada.png", "--nickname", "Ada", "--prompt", "Calm",
+            "--scene", "business", "--tts-speed", "1.2", "--tts-emotion", "happy",
+        )  # fmt: skip
+        assert made.exit_code == 0, made.stderr
+        (avatar,) = emulator.avatars
+        assert json.loads(made.stdout) == {"id": avatar.id, "status": "SUCCESS"}
+        assert (avatar.nickname, avatar.prompt, avatar.scene) == ("Ada", "Calm", "business")
+        assert (avatar.tts_speed, avatar.tts_emotion_key) == (1.2, "happy")
+        assert avatar.upload_name == emulator.uploads[0].name
+
+        (listed,) = objects(invoke("avatars", "list").stdout)
+        assert (listed["id"], listed["nickname"]) == (avatar.id, "Ada")
+        assert json.loads(invoke("avatars", "get", avatar.id).stdout) == listed
+
+        deleted = invoke("avatars", "delete", avatar.id)
+        assert (deleted.exit_code, json.loads(deleted.stdout)) == (0, {"deleted": None})
+        assert emulator.avatars == []
+        assert invoke("avatars", "list").stdout == ""
+
+    def test_templates(self, invoke: Callable[..., Any], service: Any) -> None:
+        listed = objects(invoke("avatars", "list", "--type", "templates").stdout)
+        assert all(len(one["id"]) <= 8 for one in listed)
+        template = listed[0]["id"]
+        assert json.loads(invoke("avatars", "get", template).stdout) == listed[0]
+
+    def test_no_such_avatar(self, invoke: Callable[..., Any], service: Any) -> None:
+        for verb in ("get", "delete"):
+            done = invoke("avatars", verb, "300000000000001")
+            assert done.exit_code == 1
+            assert done.stderr.startswith("kling-async: ")
+            assert done.stdout == ""
+
+    @pytest.mark.parametrize(
+        ("words", "said"),
+        [
+            ([], "exactly one of image_url and image is needed, neither given"),
+            (["--image-url", "ftp://a"], "image_url: "),
+            (["--image", "gone.png"], "gone.png can't be read"),
+            (["--image-url", "https://e.com/a.png", "--tts-speed", "9"], "tts_speed: "),
+            (["--image-url", "https://e.com/a.png", "--scene", "beach"], "'beach' is not one of"),
+        ],
+    )
+    def test_wrong_use(
+        self,
+        invoke: Callable[..., Any],
+        service: Any,
+        emulator: Emulator,
+        words: list[str],
+        said: str,
+    ) -> None:
+        done = invoke("avatars", "create", *words)
+        assert done.exit_code == 2
+        assert said in done.stderr
+        assert emulator.calls == []
+
+    def test_a_refusal_is_one_line_and_code_1(
+        self, invoke: Callable[..., Any], service: Any, emulator: Emulator
+    ) -> None:
+        emulator.add_faults([Fault("avatars.create", "status", status=402)])
+        done = invoke("avatars", "create", "--image-url", "https://example.com/a.png")
+        assert done.exit_code == 1
+        (line,) = done.stderr.splitlines()
+        assert line.startswith("kling-async: the server answered 402")
+        assert "renew the useapi.net subscription" in line
+        assert "POST /avatars" in line
+
+
+class TestOthers:
+    def test_voices(self, invoke: Callable[..., Any], service: Any) -> None:
+        done = invoke("tts", "voices")
+        assert done.exit_code == 0
+        voices = objects(done.stdout)
+        assert len(voices) > 3
+        assert all(one["speakerId"] and "name" in one for one in voices)
+
+    def test_upload(self, invoke: Callable[..., Any], service: Any, emulator: Emulator) -> None:
+        Path("ada.png").write_bytes(sample_png())
+        done = invoke("assets", "upload", "ada.png")
+        assert done.exit_code == 0, done.stderr
+        assert emulator.uploads[0].url in done.stdout
+        json.loads(done.stdout)
+
+    def test_uploading_nothing(self, invoke: Callable[..., Any], service: Any) -> None:
+        done = invoke("assets", "upload", "gone.png")
+        assert done.exit_code == 2
+        assert "gone.png can't be read" in done.stderr
+
+
+class TestAccounts:
+    @pytest.fixture
+    def emulator(self) -> Emulator:
+        return Emulator([EmulatedAccount(TWO[0], 3), EmulatedAccount(TWO[1], 7)])
+
+    def test_list(self, invoke: Callable[..., Any], service: Any) -> None:
+        listed = objects(invoke("accounts", "list").stdout)
+        assert listed == [{"email": TWO[0], "maxJobs": 3}, {"email": TWO[1], "maxJobs": 7}]
+
+    def test_sync_prints_what_the_environment_takes(
+        self, invoke: Callable[..., Any], service: Any, emulator: Emulator
+    ) -> None:
+        done = invoke("accounts", "sync")
+        assert done.stdout == ",".join(TWO) + "\n"
+        words = ["avatars", "create", "--image-url", "https://example.com/a.png"]
+        env = {"KLING_ACCOUNTS": done.stdout.strip()}
+        refused = invoke(*words, env=env)
+        assert refused.exit_code == 2
+        assert all(email in refused.stderr for email in TWO)
+        assert invoke(*words, "--email", TWO[1], env=env).exit_code == 0
+        assert invoke(*words, "--choose", "round_robin", env=env).exit_code == 0
+        assert invoke(*words, "--account", TWO[0], env=env).exit_code == 0
+        assert [one.account for one in emulator.avatars] == [TWO[1], TWO[0], TWO[0]]
+
+
+def test_with_the_built_in_emulator_nothing_is_needed(invoke: Callable[..., Any]) -> None:
+    done = invoke("tts", "voices", "--emulator", env={"USEAPI_TOKEN": None})
+    assert done.exit_code == 0
+    assert objects(done.stdout)

@@ -1,0 +1,124 @@
+"""What does Ctrl-C leave behind? Real processes, real signals, a service that takes its time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import finish
+
+from kling_async.bulk.ledgerview import LedgerView
+from kling_async.bulk.records import Record
+from kling_async.emulator import Emulator
+
+LEDGER = Path("avatars.sqlite")
+
+
+def in_ledger() -> dict[str, Record]:
+    with closing(LedgerView.read(LEDGER)) as ledger:
+        return {one.key: one for one in ledger.each()}
+
+
+def until(reached: Callable[[], bool]) -> None:
+    """Processes can only be polled."""
+    end = time.monotonic() + 20
+    while not reached():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def words(url_csv: Callable[..., Path], service: Any) -> list[Any]:
+    path = url_csv(40)
+    return ["bulk", "run", path, "--ledger", LEDGER, "--rate", "none", "--concurrency", "4"]
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_what_is_in_flight_is_recorded_and_the_next_run_completes(
+    start: Callable[..., Any],
+    execute: Callable[..., Any],
+    words: list[Any],
+    service: Any,
+    emulator: Emulator,
+    kind: signal.Signals,
+) -> None:
+    emulator.latency_s = 0.15
+    process = start(*words)
+    until(lambda: len(service.creates) >= 5)  # some are answered, others in flight
+    process.send_signal(kind)
+    ended = finish(process)
+    assert ended.code == 130
+    assert "stopping: " in ended.stderr
+    assert "The run ended early: it was interrupted." in ended.stdout
+    assert "Run the same command again to go on where it stopped." in ended.stdout
+
+    made = {one.nickname: one.id for one in emulator.avatars}
+    assert 5 <= len(made) <= 12
+    kept = in_ledger()
+    assert {key: one.avatar_id for key, one in kept.items() if one.avatar_id} == made
+    assert {one.state for one in kept.values()} <= {"done", "planned", "ready"}
+
+    emulator.latency_s = 0
+    again = execute(*words)
+    assert again.code == 0
+    assert again.stdout.startswith("40 of 40 rows created")
+    assert len(service.creates) == len(set(service.creates)) == 40
+    assert {key: one.avatar_id for key, one in in_ledger().items()} == {
+        one.nickname: one.id for one in emulator.avatars
+    }
+
+
+@pytest.mark.xfail(
+    raises=subprocess.TimeoutExpired,
+    strict=True,
+    reason="cli/job.py, _signals: the second signal cancels, which waits 10 s for what is in "
+    "flight (BulkRun.results) and 10 s more to close (Wire.aclose)",
+)
+def test_a_second_one_leaves_at_once(
+    start: Callable[..., Any], words: list[Any], service: Any, emulator: Emulator
+) -> None:
+    process = start(*words)
+    until(lambda: len(service.creates) > 0)
+    emulator.latency_s = 60
+    until(lambda: [one.status for one in emulator.calls].count(None) >= 4)
+    process.send_signal(signal.SIGINT)
+    assert process.stderr.readline().startswith("stopping: ")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(3) == 130
+
+
+def test_while_the_limit_is_waited_for_it_ends_soon(
+    start: Callable[..., Any], words: list[Any], service: Any, emulator: Emulator
+) -> None:
+    words[words.index("none")] = "1/h"
+    process = start(*words)
+    until(lambda: len(emulator.calls) == 1)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    assert finish(process).code == 130
+    assert time.monotonic() - began < 5
+    assert {one.state for one in in_ledger().values()} <= {"planned", "ready"}
+
+
+def test_during_the_check_nothing_is_sent(
+    start: Callable[..., Any], service: Any, emulator: Emulator
+) -> None:
+    os.mkfifo("in.csv")  # the check waits for what we write
+    process = start("bulk", "run", "in.csv", "--ledger", LEDGER)
+    with Path("in.csv").open("w") as file:
+        file.write("image_url\n")
+        file.flush()
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.1)
+        file.write("https://example.com/1.png\n")
+    assert finish(process).code == 130
+    assert emulator.calls == []
+    assert not LEDGER.exists()

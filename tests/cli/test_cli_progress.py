@@ -1,0 +1,126 @@
+"""What does a running job show: plain lines in a pipe, JSON for programs, a live bar for people?"""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from kling_async.bulk.ledgerview import LedgerView
+from kling_async.emulator import Emulator, Fault
+
+LEDGER = Path("avatars.sqlite")
+
+
+def test_plain_lines_in_a_pipe(execute: Callable[..., Any], url_csv: Callable[..., Path]) -> None:
+    words = ["bulk", "run", url_csv(30), "--ledger", LEDGER, "--emulator", "--rate", "none"]
+    done = execute(*words)
+    assert done.code == 0
+    assert re.fullmatch(r"30/30 rows, 30 created, [\d.]+/s\n", done.stderr)
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_lines_keep_coming_while_it_runs(
+    execute: Callable[..., Any], url_csv: Callable[..., Path]
+) -> None:
+    words = ["bulk", "run", url_csv(30), "--ledger", LEDGER, "--emulator", "--rate", "12/s"]
+    lines = execute(*words).stderr.splitlines()
+    assert len(lines) >= 2
+    first = re.fullmatch(r"(\d+)/30 rows, .* waiting for the limit, .*/s, \d+ s left", lines[0])
+    assert first is not None, lines
+    assert 0 < int(first[1]) < 30
+
+
+def test_json_lines(
+    execute: Callable[..., Any], url_csv: Callable[..., Path], service: Any, emulator: Emulator
+) -> None:
+    emulator.add_faults([Fault("avatars.create", "status", status=400, at=7)])
+    done = execute(
+        "bulk", "run", url_csv(20, header=",x_team", cell=",7"), "--ledger", LEDGER,
+        "--rate", "none", "--json",
+    )  # fmt: skip
+    assert done.code == 1
+    *rows, summary = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {row["type"] for row in rows} == {"row"}
+    assert {row["key"] for row in rows} == {f"k{n}" for n in range(1, 21)}
+    made = {one.nickname: one.id for one in emulator.avatars}
+    assert {row["key"]: row["avatar_id"] for row in rows if row["state"] == "created"} == made
+    (failed,) = (row for row in rows if row["state"] == "failed")
+    assert "the server answered 400" in failed["error"]
+    assert failed["x_team"] == "7"
+    assert summary["type"] == "summary"
+    assert (summary["total"], summary["created"], summary["failed"]) == (20, 19, 1)
+    assert (summary["interrupted"], summary["stopped_because"]) == (False, None)
+    progress = [json.loads(line) for line in done.stderr.splitlines()]
+    assert progress[-1]["type"] == "progress"
+    assert (progress[-1]["settled"], progress[-1]["total"]) == (20, 20)
+
+
+def on_terminal(start: Callable[..., Any], *words: str | Path) -> tuple[int, str, str]:
+    """The exit code, stdout, and what a terminal at stderr was shown."""
+    ours, theirs = pty.openpty()
+    env = {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "24", "NO_COLOR": None, "CI": None}
+    process = start(*words, stderr=theirs, env=env)
+    os.close(theirs)
+    shown = b""
+    try:
+        while part := os.read(ours, 65536):
+            shown += part
+    except OSError:  # Linux says so when the other side is gone
+        pass
+    finally:
+        os.close(ours)
+    stdout, _ = process.communicate(timeout=30)
+    return process.returncode, stdout, shown.decode()
+
+
+def test_a_live_bar_on_a_terminal(start: Callable[..., Any], url_csv: Callable[..., Path]) -> None:
+    path = url_csv(30)
+    code, stdout, shown = on_terminal(
+        start, "bulk", "run", path, "--ledger", LEDGER, "--emulator", "--rate", "40/s"
+    )
+    assert code == 0
+    assert stdout.startswith("30 of 30 rows created in ")
+    assert "100%" in shown
+    assert "30/30 rows, 30 created" in shown
+    seen = {int(percent) for percent in re.findall(r"(\d+)%", shown)}
+    assert len(seen) > 3, "it was drawn again and again"
+    assert re.search(r"\x1b\[\d*[AK]|\r", shown), "in the same place"
+    assert "━" in shown
+
+
+def test_failed_rows_stand_above_the_bar(
+    start: Callable[..., Any], url_csv: Callable[..., Path]
+) -> None:
+    code, _, shown = on_terminal(
+        start, "bulk", "run", url_csv(9), "--ledger", LEDGER, "--emulator", "--rate", "none",
+        "--faults", "avatars.create:status=400,body=[bold]no@at=4",
+    )  # fmt: skip
+    assert code == 1
+    assert re.search(r"row k\d failed: the server answered 400: \[bold\]no", shown)
+
+
+def test_a_reader_that_goes_away_ends_the_run_in_order(
+    start: Callable[..., Any],
+    invoke: Callable[..., Any],
+    url_csv: Callable[..., Path],
+    service: Any,
+) -> None:
+    """As in `kling-async bulk run ... --json | head -1`."""
+    words = ["bulk", "run", url_csv(80), "--ledger", LEDGER, "--rate", "none"]
+    process = start(*words, "--json")
+    assert process.stdout.readline().startswith("{")
+    process.stdout.close()
+    stderr = process.stderr.read()
+    assert process.wait(30) == 1
+    assert "Traceback" not in stderr
+    with closing(LedgerView.read(LEDGER)) as ledger:
+        assert set(ledger.counts()) <= {"done", "planned", "ready"}
+        assert 0 < ledger.counts()["done"] < 80
+    assert invoke(*words).exit_code == 0
+    assert len(service.creates) == len(set(service.creates)) == 80

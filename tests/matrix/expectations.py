@@ -1,0 +1,175 @@
+"""What may a cell of the matrix expect? The words that `cells.py` is written in.
+
+`Call` is for single calls, `Row` for the first row of a bulk run. What stands beside the design's
+letters (R, W, D, F, P, N, S) is what they come to in numbers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from attrs import evolve, frozen
+
+from kling_async import (
+    ConfigurationError,
+    DeadlineExceededError,
+    LedgerError,
+    NotSentError,
+    OutcomeUnknownError,
+)
+
+RESULT, ADOPTED = "result", "adopted"
+
+
+@frozen
+class Call:
+    """A single call.
+
+    Args:
+        sends: how many requests of the operation reached the emulator.
+        gets: RESULT, ADOPTED (found in the list) or the exact class of the error.
+        done: how often it was carried out in truth.
+        attempts: how many the caller is told of, where that differs from `sends`.
+        waits_s: the account waits at least so long.
+    """
+
+    sends: int
+    gets: str | type[BaseException]
+    done: int
+    attempts: int | None = None
+    waits_s: float = 0.0
+
+
+@frozen
+class Row:
+    """The first row of a bulk run, and how the run goes on.
+
+    Args:
+        sends: how many creates of the row reached the emulator.
+        shows: the state it is yielded with, None if it is not, or the error that ends the run.
+        kept: its state in the ledger after the run.
+        evidence: likewise.
+        done: how many avatars of it were made in truth.
+        rest: the state the second row is yielded with; None if it is not.
+        finally_kept: its state after a second run, with the fault gone.
+        finally_sends: all creates of it, those of the second run included.
+        waits_s: the account waits at least so long.
+    """
+
+    sends: int
+    shows: str | type[BaseException] | None
+    kept: str
+    evidence: str | None
+    done: int
+    rest: str | None
+    finally_kept: str
+    finally_sends: int
+    waits_s: float = 0.0
+
+
+@frozen
+class Elsewhere:
+    """A cell that another test covers, named by its path."""
+
+    test: str
+
+
+@frozen
+class Nothing:
+    """A cell that can't happen, and why."""
+
+    why: str
+
+
+Expectation = Call | Row | Elsewhere | Nothing
+
+# --- single calls -----------------------------------------------------------------------------
+
+OK = Call(1, RESULT, done=1)
+LATER = Call(1, RESULT, done=1, attempts=2)  # R or S: the first attempt never arrived
+AGAIN = Call(2, RESULT, done=1)  # R or N: the first attempt did nothing, or a delete
+TWICE = Call(2, RESULT, done=2)  # R: the first attempt worked, too; for uploads
+FOUND = Call(1, ADOPTED, done=1)  # D, and it was made
+UNKNOWN = Call(1, OutcomeUnknownError, done=0)  # D, and it was not made
+UNKNOWN_DONE = Call(1, OutcomeUnknownError, done=1)  # D, made, and not to be proven
+LATE = Call(1, DeadlineExceededError, done=1)
+UNREACHED = Call(0, NotSentError, done=0, attempts=3)
+LOST_SHORT = Call(0, OutcomeUnknownError, done=0, attempts=1)
+STOPPED_BEFORE = Call(0, asyncio.CancelledError, done=0)
+STOPPED_AFTER = Call(1, asyncio.CancelledError, done=1)
+UNUSABLE = Call(0, ConfigurationError, done=0, attempts=0)
+CLOSED = Call(0, ConfigurationError, done=0, attempts=1)
+
+
+def refused(error: type[BaseException], *, done: int = 0) -> Call:
+    """F or P: the caller hears at once."""
+    return Call(1, error, done=done)
+
+
+# --- rows -------------------------------------------------------------------------------------
+
+MADE = Row(1, "created", "done", "answer", 1, "created", "done", 1)
+MADE_AGAIN = Row(2, "created", "done", "answer", 1, "created", "done", 2)  # W
+ROW_FOUND = Row(1, "created", "done", "adopted", 1, "created", "done", 1)  # D
+ROW_UNKNOWN = Row(1, "unknown", "unknown", None, 0, "created", "unknown", 1)  # D
+ROW_UNKNOWN_DONE = Row(1, "unknown", "unknown", None, 1, "created", "done", 1)  # D, then late
+ROW_HIDDEN = evolve(ROW_UNKNOWN_DONE, finally_kept="unknown")
+ROW_SHORT = evolve(ROW_UNKNOWN, sends=0, finally_sends=0)
+ROW_FAILED = Row(1, "failed", "failed", None, 0, "created", "failed", 1)  # F
+ROW_PARKED = evolve(ROW_FAILED, rest="skipped")  # F+P
+ROW_UNKNOWN_PARKED = evolve(ROW_UNKNOWN, rest="skipped")  # D+P
+ROW_FOUND_PARKED = evolve(ROW_FOUND, rest="skipped")  # D+P, and it was made
+ROW_PUT_OFF = Row(1, "skipped", "ready", None, 0, "skipped", "done", 2)  # P by 429
+ROW_UNREACHED = Row(0, "skipped", "planned", None, 0, None, "done", 1)
+ROW_CLOSED = Row(0, "skipped", "ready", None, 0, None, "done", 1)
+ROW_UNUSABLE = Row(0, "skipped", "planned", None, 0, "skipped", "done", 1)
+ROW_STOPPED = Row(0, asyncio.CancelledError, "ready", None, 0, None, "done", 1)
+ROW_FINISHED = Row(1, asyncio.CancelledError, "done", "answer", 1, None, "done", 1)
+ROW_UNWRITTEN = Row(0, LedgerError, "ready", None, 0, None, "done", 1)
+ROW_UNRECORDED = Row(1, LedgerError, "intent", None, 1, None, "done", 1)
+
+
+# --- whole lines: read, upload, avatar, avatar in bulk, delete --------------------------------
+
+Line = tuple[Expectation, Expectation, Expectation, Expectation, Expectation]
+
+NEVER_SENT: Line = (LATER, LATER, LATER, MADE, LATER)
+NOT_HANDLED: Line = (AGAIN, AGAIN, UNKNOWN, ROW_UNKNOWN, AGAIN)
+HANDLED: Line = (AGAIN, TWICE, FOUND, ROW_FOUND, AGAIN)
+GONE_BEFORE: Line = (
+    STOPPED_BEFORE,
+    STOPPED_BEFORE,
+    STOPPED_BEFORE,
+    ROW_STOPPED,
+    STOPPED_BEFORE,
+)
+GONE_AFTER: Line = (STOPPED_AFTER, STOPPED_AFTER, STOPPED_AFTER, ROW_FINISHED, STOPPED_AFTER)
+
+
+def calls(single: Call, row: Row) -> Line:
+    """The same for all single calls."""
+    return (single, single, single, row, single)
+
+
+def after(seconds: float, line: Line = (AGAIN, AGAIN, AGAIN, MADE_AGAIN, AGAIN)) -> Line:
+    """W: the same, once the account has waited."""
+    read, upload, avatar, row, delete = (evolve(one, waits_s=seconds) for one in line)
+    return (read, upload, avatar, row, delete)
+
+
+def shown(avatar: Call, row: Row) -> Line:
+    """What a listing shows matters to avatars alone; the lost answer is theirs, too."""
+    return (OK, OK, avatar, row, OK)
+
+
+def recorded(row: Row) -> Line:
+    """What only a ledger can meet."""
+    none = Nothing("a single call has no ledger")
+    return (none, none, none, row, none)
+
+
+def killed(test: str) -> Line:
+    """What ends the process: covered where processes are."""
+    none = Nothing("a single call leaves nothing that outlives its process")
+    upload = Elsewhere(f"tests/chaos/test_sigkill.py::{test}")
+    return (none, upload, none, upload, none)

@@ -1,0 +1,277 @@
+"""Every cell of the fault matrix, over a real socket, on both transports.
+
+Of each: how many requests arrived, what the caller gets, what was done in truth, how the account
+stands afterwards, and that the fault did strike. A bulk row also gets a second run without the
+fault, which must settle what can be settled and send nothing it should not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bench import Bench, ledger_path, until
+from cells import CELLS, MATRIX, OPERATIONS, TRANSPORTS, Cell
+from expectations import ADOPTED, RESULT, Call, Elsewhere, Nothing, Row
+from faults import FAULTS, Injection
+
+from kling_async import AsyncKlingClient, BulkRow, ConfigurationError, KlingError
+from kling_async.bulk.ledgerview import LedgerView
+from kling_async.bulk.records import Record
+from kling_async.emulator import sample_png
+
+PNG = sample_png()
+ROWS = [
+    {"key": name, "nickname": name, "prompt": "p", "image_url": f"https://example.com/{name}.png"}
+    for name in ("row-1", "row-2")
+]
+NAMES = {
+    "read": "avatars.list",
+    "upload": "assets.upload",
+    "avatar": "avatars.create",
+    "avatar in bulk": "avatars.create",
+    "delete": "avatars.delete",
+}
+RUN: set[tuple[str, str, str]] = set()
+
+SINGLE = [cell for cell in CELLS if isinstance(cell.expects, Call)]
+BULK = [cell for cell in CELLS if isinstance(cell.expects, Row)]
+ELSEWHERE = [cell for cell in CELLS if isinstance(cell.expects, Elsewhere)]
+
+on_both = pytest.mark.parametrize("transport", TRANSPORTS)
+
+
+def bench_for(
+    cell: Cell, transport: str, turn: int, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Bench, Injection]:
+    fault = FAULTS[cell.fault]
+    bench = Bench(
+        transport,
+        monkeypatch=monkeypatch,
+        turn=turn,
+        strike=fault.strike,
+        emulator=dict(fault.emulator),
+        options=dict(fault.options),
+        scheme=fault.scheme,
+        host=fault.host,
+    )
+    bench.operation = NAMES[cell.operation]
+    fault.prepare(bench)
+    if fault.foreign_loop:
+        asyncio.run(_elsewhere(bench.kling))
+    return bench, fault
+
+
+async def _elsewhere(kling: AsyncKlingClient) -> None:
+    await kling.__aenter__()
+    await kling.pipeline.admission.admit(None)
+
+
+async def on(bench: Bench, act: Callable[[], Awaitable[None]]) -> None:
+    await bench.gate.open()
+    try:
+        await act()
+    finally:
+        with suppress(ConfigurationError):  # a client of another loop
+            await bench.close()
+
+
+def assert_struck(bench: Bench) -> None:
+    assert bench.emulator.unconsumed_faults() == []
+    assert bench.clock.mend is None, "the fault was never noticed"
+    assert bench.faults_left == 0
+
+
+# --- single calls -----------------------------------------------------------------------------
+
+
+@on_both
+@pytest.mark.parametrize("cell", SINGLE, ids=str)
+def test_single_call(cell: Cell, transport: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    RUN.add((cell.fault, cell.operation, transport))
+    bench, _ = bench_for(cell, transport, 1, monkeypatch)
+    asyncio.run(on(bench, lambda: _single(cell, bench)))
+
+
+async def _single(cell: Cell, bench: Bench) -> None:
+    expects, emulator = cell.expects, bench.emulator
+    assert isinstance(expects, Call)
+    old = await bench.made_before("old")
+    bench.acting = asyncio.create_task(_call(bench.kling, cell.operation, old))
+    await asyncio.wait({bench.acting})
+    if bench.acting.cancelled():
+        got: Any = asyncio.CancelledError()
+        await _nothing_more_arrives(bench)
+    else:
+        got = bench.acting.exception() or bench.acting.result()
+    attempts = expects.sends if expects.attempts is None else expects.attempts
+
+    # what the caller gets
+    if isinstance(expects.gets, type):
+        assert type(got) is expects.gets, got
+        if isinstance(got, KlingError) and got.context is not None:
+            assert got.context.attempts == attempts
+        elif isinstance(got, KlingError):
+            assert attempts == 0
+    else:
+        assert not isinstance(got, BaseException), repr(got)
+        assert expects.gets in (RESULT, ADOPTED)
+        for one in got if isinstance(got, list) else (got,):
+            assert one.meta.attempts == attempts
+            assert one.meta.adopted is (expects.gets == ADOPTED)
+
+    # what arrived, and what was done
+    assert bench.sends() == expects.sends
+    mine = [one.id for one in emulator.avatars if one.nickname == "row-1"]
+    done = {
+        "read": expects.done,
+        "upload": len(emulator.uploads),
+        "avatar": len(mine),
+        "delete": len(emulator.deleted_avatars),
+    }
+    assert done[cell.operation] == expects.done
+    if cell.operation == "avatar" and isinstance(expects.gets, str):
+        assert mine == [got.id]
+    if cell.operation == "upload" and isinstance(expects.gets, str):
+        assert got.url in {one.url for one in emulator.uploads}
+
+    # how the account stands
+    assert expects.waits_s <= bench.clock.slept_s < 600
+    assert bench.paused_s() == 0
+    assert_struck(bench)
+
+
+def _call(kling: AsyncKlingClient, operation: str, old: str) -> Any:
+    row = {name: value for name, value in ROWS[0].items() if name != "key"}
+    return {
+        "read": lambda: kling.avatars.list(),
+        "upload": lambda: kling.assets.upload(PNG),
+        "avatar": lambda: kling.avatars.create(**row),
+        "delete": lambda: kling.avatars.delete(old),
+    }[operation]()
+
+
+async def _nothing_more_arrives(bench: Bench) -> None:
+    """Wait until the client has nothing in flight, with the way to the emulator open again."""
+    if bench.emulator.unconsumed_faults() or not bench.emulator.strikes():
+        await bench.gate.open()
+    await until(lambda: not bench.kling._wire._under_way)
+
+
+# --- bulk runs --------------------------------------------------------------------------------
+
+
+@on_both
+@pytest.mark.parametrize("cell", BULK, ids=str)
+def test_bulk_row(
+    cell: Cell, transport: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    RUN.add((cell.fault, cell.operation, transport))
+    bench, _ = bench_for(cell, transport, 2, monkeypatch)  # its first turn is the listing
+    asyncio.run(on(bench, lambda: _bulk(cell, bench, ledger_path(tmp_path))))
+
+
+async def _bulk(cell: Cell, bench: Bench, path: Path) -> None:
+    expects = cell.expects
+    assert isinstance(expects, Row)
+    await bench.made_before("old")
+    rows: dict[str, BulkRow] = {}
+    bench.acting = asyncio.create_task(_run(bench.kling, path, rows))
+    await asyncio.wait({bench.acting})
+    ended = bench.acting.cancelled() or bench.acting.exception()
+
+    # what the caller gets
+    shown = rows["row-1"].state if "row-1" in rows else None
+    if isinstance(expects.shows, type):
+        assert shown is None
+        assert ended is True if expects.shows is asyncio.CancelledError else ended
+        assert ended is True or type(ended) is expects.shows
+    else:
+        assert not ended
+        assert shown == expects.shows, rows
+    assert (rows["row-2"].state if "row-2" in rows else None) == expects.rest, rows
+    if expects.rest == "skipped":
+        assert "can't be" in (rows["row-2"].error or "")
+
+    # what the ledger keeps, what arrived, and what was done
+    kept = _kept(path)["row-1"]
+    assert (kept.state, kept.evidence) == (expects.kept, expects.evidence)
+    assert bench.sends("row-1") == expects.sends
+    assert len(_made(bench)) == expects.done
+    _assert_true(path, bench)
+    assert expects.waits_s <= bench.clock.slept_s < 600
+    assert bench.paused_s() == 0
+    assert_struck(bench)
+
+    # a second run, by another client, with the fault gone
+    await bench.gate.open()
+    bench.emulator.clock.advance(3600)
+    async with bench.client() as another:
+        await _run(another, path, {})
+    kept = _kept(path)["row-1"]
+    assert (kept.state, bench.sends("row-1")) == (expects.finally_kept, expects.finally_sends)
+    _assert_true(path, bench)
+    assert _kept(path)["row-2"].state == "done"
+
+
+async def _run(kling: AsyncKlingClient, path: Path, rows: dict[str, BulkRow]) -> None:
+    async for row in kling.avatars.create_many(ROWS, ledger=path, concurrency=1):
+        assert row.key not in rows
+        rows[row.key] = row
+
+
+def _kept(path: Path) -> dict[str, Record]:
+    with closing(LedgerView.read(path)) as ledger:
+        return {one.key: one for one in ledger.each()}
+
+
+def _made(bench: Bench) -> list[str]:
+    return [one.id for one in bench.emulator.avatars if one.nickname == "row-1"]
+
+
+def _assert_true(path: Path, bench: Bench) -> None:
+    """The ledger's ids are true and nobody's twice; what was made is done or under suspicion."""
+    made = {one.id: one.nickname for one in bench.emulator.avatars if one.nickname != "old"}
+    kept = _kept(path)
+    have = {one.avatar_id: key for key, one in kept.items() if one.avatar_id is not None}
+    assert have.items() <= made.items()
+    for nickname in set(made.values()) & kept.keys() - set(have.values()):
+        assert kept[nickname].state in ("intent", "doubt", "unknown")
+    ours = [nickname for nickname in made.values() if nickname in kept]
+    assert len(ours) == len(set(ours)), "an avatar was made twice"
+
+
+# --- nothing is left out ----------------------------------------------------------------------
+
+
+def test_each_fault_has_an_injection_and_a_line() -> None:
+    covered = {cell.fault for cell in ELSEWHERE}
+    assert FAULTS.keys() | covered == MATRIX.keys()
+    assert {(cell.fault, cell.operation) for cell in CELLS} == {
+        (fault, operation) for fault in MATRIX for operation in OPERATIONS
+    }
+    for cell in CELLS:
+        wanted = Row if cell.operation == "avatar in bulk" else Call
+        assert isinstance(cell.expects, (wanted, Elsewhere, Nothing)), f"{cell} is empty"
+
+
+@pytest.mark.parametrize("cell", ELSEWHERE, ids=str)
+def test_what_is_covered_elsewhere_is_there(cell: Cell) -> None:
+    assert isinstance(cell.expects, Elsewhere)
+    file, _, name = cell.expects.test.partition("::")
+    text = (Path(__file__).parents[2] / file).read_text(encoding="utf-8")
+    assert f"def {name}(" in text
+
+
+def test_each_cell_was_run(request: pytest.FixtureRequest) -> None:
+    """Stands last. Says nothing where only some of the cells were chosen."""
+    chosen = [one for one in request.session.items if one.path == request.path]
+    wanted = {(one.fault, one.operation, by) for one in (*SINGLE, *BULK) for by in TRANSPORTS}
+    names = (test_single_call.__name__, test_bulk_row.__name__)
+    if sum(getattr(one, "originalname", "") in names for one in chosen) < len(wanted):
+        pytest.skip("not all cells were chosen")
+    assert wanted == RUN

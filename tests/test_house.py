@@ -1,0 +1,250 @@
+"""Does the house still stand as drawn: short ways, one direction, a light and honest face?"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import subprocess
+import sys
+import types
+from collections.abc import Iterator
+from functools import cache
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+import kling_async
+from kling_async import AsyncKlingClient, ListVoices
+from kling_async.emulator import Emulator
+
+ROOT = Path(kling_async.__file__).parent
+FILES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in ROOT.rglob("*.py")
+}
+LIBRARY = {name: path for name, path in FILES.items() if not name.startswith("emulator")}
+
+
+# --- the way to the wire ----------------------------------------------------------------------
+
+
+async def test_three_frames_of_ours_lie_before_httpx(emulator: Emulator) -> None:
+    seen: list[list[str]] = []
+
+    class Watching(httpx.AsyncClient):
+        def send(self, *args: Any, **options: Any) -> Any:  # plain: called in our wire's frame
+            names = [Path(one.filename) for one in inspect.stack()]
+            seen.append([one.name for one in names if ROOT in one.parents])
+            return super().send(*args, **options)
+
+    async with Watching(transport=emulator.transport()) as own:
+        kling = AsyncKlingClient("user:1-a", base_url="http://127.0.0.1/v1/kling", http_client=own)
+        await kling.avatars.create(image_url="https://x.y/a.png")
+        await kling.tts.voices()
+        await kling.accounts.list()
+        await kling.send(ListVoices())
+    assert seen == [
+        ["wire.py", "pipeline.py", "avatars.py"],
+        ["wire.py", "pipeline.py", "tts.py"],
+        ["wire.py", "pipeline.py", "accounts.py"],
+        ["wire.py", "pipeline.py", "client.py"],
+    ]
+
+
+# --- who imports whom -------------------------------------------------------------------------
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def imports(path: Path, *, deferred: bool = True) -> Iterator[ast.Import | ast.ImportFrom]:
+    """What a file imports at run time; with `deferred`, inside functions too."""
+
+    def walk(node: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, (ast.Import, ast.ImportFrom)):
+                yield child
+            elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
+                for other in child.orelse:
+                    yield from walk(other)
+            elif deferred or not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                yield from walk(child)
+
+    return walk(tree_of(path))
+
+
+def tops(path: Path, *, deferred: bool = True) -> set[str]:
+    """The other packages that a file imports."""
+    found: set[str] = set()
+    for one in imports(path, deferred=deferred):
+        if isinstance(one, ast.Import):
+            found |= {name.name.partition(".")[0] for name in one.names}
+        elif one.level == 0 and one.module:
+            found.add(one.module.partition(".")[0])
+    return found
+
+
+@cache
+def ours(name: str) -> set[str]:
+    """The modules of ours that a module imports at run time."""
+    path, found = FILES[name], set[str]()
+    package = list(path.relative_to(ROOT).parent.parts)
+    for one in imports(path):
+        if isinstance(one, ast.ImportFrom) and one.level:
+            base = [*package[: len(package) - one.level + 1], *(one.module or "").split(".")]
+        elif isinstance(one, ast.ImportFrom) and (one.module or "").startswith("kling_async"):
+            base = (one.module or "").split(".")[1:]
+        else:
+            continue
+        whole = ".".join(filter(None, base))
+        for alias in one.names:
+            member = ".".join(filter(None, [whole, alias.name]))
+            if member in FILES:
+                found.add(member)
+            elif whole in FILES:
+                found.add(whole)
+            else:
+                found.add(f"{whole}.__init__".lstrip("."))
+    return found
+
+
+# From the ground up. A file imports from below itself, or from its own room (a folder) where named
+# here as one. A new file gets its place here first.
+LAYERS: list[set[str]] = [
+    {"version", "errors", "clock", "media", "models.__init__", "models.checks"},
+    {"settings", "limits", "models.requests", "models.responses"},
+    {"models.accounts", "models.assets", "models.avatars", "models.tts"},
+    {"accounts", "protocol", "retry"},
+    {"wire", "reconcile"},
+    {"call"},
+    {"pipeline"},
+    {"bulk.*"},
+    {"resources.*"},
+    {"client"},
+    {"__init__"},
+    {"emulator.*"},
+    {"cli.*", "__main__"},
+]
+
+
+def layer(name: str) -> int:
+    room = name.partition(".")[0] + ".*"
+    found = [at for at, names in enumerate(LAYERS) if name in names or room in names]
+    assert len(found) == 1, f"{name} has no place in LAYERS"
+    return found[0]
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_imports_point_down(name: str) -> None:
+    room = name.partition(".")[0]
+    for other in ours(name):
+        same_room = "." in name and other.partition(".")[0] == room
+        same_room = same_room and f"{room}.*" in LAYERS[layer(name)]
+        to_cli = name == "__main__" and other.startswith("cli.")
+        assert same_room or to_cli or layer(other) < layer(name), f"{name} imports {other}"
+
+
+def test_no_import_goes_round() -> None:
+    TopologicalSorter({name: ours(name) for name in FILES}).prepare()
+
+
+def test_the_table_names_nothing_that_is_gone() -> None:
+    named = {one for names in LAYERS for one in names if not one.endswith(".*")}
+    assert named <= set(FILES)
+
+
+def test_the_emulator_knows_nothing_of_the_client() -> None:
+    for name in FILES:
+        if name.startswith("emulator."):
+            assert all(other.startswith("emulator.") for other in ours(name)), name
+
+
+def test_only_the_wire_imports_httpx() -> None:
+    assert {name for name, path in LIBRARY.items() if "httpx" in tops(path)} == {"wire"}
+
+
+@pytest.mark.parametrize(("library", "rooms"), [
+    ("tenacity", {"retry"}), ("aiolimiter", {"limits"}), ("aiohttp", {"wire"}),
+    ("sqlite3", {"bulk"}), ("cattrs", {"models"}), ("click", {"cli", "__main__"}),
+    ("rich", {"cli", "__main__"}),
+])  # fmt: skip
+def test_each_library_has_one_place(library: str, rooms: set[str]) -> None:
+    users = {name.partition(".")[0] for name, path in LIBRARY.items() if library in tops(path)}
+    assert users == rooms
+
+
+# --- a light import ---------------------------------------------------------------------------
+
+HEAVY = {"click", "rich", "h11", "multipart", "python_multipart", "aiohttp", "sqlite3",
+         "httpx_aiohttp"}  # fmt: skip
+SCRIPT = """
+import sys
+import httpx, attrs, cattrs, tenacity, aiolimiter
+before = set(sys.modules)
+import kling_async
+print(*sorted(set(sys.modules) - before))
+"""
+
+
+@pytest.fixture(scope="module")
+def loaded() -> set[str]:
+    """What `import kling_async` loads beyond its dependencies and what they load."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.split())
+
+
+def test_import_pulls_in_nothing_heavy(loaded: set[str]) -> None:
+    assert {name.partition(".")[0] for name in loaded} & HEAVY == set()
+    assert not {one for one in loaded if one.startswith(("kling_async.cli.", "kling_async.emul"))}
+
+
+def test_what_import_loads_asks_for_nothing_heavy(loaded: set[str]) -> None:
+    # httpx brings h11, and click and rich where they are installed; we must not lean on that.
+    for module in loaded:
+        if module.startswith("kling_async"):
+            name = module.partition(".")[2] or "__init__"
+            path = FILES.get(name) or FILES[f"{name}.__init__"]
+            assert tops(path, deferred=False) & HEAVY == set(), module
+
+
+# --- the face ---------------------------------------------------------------------------------
+
+
+def test_all_is_what_is_visible_and_sorted() -> None:
+    visible = {
+        name
+        for name, value in vars(kling_async).items()
+        if not name.startswith("_") and not isinstance(value, types.ModuleType)
+    }
+    assert set(kling_async.__all__) == visible | {"__version__"}
+    assert kling_async.__all__ == sorted(kling_async.__all__)
+
+
+def test_what_is_on_the_face_is_documented() -> None:
+    for name in kling_async.__all__:
+        value = getattr(kling_async, name)
+        if inspect.isclass(value):
+            assert (value.__doc__ or "").strip(), name
+            for method, function in vars(value).items():
+                if not method.startswith("_") and inspect.isfunction(function):
+                    assert inspect.getdoc(getattr(value, method)), f"{name}.{method}"
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_public_things_have_docstrings(name: str) -> None:
+    tree = tree_of(FILES[name])
+    assert ast.get_docstring(tree), "the file does not say which question it answers"
+    for node in tree.body:
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            assert node.name.startswith("_") or ast.get_docstring(node), node.name
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_files_fit_in_the_head(name: str) -> None:
+    assert len(FILES[name].read_text().splitlines()) <= 350

@@ -1,0 +1,317 @@
+"""Which listed avatar is a lost call's? Unit tests on a clock of their own; no call is sent here.
+
+The last class drives whole calls, for what only the pipeline can show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import pytest
+
+from kling_async import Avatar, CreateAvatar, OutcomeUnknownError, RetryPolicy
+from kling_async.emulator import EmulatedAccount, Emulator, Fault
+from kling_async.errors import ConfigurationError, ServerError
+from kling_async.models.avatars import CreatedAvatar, ImageResource, ListAvatars
+from kling_async.reconcile import Reconciler, Trail, Verdict
+
+ADA = "ada@example.com"
+URL = "https://example.com/ada.png"
+
+
+def request(url: str = URL, nickname: str | None = "Ada", prompt: str | None = "p") -> CreateAvatar:
+    return CreateAvatar(image_url=url, nickname=nickname, prompt=prompt)
+
+
+def listed(
+    avatar_id: str, at_s: float | None, *, url: str = URL, nickname: str = "Ada", prompt: str = "p"
+) -> Avatar:
+    return Avatar(
+        id=avatar_id,
+        prompt=prompt,
+        nickname=nickname,
+        image_resources=(ImageResource(url=url),),
+        create_time_ms=None if at_s is None else round(at_s * 1000),
+    )
+
+
+class Following:
+    """A reconciler, its clock, and what it is shown: one listing per look, the last for ever."""
+
+    def __init__(self, clock: Any) -> None:
+        self.clock = clock
+        self.reconciler = Reconciler(clock)
+        self.looks = 0
+
+    def begin(
+        self, *, account: str | None = ADA, own_token: bool = False, **how: Any
+    ) -> Trail[Any]:
+        trail = self.reconciler.begin(request(**how), account, own_token)
+        assert trail is not None
+        return trail
+
+    async def follow(
+        self, trail: Trail[Any], *listings: Sequence[Avatar] | Exception, within_s: float = 120
+    ) -> Verdict[Any]:
+        async def look() -> Sequence[Avatar]:
+            found = listings[min(self.looks, len(listings) - 1)]
+            self.looks += 1
+            if isinstance(found, Exception):
+                raise found
+            return found
+
+        self.looks = 0
+        return await self.reconciler.follow(trail, self.now_s, within_s, look)
+
+    @property
+    def now_s(self) -> float:
+        return float(self.clock.wall())
+
+    def learn(self, ahead_s: float, *, took_s: float = 0.0) -> None:
+        """An answered create of ours, made at Kling's `ahead_s` before the answer came."""
+        trail = self.begin(nickname="another")
+        self.clock.now_s += took_s
+        self.reconciler.answered(trail, CreatedAvatar(id="known", status="SUCCESS"))
+        self.reconciler.end(trail, lost=False)
+        self.reconciler._skew.listed(
+            trail.request, [listed("known", self.now_s + ahead_s - took_s)]
+        )
+
+
+@pytest.fixture
+def it(no_waiting: Any) -> Following:
+    return Following(no_waiting)
+
+
+class TestLooking:
+    async def test_it_looks_soon_and_then_ever_more_patiently(self, it: Following) -> None:
+        verdict = await it.follow(it.begin(), [])
+        assert verdict == Verdict(None, ())
+        assert it.clock.waits_s == pytest.approx([0.2, 1, 2, 5, 15, 30, 60, 6.8])
+
+    async def test_it_stops_when_it_has_found(self, it: Following) -> None:
+        made = listed("1", it.now_s)
+        verdict = await it.follow(it.begin(), [], [], [made])
+        assert verdict.found.id == "1"
+        assert it.looks == 3
+
+    async def test_0_is_not_at_all(self, it: Following) -> None:
+        assert await it.follow(it.begin(), [listed("1", it.now_s)], within_s=0) == Verdict(None)
+        assert it.looks == 0
+        assert it.clock.waits_s == []
+
+    async def test_a_listing_that_fails_is_asked_for_again(self, it: Following) -> None:
+        failed = ServerError("500", status_code=500)
+        verdict = await it.follow(it.begin(), failed, failed, [listed("1", it.now_s)])
+        assert verdict.found.id == "1"
+
+    async def test_a_closed_client_ends_the_looking(self, it: Following) -> None:
+        with pytest.raises(ConfigurationError):
+            await it.follow(it.begin(), ConfigurationError("closed"))
+        assert it.looks == 1
+
+    async def test_other_errors_pass_through(self, it: Following) -> None:
+        with pytest.raises(ZeroDivisionError):
+            await it.follow(it.begin(), ZeroDivisionError())
+
+    def test_what_nothing_lists_has_no_trail(self, it: Following) -> None:
+        assert it.reconciler.begin(ListAvatars(), ADA, False) is None
+        it.reconciler.end(None, lost=True)
+        it.reconciler.answered(None, None)
+
+
+class TestWhatResembles:
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"url": "https://example.com/ben.png"},
+            {"nickname": "Ben"},
+            {"prompt": "another"},
+        ],
+    )
+    async def test_another_image_or_text_is_not_it(
+        self, it: Following, other: dict[str, str]
+    ) -> None:
+        assert await it.follow(it.begin(), [listed("1", it.now_s, **other)]) == Verdict(None)
+
+    async def test_the_host_and_the_query_of_the_image_may_change(self, it: Following) -> None:
+        made = listed("1", it.now_s, url="http://cdn.example.org/ada.png?signature=1")
+        assert (await it.follow(it.begin(), [made])).found.id == "1"
+
+    async def test_texts_that_were_left_out_are_not_compared(self, it: Following) -> None:
+        trail = it.begin(nickname=None, prompt=None)
+        assert (await it.follow(trail, [listed("1", it.now_s)])).found.id == "1"
+
+
+class TestTime:
+    @pytest.mark.parametrize(("apart_s", "found"), [(-599, True), (-601, False), (5000, True)])
+    async def test_10_minutes_either_way_until_something_is_known(
+        self, it: Following, apart_s: float, found: bool
+    ) -> None:
+        verdict = await it.follow(it.begin(), [listed("1", it.now_s + apart_s)])
+        assert (verdict.found is not None) is found
+
+    @pytest.mark.parametrize("ahead_s", [-3600, -300, 0, 300, 3600])
+    async def test_an_answered_call_tells_how_far_the_clocks_are_apart(
+        self, it: Following, ahead_s: float
+    ) -> None:
+        it.learn(ahead_s)
+        older, made = listed("1", it.now_s + ahead_s - 5), listed("2", it.now_s + ahead_s + 0.1)
+        verdict = await it.follow(it.begin(), [older, made])
+        assert verdict.found.id == "2"
+        assert verdict.candidates == (made,)
+
+    async def test_slow_answers_never_hide_the_own_avatar(self, it: Following) -> None:
+        it.learn(60, took_s=170)  # the avatar was made 170 s before its answer came
+        it.learn(60, took_s=3)
+        it.learn(60, took_s=40)
+        trail = it.begin()
+        assert await it.follow(trail, [listed("2", it.now_s + 50)]) == Verdict(None)
+        assert (await it.follow(trail, [listed("1", it.now_s + 60)])).found.id == "1"
+
+    async def test_without_a_time_it_may_be_it(self, it: Following) -> None:
+        assert (await it.follow(it.begin(), [listed("1", None)])).found.id == "1"
+
+
+class TestOthers:
+    async def test_more_candidates_than_callers_are_undecided(self, it: Following) -> None:
+        older, newer = listed("1", it.now_s), listed("2", it.now_s + 1)
+        verdict = await it.follow(it.begin(), [newer, older])
+        assert verdict == Verdict(None, (older, newer))
+
+    async def test_as_many_as_callers_is_one_for_each(self, it: Following) -> None:
+        one, two = it.begin(), it.begin()
+        two.in_doubt = True
+        both = [listed("1", it.now_s), listed("2", it.now_s + 1)]
+        assert (await it.follow(one, both)).found.id == "1"
+        it.reconciler.end(one, lost=False)
+        assert (await it.follow(two, both)).found.id == "2"
+
+    async def test_fewer_than_callers_are_never_shared(self, it: Following) -> None:
+        one, two = it.begin(), it.begin()
+        two.in_doubt = True
+        assert (await it.follow(one, [listed("1", it.now_s)])).found.id == "1"
+        it.reconciler.end(one, lost=False)
+        assert await it.follow(two, [listed("1", it.now_s)]) == Verdict(None)
+
+    async def test_nothing_is_taken_while_a_like_call_awaits_its_answer(
+        self, it: Following
+    ) -> None:
+        lost, awaiting = it.begin(), it.begin()
+        made = listed("1", it.now_s)
+        assert await it.follow(lost, [made]) == Verdict(None, (made,))
+        it.reconciler.answered(awaiting, CreatedAvatar(id="1", status="SUCCESS"))
+        it.reconciler.end(awaiting, lost=False)
+        assert await it.follow(lost, [made]) == Verdict(None)  # it is the other's
+        assert (await it.follow(lost, [made, listed("2", it.now_s)])).found.id == "2"
+
+    @pytest.mark.parametrize("in_doubt", [False, True])
+    async def test_a_call_with_fewer_texts_may_have_made_it(
+        self, it: Following, in_doubt: bool
+    ) -> None:
+        lost, other = it.begin(nickname=None, prompt=None), it.begin()
+        other.in_doubt = in_doubt
+        made = listed("1", it.now_s)
+        assert await it.follow(lost, [made]) == Verdict(None, (made,))
+        assert (await it.follow(other, [made])).found is None
+        it.reconciler.end(other, lost=False)  # plainly refused, say
+        assert (await it.follow(lost, [made])).found.id == "1"
+
+    @pytest.mark.parametrize("how", [{}, {"nickname": None}, {"account": None}])
+    async def test_what_a_like_call_may_have_left_is_not_taken(
+        self, it: Following, how: dict[str, Any]
+    ) -> None:
+        it.reconciler.end(it.begin(**how), lost=True)
+        made = listed("1", it.now_s)
+        assert await it.follow(it.begin(), [made]) == Verdict(None, (made,))
+
+    @pytest.mark.parametrize(
+        "how", [{"account": "ben@example.com"}, {"nickname": "Ben"}, {"url": URL + "x"}]
+    )
+    async def test_what_is_not_alike_does_not_disturb(
+        self, it: Following, how: dict[str, Any]
+    ) -> None:
+        it.begin(**how)
+        it.reconciler.end(it.begin(**how), lost=True)
+        assert (await it.follow(it.begin(), [listed("1", it.now_s)])).found.id == "1"
+
+
+class TestOwnToken:
+    async def test_all_that_carry_it_are_ours_and_the_oldest_counts(self, it: Following) -> None:
+        trail = it.begin(own_token=True)
+        surplus, oldest = listed("2", it.now_s + 5), listed("1", it.now_s - 4000)
+        verdict = await it.follow(trail, [surplus, oldest])
+        assert verdict.found.id == "1"
+        assert verdict.candidates == (oldest, surplus)
+
+    async def test_it_needs_no_clock(self, it: Following) -> None:
+        it.learn(0)
+        trail = it.begin(own_token=True)
+        assert (await it.follow(trail, [listed("1", it.now_s - 1e6)])).found.id == "1"
+
+    @pytest.mark.parametrize("lost", [False, True])
+    async def test_one_that_another_call_has_too_proves_nothing(
+        self, it: Following, lost: bool
+    ) -> None:
+        # The server may give equal files equal addresses; that it does not is not documented.
+        other, trail = it.begin(own_token=True), it.begin(own_token=True)
+        if lost:
+            it.reconciler.end(other, lost=True)
+        assert (await it.follow(trail, [listed("1", it.now_s)])).found is None
+
+
+Open = Callable[..., Awaitable[Any]]
+
+
+@pytest.mark.looptime
+class TestWholeCalls:
+    @pytest.fixture
+    def emulator(self) -> Emulator:
+        return Emulator(accounts=[EmulatedAccount(ADA)])
+
+    async def test_a_deadline_while_looking_tells_what_was_found(
+        self, open_client: Open, emulator: Emulator
+    ) -> None:
+        kling = await open_client(deadline_s=10, accounts=[ADA])
+        elsewhere = await open_client(accounts=[ADA])
+        foreign = await elsewhere.send(request())  # by another client: it could be ours
+        emulator.add_faults([Fault("avatars.create", "reset_after", at=1)])
+        with pytest.raises(OutcomeUnknownError, match="deadline of 10 s") as caught:
+            await kling.send(request())
+        assert foreign.id in {one.id for one in caught.value.candidates}
+        assert len(caught.value.candidates) == 2
+        assert emulator.counts["avatars.create"] == 2
+
+    async def test_a_call_that_found_nothing_says_so_and_blocks_no_other(
+        self, open_client: Open, emulator: Emulator
+    ) -> None:
+        kling = await open_client(accounts=[ADA], retry=RetryPolicy(reconcile_within_s=5))
+        emulator.add_faults([Fault("avatars.create", "reset_before", at=1)])
+        with pytest.raises(OutcomeUnknownError, match="nothing that could be it") as caught:
+            await kling.send(request())
+        assert caught.value.request == request()
+        assert caught.value.account == ADA
+        assert (await kling.send(request())).meta.adopted is False
+
+    async def test_after_an_unknown_one_a_like_call_takes_nothing(
+        self, open_client: Open, emulator: Emulator
+    ) -> None:
+        """The first one's avatar shows up late; the second one was never made."""
+        emulator = Emulator(accounts=[ADA], listing_lag_s=60)
+        kling = await open_client(
+            transport=emulator.transport(),
+            accounts=[ADA],
+            retry=RetryPolicy(reconcile_within_s=50),
+        )
+        emulator.add_faults(
+            [
+                Fault("avatars.create", "reset_after", at=1),
+                Fault("avatars.create", "reset_before", at=2),
+            ]
+        )
+        for candidates in (0, 1):
+            with pytest.raises(OutcomeUnknownError) as caught:
+                await kling.send(request())
+            assert len(caught.value.candidates) == candidates
+        assert len(emulator.avatars) == 1

@@ -1,0 +1,153 @@
+"""The public face as its users write it: read by mypy and pyright, never run.
+
+A wrong type here is a wrong promise. Run: `mypy --strict tests/typing` and `pyright tests/typing`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from io import BytesIO
+from pathlib import Path
+
+import httpx
+
+from kling_async import (
+    Account,
+    AccountRegistry,
+    APIError,
+    Asset,
+    AsyncKlingClient,
+    Avatar,
+    BulkRow,
+    CallContext,
+    CreateAvatar,
+    CreatedAvatar,
+    DeadlineExceededError,
+    DeleteAvatar,
+    DeletedAvatar,
+    GetAccount,
+    InvalidRequestError,
+    KlingError,
+    ListAccounts,
+    ListAvatars,
+    ListVoices,
+    Meta,
+    OutcomeUnknownError,
+    RateLimit,
+    RateLimitedError,
+    Request,
+    RetryPolicy,
+    ServerAccount,
+    UploadAsset,
+    Voice,
+    VoiceList,
+)
+from kling_async.emulator import Emulator, Fault
+
+
+class MyLimiter:
+    """A limiter of one's own, by shape alone."""
+
+    async def acquire(self, account: str | None) -> None:
+        """Let everything through."""
+
+
+class MyClock:
+    """A clock of one's own, by shape alone."""
+
+    def monotonic(self) -> float:
+        return 0.0
+
+    def wall(self) -> float:
+        return 0.0
+
+    async def sleep(self, seconds: float) -> None:
+        return None
+
+
+def pick(accounts: Sequence[Account]) -> Account:
+    return accounts[0]
+
+
+def clients() -> list[AsyncKlingClient]:
+    return [
+        AsyncKlingClient(),
+        AsyncKlingClient("user:1-a", accounts=["a@b.c"], rate_limit=None, deadline_s=900),
+        AsyncKlingClient(accounts=[Account("a@b.c", 5), "d@e.f"], rate_limit=RateLimit(5, burst=2)),
+        AsyncKlingClient(accounts=AccountRegistry(["a@b.c"], choose="round_robin")),
+        AsyncKlingClient(accounts=AccountRegistry(["a@b.c"], choose="least_busy")),
+        AsyncKlingClient(accounts=AccountRegistry(["a@b.c"], choose=pick)),
+        AsyncKlingClient(retry=RetryPolicy(attempts=1), timeout=30, transport="httpx"),
+        AsyncKlingClient(timeout=httpx.Timeout(5), transport=Emulator().transport()),
+        AsyncKlingClient(http_client=httpx.AsyncClient(), rate_limit=MyLimiter(), clock=MyClock()),
+    ]
+
+
+async def calls() -> None:
+    async with AsyncKlingClient() as kling:
+        created: CreatedAvatar = await kling.avatars.create(image=Path("ada.jpg"), nickname="Ada")
+        created = await kling.avatars.create(image=b"...", tts_speed=1, email="a@b.c")
+        created = await kling.avatars.create(image=BytesIO(b"..."), extra={"new": [1, None]})
+        avatar_id: str = created.id
+        meta: Meta | None = created.meta
+        extra: Mapping[str, object] = created.extra
+        avatars: list[Avatar] = await kling.avatars.list()
+        avatars = await kling.avatars.list("templates")
+        avatar: Avatar = await kling.avatars.get(created)
+        avatar = await kling.avatars.get(avatar_id)
+        made_at: datetime | None = avatar.created_at
+        speed: float | None = avatar.tts_speed
+        deleted: DeletedAvatar = await kling.avatars.delete(avatar)
+        asset: Asset = await kling.assets.upload("ada.mp4", "video/mp4")
+        url: str = asset.usable_url
+        voices: VoiceList = await kling.tts.voices()
+        voice: Voice = voices[0]
+        can: bool | None = voice.speaks("happy")
+        accounts: list[ServerAccount] = await kling.accounts.list()
+        account: ServerAccount = await kling.accounts.get("a@b.c")
+        known: list[Account] = await kling.accounts.sync()
+        print(meta, extra, avatars, made_at, speed, deleted, url, can, accounts, account, known)
+        async for row in kling.avatars.create_many([{"image": "a.png"}], ledger="a.sqlite"):
+            bulk: BulkRow = row
+            print(bulk.key, bulk.state, bulk.avatar_id, bulk.error, bulk.attempts)
+        view: AsyncKlingClient = kling.with_options(deadline_s=5, retry=RetryPolicy())
+        await view.aclose()
+
+
+async def requests(kling: AsyncKlingClient) -> None:
+    made: CreatedAvatar = await kling.send(CreateAvatar(image_url="https://x.y/z.png"))
+    listed: list[Avatar] = await kling.send(ListAvatars(type="personal"))
+    deleted: DeletedAvatar = await kling.send(DeleteAvatar(avatar_id=made.id))
+    asset: Asset = await kling.send(UploadAsset(file=b"..."))
+    voices: VoiceList = await kling.send(ListVoices())
+    accounts: list[ServerAccount] = await kling.send(ListAccounts())
+    account: ServerAccount = await kling.send(GetAccount(email="a@b.c"))
+    request: Request[CreatedAvatar] = CreateAvatar(image_url="https://x.y/z.png")
+    made = await kling.send(request)
+    print(listed, deleted, asset, voices, accounts, account)
+
+
+def errors(error: KlingError) -> str:
+    context: CallContext | None = error.context
+    if isinstance(error, InvalidRequestError):
+        problems: Mapping[str, str] = error.problems
+        return ", ".join(problems)
+    if isinstance(error, OutcomeUnknownError):
+        sent_at: datetime | None = error.sent_at
+        account: str | None = error.account
+        return f"{sent_at} {account} {error.candidates}"
+    if isinstance(error, RateLimitedError):
+        wait_s: float | None = error.retry_after_s
+        return str(wait_s)
+    if isinstance(error, APIError):
+        status: int = error.status_code
+        return f"{status} {error.message} {error.code} {error.body}"
+    if isinstance(error, DeadlineExceededError):
+        timeout: TimeoutError = error
+        return str(timeout)
+    return str(context)
+
+
+def faults() -> Emulator:
+    return Emulator(accounts=["a@b.c"], faults=[Fault("avatars.create", "reset_after", at=1)])
