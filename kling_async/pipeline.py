@@ -88,6 +88,10 @@ class Pipeline:
         """Whom requests go to; a bulk ledger belongs to one."""
         return service_name(self._wire.base_url)
 
+    def leave(self) -> None:
+        """Closing waits for nothing that is in flight, from now on."""
+        self._wire.close_within_s = 0.0
+
     async def send(
         self, request: Request[R], options: Options, witness: Witness | None = None
     ) -> R:
@@ -108,7 +112,8 @@ class Pipeline:
         async with self._bounded(call, options.deadline_s):
             call.request = await self._attached(request, call.account, options)
             own_token = call.request is not request  # a file went up for this call alone
-            call.trail = self._reconciler.begin(call.request, call.account, own_token)
+            if options.retry.reconcile_within_s > 0:
+                call.trail = self._reconciler.begin(call.request, call.account, own_token)
             out = await _encoded(call.request, call.account)
             try:
                 async for attempt in attempts(

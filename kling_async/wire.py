@@ -105,6 +105,7 @@ class Wire:
             "accept": "application/json",
         }
         self.timeout = timeout
+        self.close_within_s = settings.CLOSE_WITHIN_S
         self._transport = _chosen(transport) if http_client is None else None
         self._client = http_client
         self._owned = http_client is None
@@ -177,15 +178,15 @@ class Wire:
             raise NotSentError(f"nothing was sent: {_in_words(failure)}") from _harmless(failure)
         raise _error(progress, _in_words(failure)) from _harmless(failure)
 
-    async def aclose(self, within_s: float = settings.CLOSE_WITHIN_S) -> None:
-        """Wait up to `within_s` for exchanges under way, end the rest, and close the pool.
+    async def aclose(self) -> None:
+        """Wait up to `close_within_s` for exchanges under way, end the rest, and close the pool.
 
         The pool of the user's own client stays open.
         """
         self._closed = True
         client, self._client = self._client, None
         if self._under_way:
-            _, late = await asyncio.wait(set(self._under_way), timeout=within_s)
+            _, late = await asyncio.wait(set(self._under_way), timeout=self.close_within_s)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)

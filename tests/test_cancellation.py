@@ -252,7 +252,8 @@ async def test_closing_waits_no_longer_than_a_limit(
         )
         await asyncio.sleep(0.02)
         began = time.monotonic()
-        await kling._wire.aclose(within_s=0.1)
+        kling._wire.close_within_s = 0.1
+        await kling._wire.aclose()
         with pytest.raises(OutcomeUnknownError, match="closed before the answer came"):
             await sent
         with pytest.raises(NotSentError, match="closed before the answer came"):

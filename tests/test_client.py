@@ -135,7 +135,8 @@ async def test_closing_ends_exchanges_under_way(emulator: Emulator) -> None:
     call = asyncio.create_task(kling.avatars.create(image_url=URL))
     while not emulator.calls:
         await asyncio.sleep(0)
-    await kling._wire.aclose(within_s=0.01)
+    kling._wire.close_within_s = 0.01
+    await kling._wire.aclose()
     with pytest.raises(errors.OutcomeUnknownError, match="closed"):
         await call
 

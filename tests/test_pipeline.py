@@ -245,10 +245,6 @@ async def test_404_at_once_is_an_error(emulator: Emulator) -> None:
     assert caught.value.context.attempts == 1
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="pipeline.send calls decode(repeated=attempts > 1), though nothing was carried out yet",
-)
 @pytest.mark.parametrize("fault", [
     Fault("avatars.delete", "refuse_connection", at=1),
     Fault("avatars.delete", "status", status=429, at=1),
@@ -440,10 +436,6 @@ async def test_a_deadline_that_is_kept_does_nothing(emulator: Emulator) -> None:
     assert len(emulator.avatars) == 1
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="Pipeline._bounded takes any TimeoutError for its deadline, a limiter's too",
-)
 async def test_a_timeout_of_others_is_not_called_the_deadline(emulator: Emulator) -> None:
     error = TimeoutError("the shared limiter does not answer")
 

@@ -10,6 +10,7 @@ import csv
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -42,7 +43,8 @@ def export(ledger: LedgerView, to: str | os.PathLike[str]) -> int:
     except OSError as exc:
         raise LedgerError(f"can't write {target}: {exc.strerror or exc}") from None
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):  # what was wrong with it has been said
+            beside.unlink(missing_ok=True)
     return written
 
 

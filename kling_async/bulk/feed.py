@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Iterable,
+    Mapping,
+    Sequence,
+)
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -32,12 +40,13 @@ class Job:
 
 async def registered(
     journal: Journal, chunks: AsyncIterator[Sequence[RowInput]]
-) -> AsyncIterator[Sequence[Job]]:
+) -> AsyncGenerator[Sequence[Job], None]:
     """Input rows as jobs, each known to the ledger from here on."""
-    async for rows in chunks:
-        chunk = tuple(rows)
-        records = await journal.write(partial(Ledger.register, rows=chunk))
-        yield [_job(row, record) for row, record in zip(chunk, records, strict=True)]
+    async with _closing(chunks):
+        async for rows in chunks:
+            chunk = tuple(rows)
+            records = await journal.write(partial(Ledger.register, rows=chunk))
+            yield [_job(row, record) for row, record in zip(chunk, records, strict=True)]
 
 
 def _job(row: RowInput, record: Record) -> Job:
@@ -68,9 +77,10 @@ async def numbered(rows: Rows) -> AsyncIterator[Sequence[RowInput]]:
     """The user's rows, numbered from 1, in chunks; nothing is read before it is wanted."""
     if isinstance(rows, AsyncIterable):
         position = 0
-        async for one in rows:
-            position += 1
-            yield [await asyncio.to_thread(row_of, one, position)]
+        async with _closing(rows):
+            async for one in rows:
+                position += 1
+                yield [await asyncio.to_thread(row_of, one, position)]
         return
     numbered = enumerate(rows, start=1)
     while chunk := list(itertools.islice(numbered, CHUNK)):
@@ -79,3 +89,13 @@ async def numbered(rows: Rows) -> AsyncIterator[Sequence[RowInput]]:
 
 def _rows_of(chunk: Sequence[tuple[int, CreateAvatar | Mapping[str, Any]]]) -> list[RowInput]:
     return [row_of(one, position) for position, one in chunk]
+
+
+@asynccontextmanager
+async def _closing(rows: object) -> AsyncGenerator[None, None]:
+    """Close a generator at the end, also where it was not read to its end."""
+    try:
+        yield
+    finally:
+        if isinstance(rows, AsyncGenerator):
+            await rows.aclose()

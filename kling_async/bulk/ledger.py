@@ -18,14 +18,14 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from ..errors import LedgerError
 from ..models.avatars import url_path
-from .ledgerfile import LAYOUT, SCHEMA, connect, explained, own
-from .ledgerview import LedgerView, listed_fact
-from .records import ABANDONED, Record, State, as_text
+from .ledgerfile import LAYOUT, SCHEMA, connect, explained, has_tables, own
+from .ledgerview import TO_RETRY, LedgerView, listed_fact
+from .records import ABANDONED, REOPENED, Record, State, as_text
 from .rows import RowInput
 
 
@@ -55,18 +55,15 @@ class Ledger(LedgerView):
             LedgerError: it is in use, is no ledger, or belongs to another service.
         """
         path = Path(path)
-        lock = own(path)
-        try:
-            db = connect(path)
+        with ExitStack() as opened:
+            lock = opened.enter_context(closing(own(path)))
+            db = opened.enter_context(closing(connect(path)))
             ledger = cls(path, db, lock)
             with explained(path):
-                db.execute("PRAGMA journal_mode = WAL")
-                # In WAL mode only FULL syncs every commit; without it a power cut forgets intents.
-                db.execute("PRAGMA synchronous = FULL")
+                if has_tables(db):  # before anything is written: it may be somebody else's
+                    ledger._check_layout()
                 ledger._prepare(service)
-        except BaseException:
-            lock.close()
-            raise
+            opened.pop_all()
         return ledger
 
     def close(self) -> None:
@@ -166,7 +163,7 @@ class Ledger(LedgerView):
 
     def failed(self, row_id: int, error: str) -> None:
         """Any -> failed: refused by the server or by a check; `reopen_failed` tries again."""
-        self._set(row_id, "failed", error=error)
+        self._set(row_id, "failed", error=error, evidence=None)
 
     def doubt(self, row_id: int, error: str) -> None:
         """Intent -> doubt: sent, and no clear answer came."""
@@ -210,11 +207,12 @@ class Ledger(LedgerView):
     def reopen_failed(self, after_id: int, size: int) -> list[Record]:
         """Failed -> planned, for up to `size` failed rows after `after_id`; those rows.
 
-        What was uploaded for them is uploaded again: it may be what was wrong.
+        Rows that were opened again before, and not sent since, are among them. What was uploaded
+        for them is uploaded again: it may be what was wrong.
         """
-        page = self._rows("state = 'failed' AND evidence IS NULL AND id > ?", after_id, size=size)
+        page = self._rows(f"{TO_RETRY} AND id > ?", after_id, size=size)
         for one in page:
-            self._set(one.id, "planned", error=None, asset_url=None)
+            self._set(one.id, "planned", error=None, asset_url=None, evidence=REOPENED)
         return [self.get(one.key) for one in page]
 
     def forget_uploads(self) -> int:
@@ -226,6 +224,9 @@ class Ledger(LedgerView):
     # --- inside ---
 
     def _prepare(self, service: str) -> None:
+        self._db.execute("PRAGMA journal_mode = WAL")
+        # In WAL mode only FULL syncs every commit; without it a power cut forgets intents.
+        self._db.execute("PRAGMA synchronous = FULL")
         with self.transaction():
             for statement in SCHEMA.split(";\n"):
                 self._db.execute(statement)

@@ -86,7 +86,12 @@ def is_begun(path: Path) -> bool:
     if not path.is_file():
         return False
     with explained(path), closing(connect(path)) as db:
-        return db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is not None
+        return has_tables(db)
+
+
+def has_tables(db: sqlite3.Connection) -> bool:
+    """Whether anything was ever made in this file."""
+    return db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is not None
 
 
 @contextmanager

@@ -9,7 +9,12 @@ from pathlib import Path
 
 from ..errors import LedgerError
 from .ledgerfile import LAYOUT, connect, explained, is_begun
-from .records import ROW_COLUMNS, Record, State, record_of
+from .records import REOPENED, ROW_COLUMNS, Record, State, record_of
+
+TO_RETRY = (
+    "((state = 'failed' AND evidence IS NULL) OR "
+    f"(state IN ('planned', 'ready') AND evidence = '{REOPENED}'))"
+)
 
 
 class LedgerView:
@@ -26,8 +31,12 @@ class LedgerView:
         if not is_begun(path):
             raise LedgerError(f"there is no ledger at {path}; `bulk run` makes one")
         ledger = cls(path, connect(path))
-        with explained(path):
-            ledger._check_layout()
+        try:
+            with explained(path):
+                ledger._check_layout()
+        except LedgerError:
+            ledger.close()
+            raise
         return ledger
 
     def close(self) -> None:
@@ -111,6 +120,16 @@ class LedgerView:
     def count(self) -> int:
         """How many rows there are."""
         return sum(self.counts().values())
+
+    def to_retry(self) -> int:
+        """How many rows `reopen_failed` would open."""
+        found: int = self._db.execute(f"SELECT count(*) FROM rows WHERE {TO_RETRY}").fetchone()[0]
+        return found
+
+    def accounts(self) -> list[str]:
+        """Every account that a row was sent to, or was going to be."""
+        found = self._db.execute("SELECT DISTINCT account FROM rows WHERE account IS NOT NULL")
+        return [one[0] for one in found]
 
     def lookup(self, keys: Sequence[str]) -> dict[str, str]:
         """Key -> digest of those `keys` that are known."""

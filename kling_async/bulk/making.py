@@ -41,9 +41,10 @@ ROUNDS_WHILE_REFUSED = 10  # times `attempts` answers 429 before a row counts as
 class RowWitness:
     """Writes the turns of one row's create into the ledger, before they happen."""
 
-    def __init__(self, journal: Journal, row_id: int) -> None:
+    def __init__(self, journal: Journal, row_id: int, stopping: Callable[[], bool]) -> None:
         self._journal = journal
         self._row_id = row_id
+        self._stopping = stopping
         self.in_flight = False
 
     async def sending(self, account: str | None, attempt: int) -> None:
@@ -61,6 +62,8 @@ class RowWitness:
         row_id, text = self._row_id, str(error)
         self.in_flight = False
         await self._journal.write(lambda ledger: ledger.not_carried_out(row_id, text))
+        if self._stopping():  # it may go again, but not in this run
+            raise asyncio.CancelledError
 
 
 class Making:

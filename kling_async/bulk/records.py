@@ -18,6 +18,8 @@ OPEN_STATES: tuple[State, ...] = ("planned", "ready")
 UNSETTLED: tuple[State, ...] = ("doubt", "unknown")
 """A create was sent, and its outcome is not known."""
 ABANDONED = "abandoned"
+REOPENED = "reopened"
+"""As evidence: a failed row that is to be tried again, and was not sent since."""
 
 
 @frozen

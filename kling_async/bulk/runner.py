@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -92,7 +92,10 @@ class BulkRun:
         self._journal = journal
         self._concurrency = concurrency
         self._stopping = asyncio.Event()
+        self._leaving = False
         self._workers: dict[asyncio.Task[None], RowWitness | None] = {}
+        self._in_house: dict[int, str] = {}
+        """Rows that were read and are not settled: id -> key."""
         self._todo: asyncio.Queue[Job | None] = asyncio.Queue()
         self._results: asyncio.Queue[BulkRow | None] = asyncio.Queue()
         # What bounds memory: a place per row from its reading to the taking of its result.
@@ -129,7 +132,14 @@ class BulkRun:
             self.stopped_because = because
             self._stopping.set()
 
-    async def results(self, jobs: AsyncIterator[Sequence[Job]]) -> AsyncGenerator[BulkRow, None]:
+    def leave(self) -> None:
+        """Wait for nothing from now on: what is in flight will be in doubt. Cancel the run next."""
+        self._leaving = True
+        self._pipeline.leave()
+
+    async def results(
+        self, jobs: AsyncGenerator[Sequence[Job], None]
+    ) -> AsyncGenerator[BulkRow, None]:
         """Each row's result as it is settled.
 
         Leaving the loop early stops the run as `stop` does; being cancelled ends it at once, and
@@ -151,7 +161,8 @@ class BulkRun:
         except asyncio.CancelledError:
             # What is in flight is finished and recorded, for as long as closing a client takes.
             self.stop("it was cancelled")
-            await asyncio.wait({overseer}, timeout=CLOSE_WITHIN_S)
+            if not self._leaving:
+                await asyncio.wait({overseer}, timeout=CLOSE_WITHIN_S)
             raise
         finally:
             rest = (overseer, *tasks)
@@ -193,25 +204,36 @@ class BulkRun:
             if witness is None or not witness.in_flight:
                 worker.cancel()
 
-    async def _feed(self, jobs: AsyncIterator[Sequence[Job]]) -> None:
+    async def _feed(self, jobs: AsyncGenerator[Sequence[Job], None]) -> None:
         try:
-            async for chunk in jobs:
-                for job in chunk:
-                    await self._places.acquire()
-                    if job.record.state in (*OPEN_STATES, *UNSETTLED):
-                        self._todo.put_nowait(job)
-                    else:
-                        self.tally.resumed += 1
-                        self._settle(job.record.result())
+            async with aclosing(jobs):
+                async for chunk in jobs:
+                    for job in chunk:
+                        await self._places.acquire()
+                        self._take(job)
         finally:
             for _ in range(self._concurrency):
                 self._todo.put_nowait(None)
+
+    def _take(self, job: Job) -> None:
+        row_id = job.record.id
+        if row_id in self._in_house:
+            text = "its key was given before; keys must differ. Nothing was sent for this row"
+            self._settle(evolve(job.record.result(), state="failed", error=text))
+        elif job.record.state in (*OPEN_STATES, *UNSETTLED):
+            self._in_house[row_id] = job.record.key
+            self._todo.put_nowait(job)
+        else:
+            self.tally.resumed += 1
+            self._settle(job.record.result())
 
     async def _work(self) -> None:
         me = asyncio.current_task()
         assert me is not None
         while (job := await self._todo.get()) is not None:
-            witness = self._workers[me] = RowWitness(self._journal, job.record.id)
+            witness = self._workers[me] = RowWitness(
+                self._journal, job.record.id, self._stopping.is_set
+            )
             self.tally.under_way += 1
             try:
                 result = await self._making.make(job, witness)
@@ -219,11 +241,13 @@ class BulkRun:
                 self._workers[me] = None
                 self.tally.under_way -= 1
             if result is not None:  # else it is in doubt, and settled by and by
+                self._in_house.pop(job.record.id, None)
                 self._settle(result)
             if self._stopping.is_set():
                 return
 
     def _settle_record(self, record: Record) -> None:
+        self._in_house.pop(record.id, None)
         row = record.result()
         if row.state == "skipped":  # absent for long enough, and the user opted for sending again
             row = evolve(row, error="it was not found; the next run sends it again")

@@ -75,12 +75,12 @@ def retry_command(session: Session, order: JobOptions, ledger: Path) -> None:
 
     async def work() -> int:
         with closing(LedgerView.read(ledger)) as book:
-            total = book.counts().get("failed", 0)
+            total, accounts = book.to_retry(), book.accounts()
         if not total:
             click.echo(f"no row of {ledger} has failed; nothing to do")
             return 0
         async with (
-            session.client() as kling,
+            session.client(accounts) as kling,
             open_journal(ledger, service=_service(session, kling)) as journal,
         ):
             job = order.run(kling, journal)

@@ -12,7 +12,13 @@ from .session import INTERRUPTED, fail, rate_of, run
 
 
 @click.command()
-@click.option("--port", default=8808, show_default=True, help="0 takes a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8808,
+    show_default=True,
+    help="0 takes a free one.",
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Loopback unless you say so.")
 @click.option("--account", "accounts", multiple=True, metavar="EMAIL", help="May be repeated.")
 @click.option("--token", help="The only welcome one; default: any of the vendor's form.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from functools import partial, wraps
 from itertools import islice
@@ -115,7 +115,7 @@ _OPTIONS = (
 
 async def drive(
     run: BulkRun,
-    jobs: AsyncIterator[Sequence[Job]],
+    jobs: AsyncGenerator[Sequence[Job], None],
     ledger: Path,
     total: int,
     *,
@@ -160,7 +160,7 @@ async def rows_of_file(path: Path) -> AsyncIterator[Sequence[RowInput]]:
         yield chunk
 
 
-async def failed_rows(journal: Journal) -> AsyncIterator[Sequence[Job]]:
+async def failed_rows(journal: Journal) -> AsyncGenerator[Sequence[Job], None]:
     """The failed rows of a ledger, open again."""
     last = 0
     while True:
@@ -185,6 +185,7 @@ def _signals(run: BulkRun, screen: Display, interrupt: Callable[[], None]) -> It
         asked += 1
         interrupt()
         if asked > 1:
+            run.leave()
             main.cancel()
             return
         run.stop("it was interrupted")

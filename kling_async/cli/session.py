@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
@@ -85,7 +86,13 @@ class Session:
             faults = parse_faults(self.faults) if self.faults else []
         except ValueError as exc:
             raise ConfigurationError(f"--faults: {exc}") from None
-        return Emulator(list(dict.fromkeys(accounts)) or None, faults=faults, record_calls=False)
+        # Each has ids of its own, so that a later run's avatars are not taken for an earlier one's.
+        return Emulator(
+            list(dict.fromkeys(accounts)) or None,
+            faults=faults,
+            seed=random.getrandbits(48),
+            record_calls=False,
+        )
 
 
 def rate_of(

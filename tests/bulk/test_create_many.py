@@ -73,10 +73,6 @@ class TestRowsIn:
         assert await results(kling, [same, same, other], ledger) == first
         assert len(creates(emulator)) == 3
 
-    @pytest.mark.xfail(
-        strict=True,
-        reason="runner.py, _feed: two rows with one key are two jobs of one record, both are sent",
-    )
     @pytest.mark.parametrize("second", [{}, {"prompt": "Different"}])
     async def test_a_key_given_twice_is_sent_once(
         self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path, second: dict[str, str]

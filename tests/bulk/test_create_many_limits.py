@@ -90,10 +90,6 @@ class TestMemory:
                 await anext(found)
             assert first < await until_quiet(lambda: read) <= first + 200
 
-    @pytest.mark.xfail(
-        strict=True,
-        reason="reconcile.py, Reconciler.answered: keeps the id of every avatar a client made",
-    )
     async def test_memory_does_not_grow_with_the_rows(
         self, open_client: OpenClient, ledger: Path
     ) -> None:

@@ -128,10 +128,6 @@ class TestLeavingEarly:
         assert 4 <= len(emulator.avatars) <= 7
         assert_nothing_is_open(emulator, ledger)
 
-    @pytest.mark.xfail(
-        strict=True,
-        reason="runner.py, BulkRun._feed: the rows are not closed, only dropped when the run stops",
-    )
     async def test_the_rows_that_were_given_are_closed(
         self, kling: AsyncKlingClient, ledger: Path
     ) -> None:
@@ -151,10 +147,6 @@ class TestLeavingEarly:
             await anext(found)
         assert ended
 
-    @pytest.mark.xfail(
-        strict=True,
-        reason="making.py, _create: a row refused with 429 after the stop waits and is sent",
-    )
     async def test_a_refusal_after_the_stop_is_not_waited_out(
         self, open_client: OpenClient, emulator: Emulator, ledger: Path
     ) -> None:

@@ -174,12 +174,7 @@ def test_an_older_export_is_replaced_whole_or_kept(
     [
         "gone/out.csv",
         "folder.csv",
-        pytest.param(
-            "file/out.csv",
-            marks=pytest.mark.xfail(
-                strict=True, reason="export.py, export: unlink in `finally` hides the LedgerError"
-            ),
-        ),
+        "file/out.csv",
     ],
 )
 def test_a_place_that_can_not_be_written_to(three: Ledger, tmp_path: Path, place: str) -> None:

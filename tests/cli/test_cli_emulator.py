@@ -82,13 +82,7 @@ def test_a_busy_port(invoke: Callable[..., Any]) -> None:
         (["--account", "nobody"], "nobody"),
         (["--account", "a@b.c", "--account", "a@b.c"], "named twice"),
         (["--port", "http"], "'http' is not a valid integer"),
-        pytest.param(
-            ["--port", "70000"],
-            "70000",
-            marks=pytest.mark.xfail(
-                strict=True, reason="cli/emulator.py, emulator: OverflowError is no OSError"
-            ),
-        ),
+        (["--port", "70000"], "70000"),
         (["--host", "no.such.host.invalid"], "can't listen on no.such.host.invalid"),
     ],
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -75,12 +74,6 @@ def test_what_is_in_flight_is_recorded_and_the_next_run_completes(
     }
 
 
-@pytest.mark.xfail(
-    raises=subprocess.TimeoutExpired,
-    strict=True,
-    reason="cli/job.py, _signals: the second signal cancels, which waits 10 s for what is in "
-    "flight (BulkRun.results) and 10 s more to close (Wire.aclose)",
-)
 def test_a_second_one_leaves_at_once(
     start: Callable[..., Any], words: list[Any], service: Any, emulator: Emulator
 ) -> None:

@@ -151,10 +151,6 @@ class TestRetry:
         assert "belongs to a run against a server on this machine" in done.stderr
         assert states() == before
 
-    @pytest.mark.xfail(
-        strict=True,
-        reason="cli/bulk.py, retry_command: the built-in emulator lacks the accounts of the rows",
-    )
     def test_rows_that_name_accounts_on_the_emulator(
         self, invoke: Callable[..., Any], url_csv: Callable[..., Path]
     ) -> None:
@@ -164,11 +160,6 @@ class TestRetry:
         done = invoke("bulk", "retry", LEDGER, "--emulator", "--rate", "none")
         assert done.exit_code == 0, done.stderr
 
-    @pytest.mark.xfail(
-        strict=True,
-        reason="cli/job.py, failed_rows: rows opened again and not sent are no longer 'failed', so "
-        "the same command says that there is nothing to do, with code 0",
-    )
     def test_a_retry_that_was_cut_short_goes_on(
         self, invoke: Callable[..., Any], ran: None, service: Any, emulator: Emulator
     ) -> None:

@@ -70,11 +70,6 @@ def test_rows_may_be_added_at_the_end(
     assert sorted(service.creates) == ["k1", "k2", "k3", "k4", "k5"]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="cli/session.py, Session._emulator: each built-in emulator has the same seed, so the "
-    "next run's gives the ids of the first run again; the rows that get them are unknown",
-)
 def test_rows_may_be_added_on_the_built_in_emulator(
     invoke: Callable[..., Any], url_csv: Callable[..., Path]
 ) -> None:
