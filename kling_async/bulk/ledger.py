@@ -103,7 +103,8 @@ class Ledger(LedgerView):
                 "ON CONFLICT (key) DO UPDATE SET digest = excluded.digest, "
                 "payload = excluded.payload, columns = excluded.columns, state = excluded.state, "
                 "error = excluded.error, token = excluded.token, "
-                "token_kind = excluded.token_kind, asset_url = NULL, account = NULL "
+                "token_kind = excluded.token_kind, asset_url = NULL, account = NULL, "
+                "evidence = NULL "
                 "WHERE attempts = 0 AND digest <> excluded.digest",
                 (
                     row.key,

@@ -640,6 +640,7 @@ class Arrows(RuleBasedStateMachine):
                 "asset_url": None,
                 "attempts": 0,
                 "avatar_id": None,
+                "evidence": None,
             }
         assert record.key == key
 
@@ -682,7 +683,7 @@ class Arrows(RuleBasedStateMachine):
         if taken:
             self.disputed |= {key for key, one in self.model.items() if one is model}
         else:
-            model.update(state="done", avatar_id=avatar_id)
+            model.update(state="done", evidence="answer", avatar_id=avatar_id)
 
     @precondition(lambda self: self.rows("planned", "ready", "intent"))
     @rule(data=st.data())
@@ -690,16 +691,18 @@ class Arrows(RuleBasedStateMachine):
         row_id, model = self.pick(data, "planned", "ready", "intent")
         with self.ledger.transaction():
             self.ledger.failed(row_id, "no")
-        model.update(state="failed")
+        model.update(state="failed", evidence=None)
 
     @rule(size=st.integers(1, 3))
     def reopen_failed(self, size: int) -> None:
         with self.ledger.transaction():
             opened_again = self.ledger.reopen_failed(0, size)
-        assert len(opened_again) == min(size, len(self.rows("failed")))
+        again = [k for k in self.rows("planned", "ready") if self.model[k]["evidence"] == "reopened"]
+        eligible = {*self.rows("failed"), *again}
+        assert len(opened_again) == min(size, len(eligible))
         for one in opened_again:
-            assert self.model[one.key]["state"] == "failed"
-            self.model[one.key].update(state="planned", asset_url=None)
+            assert one.key in eligible
+            self.model[one.key].update(state="planned", asset_url=None, evidence="reopened")
 
     @rule()
     def forget_uploads(self) -> None:

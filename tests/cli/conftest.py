@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -145,13 +145,18 @@ def execute(start: Callable[..., Popen]) -> Callable[..., Ended]:
     """`execute("bulk", "run", ...)`: the command as a process, to its end."""
 
     def executed(*words: str | Path, env: dict[str, str | None] | None = None) -> Ended:
-        return finish(start(*words, env=env))
+        return _finished(start(*words, env=env))
 
     return executed
 
 
-def finish(process: Popen) -> Ended:
-    """What the process left, once it has ended by itself."""
+@pytest.fixture
+def finish() -> Callable[[Popen], Ended]:
+    """`finish(process)`: what it left, once it has ended by itself."""
+    return _finished
+
+
+def _finished(process: Popen) -> Ended:
     stdout, stderr = process.communicate(timeout=30)
     assert TOKEN not in stdout + stderr
     assert "Traceback" not in stderr
@@ -170,8 +175,3 @@ def url_csv(folder: Path) -> Callable[..., Path]:
         return path
 
     return written
-
-
-def lines_of(text: str) -> Sequence[str]:
-    """Lines without blank ones."""
-    return [line for line in text.splitlines() if line.strip()]

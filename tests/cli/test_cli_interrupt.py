@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import finish
 
 from kling_async.bulk.ledgerview import LedgerView
 from kling_async.bulk.records import Record
@@ -42,6 +41,7 @@ def words(url_csv: Callable[..., Path], service: Any) -> list[Any]:
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
 def test_what_is_in_flight_is_recorded_and_the_next_run_completes(
     start: Callable[..., Any],
+    finish: Callable[..., Any],
     execute: Callable[..., Any],
     words: list[Any],
     service: Any,
@@ -88,7 +88,11 @@ def test_a_second_one_leaves_at_once(
 
 
 def test_while_the_limit_is_waited_for_it_ends_soon(
-    start: Callable[..., Any], words: list[Any], service: Any, emulator: Emulator
+    start: Callable[..., Any],
+    finish: Callable[..., Any],
+    words: list[Any],
+    service: Any,
+    emulator: Emulator,
 ) -> None:
     words[words.index("none")] = "1/h"
     process = start(*words)
@@ -102,7 +106,7 @@ def test_while_the_limit_is_waited_for_it_ends_soon(
 
 
 def test_during_the_check_nothing_is_sent(
-    start: Callable[..., Any], service: Any, emulator: Emulator
+    start: Callable[..., Any], finish: Callable[..., Any], service: Any, emulator: Emulator
 ) -> None:
     os.mkfifo("in.csv")  # the check waits for what we write
     process = start("bulk", "run", "in.csv", "--ledger", LEDGER)
