@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 ACCOUNTS = ("ada@example.com", "bob@example.com", "eve@example.com")
 STRANGE_URL = "https://strangers.example/"
@@ -96,6 +96,29 @@ def plan_of(seed: int, rows: int = 24, *, rehost: bool = False) -> Plan:
         concurrency=dice.choice((1, 2, 4, 8, 8, 16)),
         within_s=2.0 if real_cli else dice.choice((0.3, 0.8, 1.5)),
         patient=dice.random() < 0.5,
+    )
+
+
+def decidable(plan: Plan) -> Plan:
+    """`plan` where the listing can tell of each row: what was lost was made, and is listed in time.
+
+    Left out are faults before the work, addresses that prove nothing and listings that lag for
+    longer than they are looked at; kept are all lost answers, kills and strangers.
+    """
+    in_vain = {f"avatars.create:{one}" for one in _VAIN} | {"avatars.create:stall,before_work"}
+    faults = [one for one in plan.faults.split(" ; ") if one.split("@")[0] not in in_vain]
+    return evolve(
+        plan,
+        faults=" ; ".join(faults),
+        rows=tuple(
+            one
+            if one.image_url is None
+            else evolve(one, image_url=f"https://pictures.example/{plan.seed}/{one.key}.png")
+            for one in plan.rows
+        ),
+        listed_before=(),
+        listing_lag_s=min(plan.listing_lag_s, 0.1),
+        within_s=2.0,
     )
 
 

@@ -23,7 +23,7 @@ from collections import Counter
 from pathlib import Path
 
 from attrs import asdict, define, field
-from chaos_plan import STRANGE_URL, Kill, Plan, plan_of
+from chaos_plan import STRANGE_URL, Kill, Plan, decidable, plan_of
 from chaos_stage import Runner, Stage, stage
 from chaos_truth import Findings
 
@@ -177,6 +177,7 @@ async def play_all(args: argparse.Namespace) -> Sum:
         try:
             for seed in seeds:
                 plan = plan_of(seed, args.rows, rehost=args.rehost)
+                plan = decidable(plan) if args.decidable else plan
                 folder = Path(tempfile.mkdtemp(prefix=f"chaos-{seed}-"))
                 outcome = await play(plan, folder, runner)
                 total.add(plan, outcome)
@@ -227,6 +228,11 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=24)
     parser.add_argument("--jobs", type=int, default=2, help="runs at the same time")
     parser.add_argument("--rehost", action="store_true", help="listings show other addresses")
+    parser.add_argument(
+        "--decidable",
+        action="store_true",
+        help="every lost answer was of a create that worked and is listed in time",
+    )
     parser.add_argument("--only", type=int, help="the run of this seed alone; its folder is kept")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--verbose", action="store_true", help="a line for each run")

@@ -53,6 +53,8 @@ def be(order: dict[str, Any]) -> NoReturn:
         cli(order["args"])
     except SystemExit as exc:
         code = exc.code if isinstance(exc.code, int) else 1
+    except KeyboardInterrupt:  # before the command was ready for it
+        code = 130
     except BaseException:
         traceback.print_exc()
     finally:
