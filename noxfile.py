@@ -54,15 +54,17 @@ NEWEST = PYTHONS[max(PYTHONS, key=lambda version: int(version.split(".")[1]))]
 @nox.session
 @nox.parametrize("python", list(PYTHONS.values()), ids=list(PYTHONS))
 def tests(session: nox.Session) -> None:
-    """The tests, with coverage of statements and branches. Arguments go to pytest."""
+    """The tests; arguments go to pytest.
+
+    The newest Python runs all of them and reports the coverage of statements and branches; the
+    others leave out the heavy ones (matrix, chaos, storms), which take as long as all the rest.
+    """
     session.install("-e", ".[all]", *nox.project.dependency_groups(PROJECT, "test"))
+    whole = ("--cov", "--cov-report=term:skip-covered") if session.python == NEWEST else ()
     session.run(
-        *("coverage", "run", "-m", "pytest", *session.posargs),
-        env={"COVERAGE_FILE": f".coverage.{Path(session.bin).parent.name}"},
-    )
-    session.run(
-        *("coverage", "report", "--format", "total"),
-        env={"COVERAGE_FILE": f".coverage.{Path(session.bin).parent.name}"},
+        *("pytest", "-q", "-n", "2", "--dist", "loadfile"),
+        *(whole or ("-m", "not heavy")),
+        *session.posargs,
     )
 
 
@@ -70,8 +72,7 @@ def tests(session: nox.Session) -> None:
 def coverage(session: nox.Session) -> None:
     """What the tests do not reach, line by line."""
     session.install("-e", ".[all]", *nox.project.dependency_groups(PROJECT, "test"))
-    session.run("coverage", "run", "-m", "pytest", "-q", *session.posargs)
-    session.run("coverage", "report")
+    session.run("pytest", "-q", "-n", "2", "--dist", "loadfile", "--cov", *session.posargs)
 
 
 @nox.session(python=NEWEST)

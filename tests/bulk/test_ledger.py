@@ -697,7 +697,11 @@ class Arrows(RuleBasedStateMachine):
     def reopen_failed(self, size: int) -> None:
         with self.ledger.transaction():
             opened_again = self.ledger.reopen_failed(0, size)
-        again = [k for k in self.rows("planned", "ready") if self.model[k]["evidence"] == "reopened"]
+        again = [
+            key
+            for key in self.rows("planned", "ready")
+            if self.model[key]["evidence"] == "reopened"
+        ]
         eligible = {*self.rows("failed"), *again}
         assert len(opened_again) == min(size, len(eligible))
         for one in opened_again:
