@@ -14,6 +14,7 @@ import importlib.util
 import logging
 import ssl
 from contextvars import ContextVar
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.request import getproxies
 
@@ -68,8 +69,7 @@ class Progress:
 class _AbandonedError(Exception):
     """Ends an exchange whose caller was cancelled before anything was written.
 
-    An exception, because cancelling httpcore loses places of its pool (measured: about 25,000
-    cancelled requests wedge a pool of 10).
+    Cancelling httpcore instead loses places of its pool (25,000 cancels wedge a pool of 10).
     """
 
 
@@ -172,7 +172,6 @@ class Wire:
             failure = exc
         else:
             return Answer(response.status_code, dict(response.headers), response.content)
-        # Raised out here, so that no error of ours has one with the token in it as its context.
         before = isinstance(failure, _BEFORE_WRITING) and not _is_aiohttps(failure.__cause__)
         if before and not progress.reported:
             raise NotSentError(f"nothing was sent: {_in_words(failure)}") from _harmless(failure)
@@ -247,9 +246,14 @@ def _error(progress: Progress, what: str) -> NotSentError | OutcomeUnknownError:
 
 
 def _harmless(exc: Exception) -> Exception:
-    """`exc`, unless it shows the request's headers: aiohttp's response errors print the token."""
-    if hasattr(exc, "request_info"):
-        return httpx.RemoteProtocolError(_in_words(exc))
+    """`exc`, mended where it shows the request's headers: aiohttp's response errors print them."""
+    link: BaseException | None = exc
+    while link is not None:
+        if (info := getattr(link, "request_info", None)) is not None:
+            shown = SimpleNamespace(method=info.method, url=info.url, real_url=info.real_url)
+            link.__dict__["request_info"] = shown
+            link.args = ()
+        link = link.__cause__ or link.__context__
     return exc
 
 
@@ -327,10 +331,7 @@ def _aiohttp_transport(
 
 
 def _aiohttp_reports() -> aiohttp.TraceConfig:
-    """Tell the exchange when aiohttp has a connection, after which it writes at once.
-
-    aiohttp has no event before the first byte, only after the headers; so the moment before counts.
-    """
+    """Tell the exchange when aiohttp has a connection: its last event before the first byte."""
     import aiohttp
 
     config = aiohttp.TraceConfig()

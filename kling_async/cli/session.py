@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import wraps
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -174,12 +175,22 @@ _SHARED = (
 def run(work: Coroutine[Any, Any, int | None]) -> NoReturn:
     """Run `work` to its end and leave with its exit code; errors become one line and a code."""
     try:
-        code = asyncio.run(work)
+        code = asyncio.run(_interruptible(work))
     except (KeyboardInterrupt, asyncio.CancelledError):
         sys.exit(INTERRUPTED)
     except KlingError as exc:
         fail(exc)
     sys.exit(code or DONE)
+
+
+async def _interruptible(work: Coroutine[Any, Any, int | None]) -> int | None:
+    """`work`, cancelled by Ctrl-C as `asyncio.run` does it from Python 3.11 on."""
+    if sys.version_info < (3, 11):
+        task = asyncio.current_task()
+        assert task is not None
+        with suppress(NotImplementedError):  # Windows
+            asyncio.get_running_loop().add_signal_handler(signal.SIGINT, task.cancel)
+    return await work
 
 
 def fail(error: KlingError) -> NoReturn:

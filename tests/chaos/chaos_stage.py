@@ -34,6 +34,7 @@ class Runner:
 
     _server: asyncio.subprocess.Process | None = None
     _pid: int = 0
+    _ended: asyncio.Task[int] | None = None
 
     async def start(
         self, args: Sequence[str], env: Mapping[str, str], log: Path, *, real_cli: bool
@@ -58,13 +59,15 @@ class Runner:
                     env={**os.environ, **env},
                 )
                 self._pid = process.pid
-                return asyncio.create_task(process.wait())
+                self._ended = asyncio.create_task(process.wait())
+                return self._ended
         server = await self.serve()
         order = {"args": list(args), "env": dict(env), "log": str(log)}
         assert server.stdin is not None
         server.stdin.write(json.dumps(order).encode() + b"\n")
         self._pid = await self._number()
-        return asyncio.create_task(self._number())
+        self._ended = asyncio.create_task(self._number())
+        return self._ended
 
     async def serve(self) -> asyncio.subprocess.Process:
         """The victim server, ready for orders."""
@@ -79,14 +82,18 @@ class Runner:
         return self._server
 
     def kill(self, number: int) -> None:
-        """Send a signal, if it still runs."""
-        with suppress(ProcessLookupError):
-            os.kill(self._pid, number)
+        """Send a signal, if it still runs: its number may be another's by now."""
+        if self._ended is not None and not self._ended.done():
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, number)
 
     async def _number(self) -> int:
         assert self._server is not None
         assert self._server.stdout is not None
-        return int(await self._server.stdout.readline())
+        line = await self._server.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the victim server ended, {await self._server.wait()}")
+        return int(line)
 
     async def close(self) -> None:
         """End the victim server."""
