@@ -1,4 +1,4 @@
-"""Do the commands and programs of the README work, just as they stand there?
+"""Do the commands of the README and the programs of all pages work, just as they stand there?
 
 Commands run one after the other in one copy of docs/, programs each in a folder of their own with
 the portraits, and both against an emulator on a socket. A block of another language than sh,
@@ -48,12 +48,13 @@ class Block:
     language: str
     text: str
     line: int
+    page: str
 
 
-def blocks(*languages: str) -> list[Block]:
-    text = README.read_text(encoding="utf-8")
+def blocks(*languages: str, page: Path = README) -> list[Block]:
+    text = page.read_text(encoding="utf-8")
     found = (
-        Block(one[1], textwrap.dedent(one[2]), text.count("\n", 0, one.start(2)) + 1)
+        Block(one[1], textwrap.dedent(one[2]), text.count("\n", 0, one.start(2)) + 1, page.name)
         for one in FENCE.finditer(text)
     )
     return [one for one in found if one.language in languages]
@@ -150,7 +151,11 @@ def serve_for_a_moment(line: str, folder: Path, env: dict[str, str]) -> None:
             server.kill()
 
 
-@pytest.mark.parametrize("block", blocks("python"), ids=lambda one: f"line {one.line}")
+PAGES = (README, *sorted((ROOT / "docs").glob("*.md")))
+PROGRAMS = [one for page in PAGES for one in blocks("python", page=page)]
+
+
+@pytest.mark.parametrize("block", PROGRAMS, ids=lambda one: f"{one.page} line {one.line}")
 def test_a_program_runs(block: Block, environment: dict[str, str], tmp_path: Path) -> None:
     for portrait in PORTRAITS.iterdir():
         shutil.copy(portrait, tmp_path)
