@@ -20,10 +20,10 @@ from .errors import (
 )
 from .models.requests import Request, Safety
 from .models.responses import Meta, with_meta
+from .progress import Progress
 from .protocol import is_refusal, what_was_lost, with_context
 from .reconcile import Trail, Verdict
 from .retry import pause_s
-from .wire import Progress
 
 R = TypeVar("R")
 log = logging.getLogger("kling_async")

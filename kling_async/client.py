@@ -21,8 +21,9 @@ from .resources.assets import Assets
 from .resources.avatars import Avatars
 from .resources.tts import Tts
 from .retry import RetryPolicy
+from .transports import default_timeout
 from .version import __version__
-from .wire import Wire, default_timeout
+from .wire import Wire
 
 if TYPE_CHECKING:
     from types import TracebackType

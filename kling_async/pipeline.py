@@ -31,11 +31,12 @@ from .errors import ConfigurationError, KlingError, OutcomeUnknownError
 from .limits import Admission
 from .models.assets import UploadAsset
 from .models.requests import Request
+from .progress import Progress
 from .protocol import Outgoing, decode, encode
 from .reconcile import Reconciler
 from .retry import RetryPolicy, attempts, pause_s
 from .settings import service_name
-from .wire import Progress, Wire
+from .wire import Wire
 
 if sys.version_info >= (3, 11):
     from asyncio import timeout_at

@@ -1,4 +1,4 @@
-"""How do bytes get there and back? The one file that imports httpx at run time.
+"""How do bytes get there and back? Sends through httpx, and says what became of it.
 
 `pipeline.py` calls `Wire.exchange` once per attempt. It returns a complete `Answer`, or raises
 `NotSentError` (no byte of the request was written) or `OutcomeUnknownError` (all else). The two are
@@ -10,22 +10,16 @@ up after the request into ConnectTimeout.
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import logging
-import ssl
-from contextvars import ContextVar
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
-from urllib.request import getproxies
 
 import httpx
 
 from . import settings
 from .errors import ConfigurationError, NotSentError, OutcomeUnknownError
+from .progress import Progress, current
 from .protocol import Answer, Outgoing
-
-if TYPE_CHECKING:
-    import aiohttp
+from .transports import chosen, client_on
 
 log = logging.getLogger("kling_async")
 
@@ -36,44 +30,6 @@ _BEFORE_WRITING = (
     httpx.PoolTimeout,
     httpx.UnsupportedProtocol,
 )
-
-
-class Progress:
-    """How far one exchange has come, kept where caller and transport both see it.
-
-    Args:
-        reported: whether the transport under it tells when writing begins. Where it does not, the
-            worst is assumed.
-    """
-
-    def __init__(self, reported: bool = False) -> None:
-        self.reported = reported
-        self.began = False
-        self.abandoned = False
-        """The caller has left: writing must not begin any more."""
-
-    @property
-    def may_have_begun(self) -> bool:
-        """Whether a byte of the request may have been written."""
-        return self.began or not self.reported
-
-    async def on_httpcore(self, event: str, _: Any) -> None:
-        """Hear of httpcore's steps; it calls this before it takes each of them."""
-        self.reported = True
-        if event.endswith(".send_request_headers.started"):
-            if self.abandoned:
-                raise _AbandonedError
-            self.began = True
-
-
-class _AbandonedError(Exception):
-    """Ends an exchange whose caller was cancelled before anything was written.
-
-    Cancelling httpcore instead loses places of its pool (25,000 cancels wedge a pool of 10).
-    """
-
-
-_progress: ContextVar[Progress | None] = ContextVar("kling_async_progress", default=None)
 
 
 class Wire:
@@ -106,7 +62,7 @@ class Wire:
         }
         self.timeout = timeout
         self.close_within_s = settings.CLOSE_WITHIN_S
-        self._transport = _chosen(transport) if http_client is None else None
+        self._transport = chosen(transport) if http_client is None else None
         self._client = http_client
         self._owned = http_client is None
         self._reports = http_client is None and isinstance(self._transport, str)
@@ -133,7 +89,7 @@ class Wire:
             secure = self.base_url.startswith("https")
             context = await asyncio.to_thread(httpx.create_ssl_context) if secure else None
             if self._client is None:  # another first call may have been faster
-                self._client = _client(self._transport, context)
+                self._client = client_on(self._transport, context)
 
     async def exchange(
         self,
@@ -156,7 +112,7 @@ class Wire:
         assert self._client is not None  # open() made it
         progress = Progress() if progress is None else progress
         progress.reported = self._reports
-        _progress.set(progress)
+        current.set(progress)
         request = self._request(out, self.timeout if timeout is None else timeout, progress)
         task = asyncio.create_task(self._client.send(request, follow_redirects=False))
         self._under_way.add(task)
@@ -229,16 +185,6 @@ class Wire:
         )
 
 
-def default_timeout() -> httpx.Timeout:
-    """Per attempt: patient with reading, because how long a create takes is unknown."""
-    return httpx.Timeout(
-        connect=settings.CONNECT_TIMEOUT_S,
-        read=settings.READ_TIMEOUT_S,
-        write=settings.WRITE_TIMEOUT_S,
-        pool=settings.POOL_TIMEOUT_S,
-    )
-
-
 def _error(progress: Progress, what: str) -> NotSentError | OutcomeUnknownError:
     if progress.may_have_begun:
         return OutcomeUnknownError(f"the answer was lost: {what}")
@@ -267,84 +213,3 @@ def _in_words(exc: BaseException) -> str:
 def _is_aiohttps(cause: BaseException | None) -> bool:
     """Whether httpx-aiohttp renamed the error; it calls a server that hangs up ConnectTimeout."""
     return type(cause).__module__.startswith("aiohttp")
-
-
-# --- transports -------------------------------------------------------------------------------
-
-
-def _chosen(transport: httpx.AsyncBaseTransport | str | None) -> httpx.AsyncBaseTransport | str:
-    if isinstance(transport, httpx.AsyncBaseTransport):
-        return transport
-    installed = importlib.util.find_spec("httpx_aiohttp") is not None
-    if transport is None:
-        # Only httpx's own transport obeys HTTPS_PROXY and its like.
-        return "aiohttp" if installed and not getproxies() else "httpx"
-    if transport not in ("httpx", "aiohttp"):
-        raise ConfigurationError(
-            f"transport={transport!r}: use 'httpx', 'aiohttp' or an httpx.AsyncBaseTransport"
-        )
-    if transport == "aiohttp" and not installed:
-        raise ConfigurationError(
-            "transport='aiohttp' needs the extra: pip install 'kling-async[speed]'"
-        )
-    return transport
-
-
-def _client(
-    transport: httpx.AsyncBaseTransport | str | None, context: ssl.SSLContext | None
-) -> httpx.AsyncClient:
-    limits = httpx.Limits(
-        max_connections=settings.MAX_CONNECTIONS,
-        max_keepalive_connections=settings.MAX_CONNECTIONS,
-        keepalive_expiry=settings.KEEPALIVE_EXPIRY_S,
-    )
-    verify: ssl.SSLContext | bool = False if context is None else context
-    if isinstance(transport, httpx.AsyncBaseTransport):
-        return httpx.AsyncClient(transport=transport)
-    if transport == "aiohttp":
-        return httpx.AsyncClient(transport=_aiohttp_transport(verify, limits))
-    return httpx.AsyncClient(verify=verify, limits=limits)
-
-
-def _aiohttp_transport(
-    verify: ssl.SSLContext | bool, limits: httpx.Limits
-) -> httpx.AsyncBaseTransport:
-    import aiohttp
-    from httpx_aiohttp import AiohttpTransport
-
-    def session() -> aiohttp.ClientSession:
-        made = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=limits.max_connections or 0,
-                keepalive_timeout=settings.KEEPALIVE_EXPIRY_S,
-                ssl=verify,
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trace_configs=[_aiohttp_reports()],
-        )
-        # It would send reads and deletes twice by itself, past our limits; and a delete whose
-        # first answer was lost would then look as if there had been nothing to delete.
-        made._retry_connection = False
-        return made
-
-    return AiohttpTransport(verify=verify, limits=limits, client=session)
-
-
-def _aiohttp_reports() -> aiohttp.TraceConfig:
-    """Tell the exchange when aiohttp has a connection: its last event before the first byte."""
-    import aiohttp
-
-    config = aiohttp.TraceConfig()
-
-    async def started(*_: Any) -> None:
-        if (progress := _progress.get()) is not None:
-            progress.reported = True
-
-    async def connected(*_: Any) -> None:
-        if (progress := _progress.get()) is not None:
-            progress.began = True
-
-    config.on_request_start.append(started)
-    config.on_connection_create_end.append(connected)
-    config.on_connection_reuseconn.append(connected)
-    return config

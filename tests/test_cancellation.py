@@ -29,7 +29,7 @@ from kling_async import (
 )
 from kling_async import call as call_module
 from kling_async.emulator import Emulator, Fault
-from kling_async.wire import Progress
+from kling_async.progress import Progress
 
 TOKEN = "user:12345-abcdefghi"
 POOL = 10

@@ -22,8 +22,9 @@ from typing import Any
 
 from kling_async.bulk.journal import Journal
 from kling_async.bulk.ledger import Ledger
+from kling_async.progress import Progress
 from kling_async.protocol import Outgoing
-from kling_async.wire import Progress, Wire
+from kling_async.wire import Wire
 
 ARROWS = (
     "register",

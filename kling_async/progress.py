@@ -1,0 +1,49 @@
+"""How far did an exchange come? One `Progress` each, filled in while it happens. Pure.
+
+The transport fills it in; `wire.py` and `call.py` read it: whether a byte of the request may have
+been written decides what a failure means.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Any
+
+
+class Progress:
+    """How far one exchange has come, kept where caller and transport both see it.
+
+    Args:
+        reported: whether the transport under it tells when writing begins. Where it does not, the
+            worst is assumed.
+    """
+
+    def __init__(self, reported: bool = False) -> None:
+        self.reported = reported
+        self.began = False
+        self.abandoned = False
+        """The caller has left: writing must not begin any more."""
+
+    @property
+    def may_have_begun(self) -> bool:
+        """Whether a byte of the request may have been written."""
+        return self.began or not self.reported
+
+    async def on_httpcore(self, event: str, _: Any) -> None:
+        """Hear of httpcore's steps; it calls this before it takes each of them."""
+        self.reported = True
+        if event.endswith(".send_request_headers.started"):
+            if self.abandoned:
+                raise AbandonedError
+            self.began = True
+
+
+class AbandonedError(Exception):
+    """Ends an exchange whose caller was cancelled before anything was written.
+
+    Cancelling httpcore instead loses places of its pool (25,000 cancels wedge a pool of 10).
+    """
+
+
+current: ContextVar[Progress | None] = ContextVar("kling_async_progress", default=None)
+"""Of the exchange this task carries out; for a transport that knows the task only."""
