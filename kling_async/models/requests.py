@@ -7,7 +7,7 @@ Each operation of the API is one subclass, in the file of its part (`avatars.py`
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
@@ -56,6 +56,8 @@ class Request(Generic[R]):
     """A status by which this operation says "there is none": `decode(None)` is the result."""
     gone_is_done: ClassVar[bool] = False
     """A 404 after an earlier attempt of ours means that attempt worked (deletes)."""
+    starts_job: ClassVar[bool] = False
+    """It starts a job, which takes one of its account's job places until it is final."""
 
     email: str | None = field(default=None, metadata={"check": checks.email})
     extra: Mapping[str, JSON] | None = None
@@ -79,6 +81,16 @@ class Request(Generic[R]):
     def verdict(self, body: JSON) -> KlingError | None:
         """The failure that a well-formed answer states in its own words, whatever its status."""
         return None
+
+    # --- for job places; see jobs.py ---
+
+    def started_job(self, result: R) -> int | None:
+        """The id of the job that `result` says was started; where `starts_job`."""
+        return None
+
+    def finished_jobs(self, result: R) -> Iterable[int]:
+        """The ids of the jobs that `result` shows to be final, or gone."""
+        return ()
 
     # --- for creates whose result can be looked for; see reconcile.py ---
 
