@@ -15,8 +15,9 @@ from .faults import Fault
 from .faulttext import format_fault, parse_faults
 from .images import sample_png
 from .server import run_server
+from .tasks import Task, TaskInput, Work
 from .transport import EmulatorTransport
-from .world import Avatar, EmulatedAccount, Upload
+from .world import Avatar, EmulatedAccount, Speech, Upload
 
 __all__ = [
     "Avatar",
@@ -26,7 +27,11 @@ __all__ = [
     "EmulatorClock",
     "EmulatorTransport",
     "Fault",
+    "Speech",
+    "Task",
+    "TaskInput",
     "Upload",
+    "Work",
     "format_fault",
     "parse_faults",
     "run_server",

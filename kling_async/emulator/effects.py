@@ -7,6 +7,7 @@ announce the close that follows them: clients read on as they would from a healt
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import cast
 
@@ -16,6 +17,7 @@ from .clock import http_date
 from .errorpages import WEB_PAGE, error_page
 from .faults import Fault
 from .messages import Delivery, Reply, Request
+from .quota import RetryForm, no_free_slot
 
 
 @frozen
@@ -144,6 +146,20 @@ def _garbage(strike: _Strike) -> Delivery:
     return Delivery(raw=b"\x15\x03\x01\x00\x02\x02\x28 this is not HTTP\r\n\r\n", ending="close")
 
 
+def _no_task_id(strike: _Strike) -> Delivery:
+    try:
+        answer = json.loads(strike.reply.body)
+        answer["task"].pop("id")
+    except (ValueError, LookupError, AttributeError, TypeError):
+        answer = {"task": {}}
+    return Delivery(reply=Reply.of_json(answer))
+
+
+def _no_slot(strike: _Strike) -> Delivery:
+    form = cast(RetryForm, strike.fault.settings.get("form", "seconds"))
+    return Delivery(reply=no_free_slot(strike.number("retry_after_s", 1), strike.now_ms, form))
+
+
 EFFECTS: Mapping[str, Callable[[_Strike], Delivery]] = {
     "latency": _latency,
     "status": _status,
@@ -160,4 +176,10 @@ EFFECTS: Mapping[str, Callable[[_Strike], Delivery]] = {
     "invalid_json": _invalid_json,
     "html_200": _html_200,
     "garbage": _garbage,
+    # These bend the work, see `Context.struck_by`; its answer stays as it is.
+    "task_failed": _latency,
+    "task_moderated": _latency,
+    "task_lost": _latency,
+    "no_task_id": _no_task_id,
+    "no_slot": _no_slot,
 }

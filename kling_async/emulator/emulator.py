@@ -26,8 +26,9 @@ from .operations import NAMES, OPERATIONS
 from .quota import Quota, RetryForm
 from .routes import Match, Routes
 from .server import serve
+from .tasks import Task
 from .transport import EmulatorTransport
-from .world import Avatar, EmulatedAccount, Upload, World, configured
+from .world import Avatar, EmulatedAccount, Speech, Upload, World, configured
 
 if TYPE_CHECKING:
     from kling_async.limits import RateLimit
@@ -55,6 +56,16 @@ class Emulator:
         listing_limit: `GET /avatars` shows that many of the newest; None: all.
         listing_shuffled: `GET /avatars` in no order instead of newest first.
         keep_media_bytes: uploaded content that stays fetchable, oldest dropped; default 256 MiB.
+        job_s: seconds from a video's create to its end, or (least, most); default 2; inf: never.
+        task_visible_after_s: `GET /tasks/{id}` answers 404 for so long after the create.
+        history_lag_s: seconds until a new task shows in `GET /tasks`.
+        history_limit: `GET /tasks` knows that many of the newest; None: all.
+        history_shuffled: each page of `GET /tasks` in no order.
+        history_inclusive: createdBefore and createdAfter include their own millisecond.
+        history_works_only: entries of `GET /tasks` have `works` alone, so unfinished ones are out.
+        scheduler_lag_s: seconds until a new task shows in `/scheduler`.
+        rehost_inputs: tasks show other URLs of their inputs than the create was given.
+        result_bytes: least size of a result video; default 0: a few KB.
     """
 
     def __init__(
@@ -75,6 +86,16 @@ class Emulator:
         listing_limit: int | None = None,
         listing_shuffled: bool = False,
         keep_media_bytes: int = 256 * 1024 * 1024,
+        job_s: float | tuple[float, float] = 2.0,
+        task_visible_after_s: float = 0.0,
+        history_lag_s: float = 0.0,
+        history_limit: int | None = None,
+        history_shuffled: bool = False,
+        history_inclusive: bool = False,
+        history_works_only: bool = False,
+        scheduler_lag_s: float = 0.0,
+        rehost_inputs: bool = False,
+        result_bytes: int = 0,
     ) -> None:
         self.latency_s = latency_s
         self._token = token
@@ -90,7 +111,19 @@ class Emulator:
             listing_lag_s=listing_lag_s,
             listing_limit=listing_limit,
             listing_shuffled=listing_shuffled,
+            rehost_inputs=rehost_inputs,
+            task_visible_after_s=task_visible_after_s,
+            history_lag_s=history_lag_s,
+            history_limit=history_limit,
+            history_shuffled=history_shuffled,
+            history_inclusive=history_inclusive,
+            history_works_only=history_works_only,
+            scheduler_lag_s=scheduler_lag_s,
         )
+        self._job_s = job_s if isinstance(job_s, tuple) else (job_s, job_s)
+        if not 0 <= self._job_s[0] <= self._job_s[1]:
+            raise ValueError(f"job_s must be seconds or (least, most), not {job_s!r}")
+        self._result_bytes = result_bytes
         self._world = self._new_world()
         self._log = CallLog(record_calls)
 
@@ -135,6 +168,16 @@ class Emulator:
     def uploads(self) -> list[Upload]:
         """The uploaded files, oldest first."""
         return list(self._world.uploads.values())
+
+    @property
+    def speeches(self) -> list[Speech]:
+        """The results of text to speech, oldest first."""
+        return list(self._world.speeches.values())
+
+    @property
+    def tasks(self) -> list[Task]:
+        """Every job that was ever started, oldest first, deleted ones too; each was paid once."""
+        return list(self._world.tasks.values())
 
     @property
     def calls(self) -> list[Call]:
@@ -228,7 +271,7 @@ class Emulator:
         reply: Reply | None = None
         if fault is None or fault.does_work:
             try:
-                reply = self._answer(request, match, given, call)
+                reply = self._answer(request, match, given, call, fault)
             except Refusal as refusal:
                 reply = refusal.reply
         if fault is not None:
@@ -241,7 +284,14 @@ class Emulator:
         self._log.close(call, delivery, worked=reply is not None and reply.status < 300)
         return delivery
 
-    def _answer(self, request: Request, match: Match, given: Given | Refusal, call: Call) -> Reply:
+    def _answer(
+        self,
+        request: Request,
+        match: Match,
+        given: Given | Refusal,
+        call: Call,
+        fault: Fault | None,
+    ) -> Reply:
         operation = match.operation
         is_api = request.segments[: len(_API_SEGMENTS)] == _API_SEGMENTS
         if is_api and (operation is None or not operation.open_to_all):
@@ -264,6 +314,10 @@ class Emulator:
             path=match.path,
             account=account,
             call_number=call.number,
+            job_s=self._job_s,
+            result_bytes=self._result_bytes,
+            retry_form=self._quota.form,
+            fault=fault,
         )
         return operation.work(context)
 
@@ -275,7 +329,7 @@ class Emulator:
         return Delivery.of(dressed(reply, self._clock.now_ms()))
 
     def _new_world(self) -> World:
-        return World(self._accounts, Mint(self._seed), self._keep_media_bytes)
+        return World(dict(self._accounts), Mint(self._seed), self._keep_media_bytes)
 
 
 def _no_such_route(request: Request, match: Match) -> Reply:

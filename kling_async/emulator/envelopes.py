@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from .messages import Reply
 
+_CODE = "(CM_EXT.POther)"  # the documented code of a moderated request
+MODERATED = f"The content may violate the community guidelines {_CODE}"
+
 
 class Refusal(Exception):
     """The request is turned down; `reply` says how."""
@@ -30,6 +33,11 @@ def error_with_code(text: str, status: int) -> Reply:
 def error_with_message(text: str, message: str, status: int = 500) -> Reply:
     """`{"error": text, "message": message}`: documented for 500; `error` is the one that counts."""
     return Reply.of_json({"error": text, "message": message}, status)
+
+
+def moderated() -> Reply:
+    """500 is how moderation shows, documented; the code is in both texts."""
+    return error_with_message(MODERATED, f"Service busy, please try again later {_CODE}")
 
 
 def nested_error(text: str, status: int) -> Reply:

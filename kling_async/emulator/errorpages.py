@@ -11,7 +11,14 @@ from typing import cast
 from attrs import evolve
 
 from .clock import http_date, iso_date
-from .envelopes import error, error_with_code, error_with_message, nested_error, unauthorized
+from .envelopes import (
+    error,
+    error_with_code,
+    error_with_message,
+    moderated,
+    nested_error,
+    unauthorized,
+)
 from .messages import Reply
 from .quota import too_many
 
@@ -20,7 +27,6 @@ WEB_PAGE = (
     "<body><center><h1>{title}</h1></center></body></html>\n"
 )
 _ABSURD_S = 1_000_000_000
-_MODERATION = "(CM_EXT.POther)"  # the documented code of a moderated request
 
 _TEXTS: Mapping[int, str] = {
     400: "Invalid parameters",
@@ -62,10 +68,7 @@ def _page(status: int, form: str | None, settings: Mapping[str, object], now_ms:
     if status == 429 and form not in _PLAIN:
         return _RETRY_LATER[form or "seconds"](wait_s, now_ms)
     if form == "moderation":
-        return error_with_message(
-            f"The content may violate the community guidelines {_MODERATION}",
-            f"Service busy, please try again later {_MODERATION}",
-        )
+        return moderated()
     # 502 and 522 come from the edge, which speaks HTML.
     reply = _PLAIN[form or ("html" if status in (502, 522) else "json")](text, status)
     if status == 503:

@@ -18,6 +18,14 @@
 | `html_200` | yes | 200 with a web page | `before_work` |
 | `garbage` | yes | bytes that are not HTTP, FIN | `before_work` |
 | `refuse_connection` | no | no connection (a socket is reset instead) | `form`=refused, timeout, dns or pool |
+| `task_failed` | yes | a task that ends as failed | `message` |
+| `task_moderated` | yes | the same, for moderation; with `form`=create the create itself is refused with 500 | `form`=task |
+| `task_lost` | yes | a task that nobody finds any more: 404 while polling | `after_s`=when the job ends |
+| `no_task_id` | yes | 200 without `task.id` | `before_work` |
+| `no_slot` | no | 429: no free job slot | `form`=seconds, date, body or none; `retry_after_s`=1 |
+
+The last five are for creates that start a task (`task_moderated` with `form=create` also for other
+generations) and strike nothing else, whatever pattern names them.
 
 Every kind also takes `delay_s` (default 0): a pause on the emulator's clock before the work, or
 after it with `after_work`. Flags default to False and name the exception to the column "work done".
@@ -49,6 +57,8 @@ RETRY_AFTER_FORMS = (
     "past",
     "garbage",
 )
+NO_SLOT_FORMS = ("seconds", "date", "body", "none")
+MODERATED_FORMS = ("task", "create")
 REFUSAL_FORMS = ("refused", "timeout", "dns", "pool")
 
 
@@ -60,11 +70,17 @@ class Kind:
         works: whether the operation is carried out.
         settings: names it takes, the main one first.
         required: names that have no default.
+        only: the operations it is for, all of them where empty; a `*` at the end stands for any.
     """
 
     works: bool
     settings: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+
+    def is_for(self, operation: str) -> bool:
+        """Whether it can strike that operation."""
+        return not self.only or any(fits(pattern, operation) for pattern in self.only)
 
     @property
     def main(self) -> str | None:
@@ -72,6 +88,8 @@ class Kind:
         first = self.settings[0] if self.settings else None
         return None if first in ("after_work", "before_work") else first
 
+
+_TASK_CREATES = ("avatars.video",)
 
 KINDS: Mapping[str, Kind] = {
     "latency": Kind(True, ("delay_s", "after_work"), ("delay_s",)),
@@ -94,7 +112,17 @@ KINDS: Mapping[str, Kind] = {
     "html_200": Kind(True, ("before_work",)),
     "garbage": Kind(True, ("before_work",)),
     "refuse_connection": Kind(False, ("form",)),
+    "task_failed": Kind(True, ("message",), only=_TASK_CREATES),
+    "task_moderated": Kind(True, ("form",), only=(*_TASK_CREATES, "tts.create")),
+    "task_lost": Kind(True, ("after_s",), only=_TASK_CREATES),
+    "no_task_id": Kind(True, ("before_work",), only=_TASK_CREATES),
+    "no_slot": Kind(False, ("form", "retry_after_s"), only=_TASK_CREATES),
 }
+
+
+def fits(pattern: str, operation: str) -> bool:
+    """Whether a name, or a part of one with a `*` behind, means that operation."""
+    return operation.startswith(pattern[:-1]) if pattern.endswith("*") else operation == pattern
 
 
 def checked(kind: str, settings: Mapping[str, object]) -> dict[str, object]:
@@ -127,6 +155,10 @@ def checked(kind: str, settings: Mapping[str, object]) -> dict[str, object]:
 def _forms(kind: str, status: object) -> tuple[str, ...]:
     if kind == "refuse_connection":
         return REFUSAL_FORMS
+    if kind == "no_slot":
+        return NO_SLOT_FORMS
+    if kind == "task_moderated":
+        return MODERATED_FORMS
     if status == 429:
         return (*PLAIN_FORMS, *RETRY_AFTER_FORMS)
     return (*PLAIN_FORMS, "moderation") if status == 500 else PLAIN_FORMS
@@ -189,6 +221,8 @@ _READERS: Mapping[str, Callable[[str, object], object]] = {
     "delay_s": _number,
     "status": _status,
     "form": _text,
+    "message": _text,
+    "after_s": _number,
     "retry_after_s": _number,
     "body": _text,
     "headers": _headers,

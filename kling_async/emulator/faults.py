@@ -11,7 +11,7 @@ from typing import cast
 
 from attrs import define, field, frozen
 
-from .faultkinds import KINDS, checked
+from .faultkinds import KINDS, checked, fits
 
 
 @frozen(init=False)
@@ -104,10 +104,12 @@ class Fault:
         """Whether a call is a matching one."""
         if self.account is not None and self.account != account:
             return False
-        if self.operation.endswith("*"):
-            part = self.operation[:-1]
-            return operation.startswith(part) and (part != "" or not operation.startswith("media."))
-        return self.operation == operation
+        kind = KINDS[self.kind]
+        if not kind.is_for(operation):
+            return False
+        if self.operation == "*" and not kind.only and operation.startswith("media."):
+            return False
+        return fits(self.operation, operation)
 
 
 @define
@@ -150,6 +152,7 @@ class FaultPlan:
         new = tuple(faults)
         for fault in new:
             check_operation(fault.operation, self._operations)
+            check_kind(fault.operation, fault.kind, self._operations)
         for fault in new:
             dice = random.Random(f"{self._seed}:{len(self._planned)}")
             self._planned.append(_Planned(fault, dice))
@@ -180,8 +183,13 @@ class FaultPlan:
 def check_operation(name: str, operations: Iterable[str]) -> None:
     """ValueError unless `name` fits at least one of the operations."""
     known = tuple(operations)
-    if name in known or (
-        name.endswith("*") and any(operation.startswith(name[:-1]) for operation in known)
-    ):
+    if any(fits(name, operation) for operation in known):
         return
     raise ValueError(f"unknown operation {name!r}; allowed: *, {', '.join(known)}")
+
+
+def check_kind(name: str, kind: str, operations: Iterable[str]) -> None:
+    """ValueError unless faults of that kind can strike at least one of the operations meant."""
+    able = [operation for operation in operations if KINDS[kind].is_for(operation)]
+    if not any(fits(name, operation) for operation in able):
+        raise ValueError(f"{kind} can't strike {name}; allowed: {', '.join(able)}")

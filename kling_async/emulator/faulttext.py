@@ -13,7 +13,7 @@ from __future__ import annotations
 from urllib.parse import quote, unquote
 
 from .faultkinds import KINDS
-from .faults import Fault, check_operation
+from .faults import Fault, check_kind, check_operation
 from .operations import NAMES
 
 _SCHEDULE = ("at", "every", "times", "p", "account")
@@ -61,6 +61,7 @@ def _parse(entry: str) -> Fault:
     kind, equals, main_value = (part.strip() for part in first.partition("="))
     if kind not in KINDS:
         raise ValueError(f"unknown kind {kind!r}; allowed: {', '.join(KINDS)}")
+    check_kind(operation.strip(), kind, NAMES)
     settings = _pairs(others)
     if equals:
         main = KINDS[kind].main

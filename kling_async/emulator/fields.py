@@ -33,6 +33,13 @@ class Fields:
             raise bad_request(f"{name} must not be longer than {max_chars} characters")
         return value
 
+    def needed_text(self, name: str, *, max_chars: int | None = None) -> str:
+        """A string that may not be absent."""
+        value = self.text(name, max_chars=max_chars)
+        if value is None:
+            raise bad_request(f"{name} is required")
+        return value
+
     def choice(self, name: str, allowed: Sequence[str]) -> str | None:
         """One of the `allowed` strings, None where absent."""
         value = self.text(name)
@@ -64,9 +71,7 @@ class Fields:
 
     def web_url(self, name: str) -> str:
         """A required http or https URL with a host."""
-        value = self.text(name)
-        if value is None:
-            raise bad_request(f"{name} is required")
+        value = self.needed_text(name)
         try:
             parts = urlsplit(value)
             fine = parts.scheme in ("http", "https") and bool(parts.hostname)

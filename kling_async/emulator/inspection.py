@@ -21,7 +21,8 @@ from .envelopes import Refusal, bad_request, error, not_found
 from .faults import Fault
 from .faulttext import format_fault, parse_faults
 from .messages import Reply, Request
-from .world import Avatar, EmulatedAccount, Upload
+from .tasks import Task
+from .world import Avatar, EmulatedAccount, Speech, Upload
 
 ROOT = "_emulator"
 
@@ -37,6 +38,10 @@ class Inspected(Protocol):
     def deleted_avatars(self) -> list[Avatar]: ...
     @property
     def uploads(self) -> list[Upload]: ...
+    @property
+    def speeches(self) -> list[Speech]: ...
+    @property
+    def tasks(self) -> list[Task]: ...
     @property
     def calls(self) -> list[Call]: ...
     @property
@@ -70,10 +75,12 @@ def answer(emulator: Inspected, request: Request) -> Reply:
 def state(emulator: Inspected) -> dict[str, object]:
     """Everything a test compares with, ready for JSON."""
     return {
-        "accounts": [asdict(account) for account in emulator.accounts],
+        "accounts": [_account(account) for account in emulator.accounts],
         "avatars": [asdict(avatar) for avatar in emulator.avatars],
         "deleted_avatars": [asdict(avatar) for avatar in emulator.deleted_avatars],
         "uploads": [asdict(upload) for upload in emulator.uploads],
+        "speeches": [asdict(speech) for speech in emulator.speeches],
+        "tasks": [_task(task) for task in emulator.tasks],
         "calls": [_summary(call) for call in emulator.calls],
         "counts": emulator.counts,
         "status_counts": [
@@ -97,6 +104,29 @@ def _add_faults(emulator: Inspected, request: Request) -> Reply:
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
         raise bad_request(f"Can't add that: {exc}") from None
     return Reply.of_json({"added": [format_fault(fault) for fault in faults]})
+
+
+def _account(account: EmulatedAccount) -> dict[str, object]:
+    return {"email": account.email, "max_jobs": account.max_jobs}
+
+
+def _task(task: Task) -> dict[str, object]:
+    return {
+        "id": task.id,
+        "account": task.account,
+        "state": task.state,
+        "inputs": list(task.input_urls),
+        "arguments": dict(task.arguments),
+        "reply_url": task.reply_url,
+        "reply_ref": task.reply_ref,
+        "credits": task.credits,
+        "create_time_ms": task.create_time_ms,
+        "call_number": task.call_number,
+        "failure": task.failure,
+        "forgotten": task.forgotten,
+        "deleted": task.deleted,
+        "works": [work.id for work in task.works],
+    }
 
 
 def _summary(call: Call) -> dict[str, object]:

@@ -39,6 +39,12 @@ class Mint:
         """One of `options`, always the same for the same purpose and key."""
         return options[int(self._digest(purpose, key), 16) % len(options)]
 
+    def between(self, purpose: str, key: str, low: float, high: float) -> float:
+        """A number from `low` to `high`, always the same for the same purpose and key."""
+        if low == high:
+            return low
+        return low + (high - low) * int(self._digest(purpose, key)[:12], 16) / 16**12
+
     def _new(self, purpose: str, shape: Callable[[str], str]) -> str:
         while True:
             self._made[purpose] += 1

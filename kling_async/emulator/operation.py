@@ -12,8 +12,10 @@ from typing import Literal
 from attrs import frozen
 
 from .clock import EmulatorClock
+from .faults import Fault
 from .fields import Fields
 from .messages import Reply, Request
+from .quota import RetryForm
 from .world import World
 
 API_ROOT = "/v1/kling"
@@ -24,12 +26,20 @@ EmailPlace = Literal["query", "body", "path", "none"]
 
 @frozen
 class Views:
-    """How far `GET /avatars` is from the truth; see `Emulator` for the meaning of each."""
+    """How far what is shown is from the truth; see `Emulator` for the meaning of each."""
 
     rehost_images: bool = False
     listing_lag_s: float = 0.0
     listing_limit: int | None = None
     listing_shuffled: bool = False
+    rehost_inputs: bool = False
+    task_visible_after_s: float = 0.0
+    history_lag_s: float = 0.0
+    history_limit: int | None = None
+    history_shuffled: bool = False
+    history_inclusive: bool = False
+    history_works_only: bool = False
+    scheduler_lag_s: float = 0.0
 
 
 @frozen
@@ -41,6 +51,10 @@ class Context:
         path: the decoded `{names}` of the route.
         account: e-mail of the chosen account; empty for operations that have none.
         call_number: the number of the request in `Emulator.calls`.
+        job_s: least and longest time a job takes.
+        result_bytes: least size of a result video.
+        retry_form: how a 429 says when to come back.
+        fault: what strikes the request; some kinds bend the work itself and not its answer.
     """
 
     world: World
@@ -51,6 +65,14 @@ class Context:
     path: Mapping[str, str]
     account: str
     call_number: int
+    job_s: tuple[float, float] = (2.0, 2.0)
+    result_bytes: int = 0
+    retry_form: RetryForm = "seconds"
+    fault: Fault | None = None
+
+    def struck_by(self, kind: str) -> Fault | None:
+        """The fault of the request, if it is of that kind."""
+        return self.fault if self.fault is not None and self.fault.kind == kind else None
 
 
 @frozen

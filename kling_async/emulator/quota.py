@@ -50,6 +50,11 @@ class Quota:
         self._operations = None if operations is None else frozenset(operations)
         self._admitted_s: dict[str, deque[float]] = {}
 
+    @property
+    def form(self) -> RetryForm:
+        """How a 429 says when to come back."""
+        return self._form
+
     def admit(self, operation: str, account: str) -> Reply | None:
         """None when the request may go on, else the 429."""
         limit = self._limit_of(account)
@@ -75,10 +80,15 @@ class Quota:
         return self._limits.get(account)
 
 
-def too_many(wait_s: float, now_ms: int, form: RetryForm) -> Reply:
+def no_free_slot(wait_s: float, now_ms: int, form: RetryForm) -> Reply:
+    """The 429 of a generation without a job slot; its body and headers are unknown."""
+    return too_many(wait_s, now_ms, form, "No free job slots, see GET /scheduler/available")
+
+
+def too_many(wait_s: float, now_ms: int, form: RetryForm, text: str = "Too many requests") -> Reply:
     """A 429 that opens in `wait_s` seconds; whole seconds and dates are rounded up."""
     open_ms = now_ms + math.ceil(wait_s * 1000)
-    body: dict[str, object] = {"error": "Too many requests"}
+    body: dict[str, object] = {"error": text}
     if form != "none":
         body["retryAfter"] = iso_date(open_ms)
     if form == "seconds":

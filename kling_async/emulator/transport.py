@@ -13,7 +13,7 @@ from typing import cast
 import httpx
 
 from .messages import Delivery, Exchange, Handler, Request
-from .operations.media import IN_PROCESS_ORIGIN
+from .records import IN_PROCESS_ORIGIN
 from .wirereader import Arrivals, WholeBody, read_response
 
 _REFUSALS: Mapping[str, Callable[[str], httpx.TransportError]] = {

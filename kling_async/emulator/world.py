@@ -1,4 +1,4 @@
-"""What exists? Accounts, avatars and uploads: the ground truth tests compare with.
+"""What exists? Accounts, avatars, files and tasks: the ground truth tests compare with.
 
 Operations read and change it; nothing here knows HTTP. Everything is kept in creation order, and
 the bytes of uploads are kept once per content, the oldest dropped first when they grow too many.
@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from attrs import define, field, frozen
 from attrs.validators import ge, instance_of, le, matches_re
 
 from .mint import Mint
+from .tasks import Task, Work
 
 
 @frozen
@@ -23,10 +24,12 @@ class EmulatedAccount:
     Args:
         email: what requests name it by.
         max_jobs: concurrent jobs, 1 to 50; default 5.
+        password: what `POST /accounts` must bring to update it; None: anything.
     """
 
     email: str = field(validator=[instance_of(str), matches_re(r"[^@\s]+@[^@\s]+")])
     max_jobs: int = field(default=5, validator=[instance_of(int), ge(1), le(50)])
+    password: str | None = field(default=None, repr=False)
 
 
 @frozen
@@ -76,6 +79,22 @@ class Upload:
         return self.content_type.partition("/")[0]
 
 
+@frozen
+class Speech:
+    """Text that was really spoken by `POST /tts/create`; `name` is the end of `url`."""
+
+    name: str
+    account: str
+    url: str
+    speaker_id: str
+    text: str = field(repr=False)
+    speed: float
+    emotion: str
+    duration_ms: int
+    create_time_ms: int
+    call_number: int
+
+
 @define
 class World:
     """Everything that exists at one moment.
@@ -92,7 +111,12 @@ class World:
     avatars: dict[str, Avatar] = field(factory=dict[str, Avatar], init=False)
     deleted_avatars: list[Avatar] = field(factory=list[Avatar], init=False)
     uploads: dict[str, Upload] = field(factory=dict[str, Upload], init=False)
+    speeches: dict[str, Speech] = field(factory=dict[str, Speech], init=False)
+    tasks: dict[int, Task] = field(factory=dict[int, Task], init=False)
+    works: dict[int, Work] = field(factory=dict[int, Work], init=False)
     portraits: dict[str, str] = field(factory=dict[str, str], init=False)
+    _tasks_of: dict[str, list[Task]] = field(factory=dict[str, list[Task]], init=False)
+    _tracked: dict[int, Task] = field(factory=dict[int, Task], init=False)
     _blobs: OrderedDict[str, bytes] = field(factory=OrderedDict[str, bytes], init=False)
     _blob_bytes: int = field(default=0, init=False)
 
@@ -108,6 +132,24 @@ class World:
         """Take it out of the listing; it stays on record as deleted."""
         del self.avatars[avatar.id]
         self.deleted_avatars.append(avatar)
+
+    def start(self, task: Task) -> None:
+        """Let a task begin; it takes a job slot from now on."""
+        self.tasks[task.id] = task
+        self.works.update((work.id, work) for work in task.planned_works)
+        self._tasks_of.setdefault(task.account, []).append(task)
+        self._tracked[task.id] = task
+
+    def tasks_of(self, account: str) -> Sequence[Task]:
+        """The tasks of one account, oldest first, deleted ones too."""
+        return self._tasks_of.get(account, ())
+
+    def tracked_tasks(self, now_s: float) -> list[Task]:
+        """The tasks that take a job slot at a clock time, oldest first."""
+        for task in tuple(self._tracked.values()):
+            if not task.is_tracked_at(now_s):
+                del self._tracked[task.id]
+        return list(self._tracked.values())
 
     def keep_blob(self, content: bytes) -> str:
         """Store `content`, once however often it comes; returns its SHA-256."""

@@ -234,6 +234,8 @@ SETTINGS = {
     "location": st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1),
     "interval_s": st.floats(0, 10),
     "sent_bytes": st.integers(0, 10**9),
+    "message": st.text(min_size=1),
+    "after_s": st.floats(0, 1e6),
     "malformed": st.just(True),
     "after_work": st.just(True),
     "before_work": st.just(True),
@@ -251,7 +253,7 @@ def faults(draw: st.DrawFn) -> Fault:
         chosen_settings["status"] = 308
     at = draw(st.sets(st.integers(1, 99), max_size=3))
     return Fault(
-        draw(st.sampled_from([*NAMES, "*", "avatars.*"])),
+        draw(st.sampled_from([name for name in NAMES if row.is_for(name)] + ["*", "avatars.*"])),
         kind,
         at=at,
         every=None if at else draw(st.none() | st.integers(1, 99)),

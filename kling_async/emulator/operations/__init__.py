@@ -6,13 +6,16 @@ A new part is a new file with its own `OPERATIONS`, added to the tuple below.
 from __future__ import annotations
 
 from ..operation import Operation
-from . import accounts, assets, avatars, media, tts
+from . import accounts, assets, avatars, media, scheduler, talking, tasks, tts
 
 OPERATIONS: tuple[Operation, ...] = (
     *accounts.OPERATIONS,
     *assets.OPERATIONS,
     *avatars.OPERATIONS,
+    *talking.OPERATIONS,
     *tts.OPERATIONS,
+    *tasks.OPERATIONS,
+    *scheduler.OPERATIONS,
     *media.OPERATIONS,
 )
 

@@ -5,12 +5,11 @@ Their 404 is prose and not JSON, as the reference prints it.
 
 from __future__ import annotations
 
-import hashlib
-
 from ..clock import iso_date
 from ..envelopes import prose_not_found
 from ..messages import Reply
 from ..operation import API_ROOT, Context, Operation
+from ..records import digits_of
 from ..world import EmulatedAccount
 
 MASKED_PASSWORD = "…secured…"
@@ -32,7 +31,7 @@ def get_account(context: Context) -> Reply:
         raise prose_not_found(f"The account {context.path['email']} is not configured.")
     now_ms = context.clock.now_ms()
     plan = {
-        "orderId": _digits(account.email, 12),
+        "orderId": digits_of(account.email, 12),
         "type": "plan",
         "amount": 66000,
         "balance": 51200,
@@ -53,19 +52,13 @@ def _entry(account: EmulatedAccount, context: Context) -> dict[str, object]:
     return {
         "email": account.email,
         "session": {
-            "userId": _digits(account.email, 8),
+            "userId": digits_of(account.email, 8),
             "ExpireTime": expires_ms,  # unit unknown; milliseconds, as everywhere else in the API
             "ExpireTimeUTC": iso_date(expires_ms),
         },
         "maxJobs": account.max_jobs,
         "password": MASKED_PASSWORD,
     }
-
-
-def _digits(email: str, count: int) -> str:
-    """A number that belongs to an account, `count` digits."""
-    low = 10 ** (count - 1)
-    return str(low + int(hashlib.sha256(email.encode()).hexdigest(), 16) % (9 * low))
 
 
 OPERATIONS = (

@@ -39,12 +39,7 @@ def create(context: Context) -> Reply:
     speed = given.number("ttsSpeed", low=MIN_SPEED, high=MAX_SPEED)
     emotion = given.choice("ttsEmotionKey", EMOTIONS) or "neutral"
     voice = _chosen_voice(given.text("ttsSpeaker"), emotion)
-    source = upload_behind(image_url, world, context.request.origin)
-    if source is not None and source.kind != "image":
-        raise bad_request("imageUrl must point to an image")
-    if source is not None and source.account != context.account:
-        # Uploads belong to one account, documented; the refusal of a mix-up is not.
-        raise bad_request("imageUrl was uploaded with another account")
+    source = upload_behind(image_url, context, "imageUrl", "image")
     seen = source.sha256 if source else image_url
     if voice is None:
         able = [voice for voice in VOICES if voice.speaks(emotion)]

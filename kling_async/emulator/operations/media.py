@@ -6,19 +6,23 @@ pictures, voice samples, video covers), small valid stand-ins are made on the sp
 
 from __future__ import annotations
 
-import io
-import wave
 from urllib.parse import quote, urlsplit
 
 from ..envelopes import bad_request, error, not_found
 from ..images import png
 from ..messages import Reply
 from ..operation import Context, Operation
+from ..records import CDN_ORIGIN, IN_PROCESS_ORIGIN, cdn_host
+from ..sounds import mp3, wav
+from ..tasks import Work
 from ..voices import Template, Voice, template_of, voice_of
-from ..world import Upload, World
+from ..world import Speech, Upload, World
+from .works import CONTENT_TYPES, FILE_TYPES, file_of
 
-IN_PROCESS_ORIGIN = "http://emulator.local"
-_CDN_ORIGIN = "http://cdn.emulator.local"
+_PICTURES = tuple(
+    f"/media/{place}/" for place in ("templates", "portraits", "covers", "works/covers")
+)
+_ARTICLES = {"image": "an image", "audio": "an audio file"}
 
 
 def upload_url(name: str, origin: str) -> str:
@@ -38,8 +42,7 @@ def cover_url(name: str, origin: str) -> str:
 
 def portrait_url(name: str, origin: str) -> str:
     """Where a re-hosted avatar picture can be fetched: another path, in-process another host."""
-    host = _CDN_ORIGIN if origin == IN_PROCESS_ORIGIN else origin
-    return f"{host}/media/portraits/{name}"
+    return f"{cdn_host(origin)}/media/portraits/{name}"
 
 
 def template_url(template: Template, origin: str) -> str:
@@ -52,23 +55,41 @@ def voice_sample_url(voice: Voice, origin: str) -> str:
     return f"{origin}/media/voices/{quote(voice.speaker_id)}.wav"
 
 
-def upload_behind(url: str, world: World, origin: str) -> Upload | None:
-    """The upload a URL points to, None for a URL of somebody else's.
+def speech_url(name: str, origin: str) -> str:
+    """Where the result of a text to speech can be fetched."""
+    return f"{cdn_host(origin)}/media/speech/{name}"
+
+
+def speech_behind(url: str, world: World) -> Speech | None:
+    """The text to speech a URL points to, None for any other URL."""
+    path = urlsplit(url).path
+    name = path.rpartition("/")[2]
+    return world.speeches.get(name) if path == f"/media/speech/{name}" else None
+
+
+def upload_behind(url: str, context: Context, field: str, kind: str) -> Upload | None:
+    """The upload the URL in a field points to, None for a URL of somebody else's.
 
     Raises:
-        Refusal: 400 when the URL is on this emulator and nothing is there. The vendor must be able
-            to fetch the picture; what it answers when it can't is unknown.
+        Refusal: 400 when it is of another kind or another account's, or when the URL is on this
+            emulator and nothing is there. That uploads belong to one account is documented, and
+            that the vendor must be able to fetch the file; its answers when not are unknown.
     """
     parts = urlsplit(url)
     name = parts.path.rpartition("/")[2]
-    if parts.path == f"/media/{name}" and name in world.uploads:
-        return world.uploads[name]
-    ours = {origin, IN_PROCESS_ORIGIN, _CDN_ORIGIN}
+    source = context.world.uploads.get(name) if parts.path == f"/media/{name}" else None
+    if source is not None:
+        if source.kind != kind:
+            raise bad_request(f"{field} must point to {_ARTICLES[kind]}")
+        if source.account != context.account:
+            raise bad_request(f"{field} was uploaded with another account")
+        return source
+    ours = {context.request.origin, IN_PROCESS_ORIGIN, CDN_ORIGIN}
     if f"{parts.scheme}://{parts.netloc}" not in ours:
         return None
-    if parts.path.startswith(("/media/templates/", "/media/portraits/", "/media/covers/")):
+    if kind == "image" and parts.path.startswith(_PICTURES):
         return None
-    raise bad_request("imageUrl can't be fetched: there is no such file")
+    raise bad_request(f"{field} can't be fetched: there is no such file")
 
 
 def get_upload(context: Context) -> Reply:
@@ -106,13 +127,37 @@ def get_voice_sample(context: Context) -> Reply:
     """The sample of a voice: half a second of silence as WAV."""
     if voice_of(context.path["name"].removesuffix(".wav")) is None:
         raise not_found("There is no such file")
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as sound:
-        sound.setnchannels(1)
-        sound.setsampwidth(2)
-        sound.setframerate(8000)
-        sound.writeframes(b"\0\0" * 4000)
-    return Reply(200, buffer.getvalue(), (("Content-Type", "audio/wav"),))
+    return Reply(200, wav(context.path["name"], 500), (("Content-Type", "audio/wav"),))
+
+
+def get_work(context: Context) -> Reply:
+    """A finished work, with its watermark."""
+    work = _finished(context.path["name"].rpartition(".")[0], context)
+    file_type = FILE_TYPES[work.kind][0]
+    content = file_of(work, file_type, context.result_bytes, clean=False)
+    return Reply(200, content, (("Content-Type", CONTENT_TYPES[file_type]),))
+
+
+def get_work_cover(context: Context) -> Reply:
+    """The cover picture of a finished work."""
+    _finished(context.path["name"].removesuffix(".png"), context)
+    return _picture((40, 40, 48))
+
+
+def get_speech(context: Context) -> Reply:
+    """The result of a text to speech: silence of the right length."""
+    speech = context.world.speeches.get(context.path["name"])
+    if speech is None:
+        raise not_found("There is no such file")
+    return Reply(200, mp3(speech.name, speech.duration_ms), (("Content-Type", "audio/mpeg"),))
+
+
+def _finished(number: str, context: Context) -> Work:
+    work = context.world.works.get(int(number)) if number.isascii() and number.isdigit() else None
+    task = None if work is None else context.world.tasks[work.task_id]
+    if work is None or task is None or task.deleted or work not in task.works:
+        raise not_found("There is no such file")
+    return work
 
 
 def _stored(upload: Upload | None, world: World) -> Reply:
@@ -136,5 +181,10 @@ OPERATIONS = (
     Operation(
         "media.template", "GET", "/media/templates/{name}", get_template_picture, open_to_all=True
     ),
+    Operation("media.work", "GET", "/media/works/{name}", get_work, open_to_all=True),
+    Operation(
+        "media.work_cover", "GET", "/media/works/covers/{name}", get_work_cover, open_to_all=True
+    ),
+    Operation("media.speech", "GET", "/media/speech/{name}", get_speech, open_to_all=True),
     Operation("media.voice", "GET", "/media/voices/{name}", get_voice_sample, open_to_all=True),
 )

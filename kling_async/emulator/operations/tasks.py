@@ -1,0 +1,98 @@
+"""`/tasks`: the history of an account, one task, and deleting its results."""
+
+from __future__ import annotations
+
+import random
+
+from ..envelopes import Refusal, bad_request, error, not_found
+from ..messages import Reply
+from ..operation import API_ROOT, Context, Operation
+from ..records import task_record
+from ..tasks import Task
+from .works import KINDS, shown_works
+
+# Default and largest page are unknown. More is not refused but cut, the harder of the two.
+DEFAULT_PAGE, LARGEST_PAGE = 20, 100
+_LATEST_MS = 10**15
+
+
+def list_tasks(context: Context) -> Reply:
+    """The history, newest first; running tasks show as well, unless told to show works only."""
+    given, views, now_s = context.fields, context.views, context.clock.monotonic()
+    page_size = given.whole("pageSize", low=1, high=1_000_000) or DEFAULT_PAGE
+    kind = given.choice("contentType", KINDS)
+    before_ms = given.whole("createdBefore", low=0, high=_LATEST_MS)
+    after_ms = given.whole("createdAfter", low=0, high=_LATEST_MS)
+    if before_ms is not None and after_ms is not None:
+        raise bad_request("createdBefore and createdAfter exclude each other")
+    # Whether the bounds are in or out is unknown: `history_inclusive` chooses.
+    slack_ms = 1 if views.history_inclusive else 0
+    visible = [
+        task
+        for task in context.world.tasks_of(context.account)
+        if task.is_there_at(now_s) and now_s - task.started_s >= views.history_lag_s
+    ]
+    visible.sort(key=lambda task: task.create_time_ms)
+    visible.reverse()
+    found = [
+        task
+        for task in visible[: views.history_limit]
+        if (before_ms is None or task.create_time_ms < before_ms + slack_ms)
+        and (after_ms is None or task.create_time_ms > after_ms - slack_ms)
+        and (kind is None or any(work.kind == kind for work in task.planned_works))
+        and (task.works or not views.history_works_only)
+    ]
+    if views.history_shuffled:
+        random.Random(context.call_number).shuffle(found)
+    shown = found[: min(page_size, LARGEST_PAGE)]
+    return Reply.of_json({"history": [_entry(task, now_s, context) for task in shown]})
+
+
+def get_task(context: Context) -> Reply:
+    """State and results of one task."""
+    now_s = context.clock.monotonic()
+    task = _task(context, now_s)
+    if now_s - task.started_s < context.views.task_visible_after_s:
+        raise not_found(f"Task {task.id} not found")
+    return Reply.of_json(task_record(task, now_s, context.request.origin))
+
+
+def delete_task(context: Context) -> Reply:
+    """Delete all works of a finished task; 404 while there are none."""
+    task = _task(context, context.clock.monotonic())
+    works = task.works
+    if not works:
+        raise not_found(f"No works found for task {task.id}")
+    task.deleted = True
+    # What the number counts is unknown; works, the other reading being tasks.
+    return Reply.of_json({"deleted": len(works), "workIds": [work.id for work in works]})
+
+
+def task_number(context: Context) -> int:
+    """The id in the path; 400 where it is no number."""
+    text = context.path["id"]
+    if not (text.isascii() and text.isdigit() and len(text) < 20):
+        raise Refusal(error("Invalid task_id parameter", 400))  # documented for DELETE
+    return int(text)
+
+
+def _task(context: Context, now_s: float) -> Task:
+    number = task_number(context)
+    task = context.world.tasks.get(number)
+    if task is None or task.account != context.account or not task.is_there_at(now_s):
+        raise not_found(f"Task {number} not found")
+    return task
+
+
+def _entry(task: Task, now_s: float, context: Context) -> dict[str, object]:
+    """Documented is `works` alone; the keys beside it were cut, here they are a record's."""
+    if context.views.history_works_only:
+        return {"works": shown_works(task, context.request.origin)}
+    return task_record(task, now_s, context.request.origin)
+
+
+OPERATIONS = (
+    Operation("tasks.list", "GET", f"{API_ROOT}/tasks", list_tasks, email="query"),
+    Operation("tasks.get", "GET", f"{API_ROOT}/tasks/{{id}}", get_task, email="query"),
+    Operation("tasks.delete", "DELETE", f"{API_ROOT}/tasks/{{id}}", delete_task, email="query"),
+)
