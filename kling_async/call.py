@@ -127,7 +127,7 @@ class Call(Generic[R]):
         remedy = what_was_lost(self.request)
         return OutcomeUnknownError(
             text if remedy in text else f"{text}; {remedy}",
-            request=self.request,
+            request=self.request.shown(),
             account=self.account,
             sent_at=datetime.fromtimestamp(self.sent_s, timezone.utc),
             context=self._context(),

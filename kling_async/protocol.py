@@ -92,7 +92,7 @@ def decode(request: Request[R], answer: Answer, now_s: float, *, repeated: bool 
         now_s: wall clock, seconds since the epoch, for a Retry-After that is a date.
         repeated: there was an earlier attempt, so "not found" may be what that one left behind.
     """
-    body = _json(answer)
+    body = request.censored(_json(answer))
     if (failed := request.verdict(body)) is not None:
         raise failed
     gone = request.gone_is_done and repeated and answer.status_code == 404
@@ -101,6 +101,8 @@ def decode(request: Request[R], answer: Answer, now_s: float, *, repeated: bool 
     if not 200 <= answer.status_code < 300:
         raise _api_error(answer, body, now_s)
     if isinstance(body, _NotJSON) and answer.content.strip():
+        if request.text_is_fine and not body.lstrip().startswith("<"):  # no page of a proxy's
+            return request.decode(body.text)
         raise UnexpectedResponseError(
             f"status {answer.status_code}, but the body is not JSON: {body.excerpt!r}",
             status_code=answer.status_code,
@@ -185,6 +187,8 @@ def _wired_fields(cls: type[Request[Any]]) -> tuple[tuple[str, str, str], ...]:
 def _query_text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, tuple):
+        return ",".join(map(_query_text, value))
     return value if isinstance(value, str) else json.dumps(value)
 
 

@@ -117,7 +117,8 @@ def ours(name: str) -> set[str]:
 LAYERS: list[set[str]] = [
     {"version", "errors", "clock", "media", "models.__init__", "models.checks"},
     {"progress", "settings", "limits", "models.requests", "models.responses"},
-    {"models.accounts", "models.assets", "models.avatars", "models.tts"},
+    {"models.tasks"},
+    {"models.accounts", "models.scheduler", "models.assets", "models.avatars", "models.tts"},
     {"accounts", "protocol", "retry"},
     {"transports", "reconcile"},
     {"wire"},

@@ -14,13 +14,26 @@ import attrs
 import pytest
 
 from kling_async import (
+    AddAccount,
     CreateAvatar,
+    CreateSpeech,
     DeleteAvatar,
+    DeleteTask,
+    DeleteUploads,
+    ForgetTask,
     GetAccount,
+    GetAvailable,
+    GetDownload,
+    GetTask,
     InvalidRequestError,
     ListAccounts,
     ListAvatars,
+    ListGenerated,
+    ListRunning,
+    ListTasks,
+    ListUploads,
     ListVoices,
+    RemoveAccount,
     Request,
     UploadAsset,
 )
@@ -185,6 +198,11 @@ REQUESTS = [
     GetAccount(email="a@b"),
     ListAccounts(),
     ListVoices(email="a@b"),
+    AddAccount(email="a@b", password="p", max_jobs=5),
+    GetTask(task_id="7"),
+    GetDownload(work_ids=[1, "2"], file_types="MP4"),
+    DeleteUploads(ids=["1"]),
+    CreateSpeech(speaker_id="s", text="t"),
 ]
 
 
@@ -232,6 +250,26 @@ OPERATIONS: dict[str, tuple[str, str, set[str], set[str], set[str]]] = {
     "tts.voices": ("GET", "/tts/voices", set(), {"email"}, set()),
     "accounts.list": ("GET", "/accounts", set(), set(), set()),
     "accounts.get": ("GET", "/accounts/{email}", {"email"}, set(), set()),
+    "accounts.add": ("POST", "/accounts", set(), set(), {
+        "email", "password", "maxJobs", "passToken", "did", "userId", "dryRun"}),
+    "accounts.remove": ("DELETE", "/accounts/{email}", {"email"}, set(), set()),
+    "assets.uploaded": ("GET", "/assets/uploaded/", set(), {
+        "email", "pageNum", "pageSize", "contentType", "fileName", "sort"}, set()),
+    "assets.delete_uploaded": ("DELETE", "/assets/uploaded/", set(), {"email", "id"}, set()),
+    "assets.generated": ("GET", "/assets", set(), {
+        "email", "pageNum", "pageSize", "contentType", "sort"}, set()),
+    "assets.download_link": (
+        "GET", "/assets/download", set(), {"email", "workIds", "fileTypes"}, set()),
+    "tts.create": (
+        "POST", "/tts/create", set(), set(), {"email", "speakerId", "text", "speed", "emotion"}),
+    "tasks.get": ("GET", "/tasks/{task_id}", {"task_id"}, {"email"}, set()),
+    # createdBefore and createdAfter exclude each other: test_operations.py sends either.
+    "tasks.list": (
+        "GET", "/tasks", set(), {"email", "pageSize", "contentType", "createdBefore"}, set()),
+    "tasks.delete": ("DELETE", "/tasks/{task_id}", {"task_id"}, {"email"}, set()),
+    "scheduler.running": ("GET", "/scheduler", set(), set(), set()),
+    "scheduler.available": ("GET", "/scheduler/available", set(), set(), set()),
+    "scheduler.forget": ("DELETE", "/scheduler/{task_id}", {"task_id"}, set(), set()),
 }  # fmt: skip
 
 FULL: dict[str, Request[Any]] = {
@@ -244,6 +282,21 @@ FULL: dict[str, Request[Any]] = {
     "tts.voices": ListVoices(),
     "accounts.list": ListAccounts(),
     "accounts.get": GetAccount(email="a@b"),
+    "accounts.add": AddAccount(
+        email="a@b", password="p", max_jobs=5, pass_token="t", did="d", user_id="u", dry_run=True),
+    "accounts.remove": RemoveAccount(email="a@b"),
+    "assets.uploaded": ListUploads(
+        page_num=1, page_size=5, content_type="image", file_name="a.png", sort="asc"),
+    "assets.delete_uploaded": DeleteUploads(ids=("1", "2")),
+    "assets.generated": ListGenerated(page_num=1, page_size=5, content_type="video", sort="asc"),
+    "assets.download_link": GetDownload(work_ids=(1, 2), file_types=("MP4", "PNG")),
+    "tts.create": CreateSpeech(speaker_id="s", text="t", speed=1, emotion="happy"),
+    "tasks.get": GetTask(task_id=7),
+    "tasks.list": ListTasks(page_size=5, content_type="video", created_before_ms=1),
+    "tasks.delete": DeleteTask(task_id=7),
+    "scheduler.running": ListRunning(),
+    "scheduler.available": GetAvailable(),
+    "scheduler.forget": ForgetTask(task_id=7),
 }  # fmt: skip
 
 
@@ -267,7 +320,7 @@ def test_what_is_sent_has_the_apis_names(operation: str) -> None:
     out = encode(request, "a@b")
     parts = urlsplit(out.path)
     assert (out.method, request.route) == (method, route)
-    assert parts.path == route.format(avatarId="300137233318846", email="a@b")
+    assert parts.path == route.format(avatarId="300137233318846", email="a@b", task_id=7)
     assert set(parse_qs(parts.query, strict_parsing=bool(parts.query))) == in_query
     assert set(json.loads(out.content) if out.content else {}) == in_body
 
@@ -275,6 +328,8 @@ def test_what_is_sent_has_the_apis_names(operation: str) -> None:
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_no_field_of_a_full_request_is_left_empty(operation: str) -> None:
     request = FULL[operation]
-    spare = {"email", "extra", "image", "content_type"} - OPERATIONS[operation][2]
+    spare = {"email", "extra", "image", "created_after_ms"} - OPERATIONS[operation][2]
+    if operation == "assets.upload":
+        spare.add("content_type")
     for one in attrs.fields(type(request)):
         assert one.name in spare or getattr(request, one.name) is not None

@@ -20,7 +20,7 @@ from typing import Any, cast
 from attrs import evolve, frozen
 
 from ..errors import JSON
-from ..models.avatars import SPEED_MAX, SPEED_MIN
+from ..models.checks import SPEED_MAX, SPEED_MIN
 from .located import InputError, Located, StrPath
 from .rows import RowInput, row_of
 from .textlines import Lines

@@ -1,17 +1,19 @@
 """The Kling accounts that are configured at useapi.net.
 
-Source: `GET /accounts`, `GET /accounts/{email}`.
+Source: `GET /accounts`, `POST /accounts`, `GET` and `DELETE /accounts/{email}`.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from copy import copy
+from typing import Any, ClassVar, Literal
 
 from attrs import field, frozen
 
 from ..errors import JSON
 from . import checks
-from .requests import Request, Safety
+from .requests import Request, Safety, body, secret
 from .responses import Model, wired
 
 
@@ -34,12 +36,16 @@ class AccountBalance(Model):
 
 @frozen(kw_only=True)
 class ServerAccount(Model):
-    """An account as the server knows it. `max_jobs` is how many jobs it runs at once (1 to 50)."""
+    """An account as the server knows it. `max_jobs` is how many jobs it runs at once (1 to 50).
+
+    `error` is what the server says is wrong with it, if anything.
+    """
 
     email: str
     max_jobs: int | None = None
     session: AccountSession | None = field(default=None, repr=False)
     balance: AccountBalance | None = None
+    error: str | None = None
 
 
 @frozen(kw_only=True)
@@ -91,3 +97,115 @@ class GetAccount(Request[ServerAccount]):
         if not isinstance(body, dict):
             raise ValueError("an object was expected")
         return ServerAccount.from_api({"email": self.email, **body})
+
+
+@frozen(kw_only=True)
+class AddAccount(Request[ServerAccount]):
+    """Add a Kling account to useapi.net, or change one; the server logs in to see whether it works.
+
+    No repr, error or log shows the password, nor what logs in without one; the `.request` of an
+    error is without them.
+
+    Args:
+        email: the login at Kling. Accounts that sign in through Google or Apple are not supported.
+        password: at Kling.
+        max_jobs: jobs it may run at once, 1 to 50.
+        pass_token: with `did` and `user_id`, all three or none: the cookies of a login in a
+            browser, for when Kling asks for the slider captcha.
+        did: see `pass_token`.
+        user_id: see `pass_token`.
+        dry_run: only check the login, store nothing. The vendor's own page sends this, its
+            documentation does not mention it.
+
+    Source: `POST /accounts`.
+    """
+
+    operation: ClassVar[str] = "accounts.add"
+    method: ClassVar[str] = "POST"
+    route: ClassVar[str] = "/accounts"
+    safety: ClassVar[Safety] = Safety.REPEATABLE  # it adds or updates: twice is as once
+    email_in: ClassVar[Literal["body"]] = "body"
+
+    email: str | None = field(default=None, metadata={"check": checks.email, "required": True})
+    password: str | None = secret("password", required=True)
+    max_jobs: int | None = body("maxJobs", checks.whole(1, 50), required=True)
+    pass_token: str | None = secret("passToken")
+    did: str | None = secret("did")
+    user_id: str | None = secret("userId")
+    dry_run: bool | None = body("dryRun", checks.flag)
+
+    def cross_problems(self) -> dict[str, str]:
+        """The three cookies come together."""
+        trio = {"pass_token": self.pass_token, "did": self.did, "user_id": self.user_id}
+        missing = [name for name, value in trio.items() if value is None]
+        if len(missing) in (0, 3):
+            return {}
+        needed = "pass_token, did and user_id go together: give all three or none"
+        return dict.fromkeys(missing, f"is missing; {needed}")
+
+    def censored(self, body: JSON) -> JSON:
+        """An error may quote what was sent."""
+        hidden = [one for one in (self.password, self.pass_token, self.did) if one]
+        found: JSON = _without(body, hidden)
+        return found
+
+    def shown(self) -> AddAccount:
+        """Without anything that logs in; it can't be sent again, so build a new one for that."""
+        bare = copy(self)
+        for name in ("password", "pass_token", "did", "user_id"):
+            object.__setattr__(bare, name, None)
+        return bare
+
+    def decode(self, body: JSON) -> ServerAccount:
+        """The stored entry. What the server says of the password, if only a mask, is left out."""
+        if not isinstance(body, Mapping):
+            raise ValueError("an object was expected")
+        entry = {name: value for name, value in body.items() if name != "password"}
+        return ServerAccount.from_api({**entry, "email": self.email})
+
+
+def _without(body: Any, hidden: Sequence[str]) -> Any:
+    if isinstance(body, dict):
+        return {name: _without(value, hidden) for name, value in body.items()}
+    if isinstance(body, list):
+        return [_without(value, hidden) for value in body]
+    if isinstance(body, str):  # or a body that is no JSON, which stays of its kind
+        shown = str(body)
+        for one in hidden:
+            shown = shown.replace(one, "(hidden)")
+        return type(body)(shown)
+    return body
+
+
+@frozen(kw_only=True)
+class RemovedAccount(Model):
+    """useapi.net no longer has the account; at Kling it stays as it is."""
+
+
+@frozen(kw_only=True)
+class RemoveAccount(Request[RemovedAccount]):
+    """Remove an account from useapi.net.
+
+    Args:
+        email: whose; required here.
+
+    Source: `DELETE /accounts/{email}`.
+    """
+
+    operation: ClassVar[str] = "accounts.remove"
+    method: ClassVar[str] = "DELETE"
+    route: ClassVar[str] = "/accounts/{email}"
+    safety: ClassVar[Safety] = Safety.REPEATABLE  # what is removed can't be removed twice
+    email_in: ClassVar[Literal["path"]] = "path"
+    gone_is_done: ClassVar[bool] = True
+    text_is_fine: ClassVar[bool] = True  # the vendor's example reads no body
+
+    email: str | None = field(
+        default=None,
+        metadata={"wire": "email", "place": "path", "check": checks.email, "required": True},
+    )
+
+    def decode(self, body: JSON) -> RemovedAccount:
+        """Judged by the HTTP status; whether there is a body, and in which form, is unknown."""
+        known = isinstance(body, Mapping)
+        return RemovedAccount.from_api(body) if known else RemovedAccount(raw=body)

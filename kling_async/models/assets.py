@@ -1,19 +1,26 @@
-"""Uploaded files: what goes up, and what the server says of it.
+"""Files: what goes up, what is there, what was made, and where it can be fetched.
 
-Source: `POST /assets/` (vendor page of August to October 2025).
+Source: `POST /assets/`, `GET /assets`, `GET /assets/download`, `GET` and `DELETE
+/assets/uploaded/` (vendor pages, August 2025 to May 2026).
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from ..errors import JSON
 from ..media import UPLOADABLE, Media, MediaProblem, MediaSource, inspect
 from . import checks
-from .requests import Request, Safety
-from .responses import Model
+from .requests import Request, Safety, query
+from .responses import Model, list_of, wired
+from .tasks import CONTENT_TYPES, Task, WorkResource, numeric, several, task_id_check, tasks_of
+
+SORTS = ("desc", "asc")
+FILE_TYPES = ("MP4", "MP3", "WAV", "PNG")
+UPLOADS_PER_DELETE = 10
 
 
 @frozen(kw_only=True)
@@ -98,3 +105,199 @@ class UploadAsset(Request[Asset]):
         if not asset.usable_url:
             raise ValueError(f"no URL in the answer to an upload (message: {asset.message!r})")
         return asset
+
+
+def numbers(value: Any) -> Any:
+    """A tuple of ids as numbers."""
+    found = several(value)
+    return tuple(numeric(one) for one in found) if isinstance(found, tuple) else found
+
+
+@frozen(kw_only=True)
+class UploadedAsset(Model):
+    """A file that was uploaded earlier. `extra_info` and `entrance` have no documented meaning."""
+
+    id: str
+    name: str | None = None
+    user_id: int | None = None
+    content_type: str | None = None
+    resource: WorkResource | None = None
+    cover: WorkResource | None = None
+    create_time_ms: int | None = wired("createTime", default=None)
+    update_time_ms: int | None = wired("updateTime", default=None)
+    favored: bool | None = None
+    extra_info: str | None = None
+    entrance: str | None = None
+
+    @property
+    def url(self) -> str | None:
+        """Where the file is."""
+        return None if self.resource is None else self.resource.url or None
+
+
+@frozen(kw_only=True)
+class ListUploads(Request[list[UploadedAsset]]):
+    """The uploaded files of an account, a page of them. The server does not say how many there are.
+
+    Args:
+        page_num: from 1, which is the server's default.
+        page_size: server's default 20. A page with fewer is the last.
+        content_type: "video", "image" or "audio".
+        file_name: only files with this in their name: letters, digits, `.`, `_` and `-`.
+        sort: "desc" (newest first, the server's default) or "asc".
+
+    Source: `GET /assets/uploaded/`.
+    """
+
+    operation: ClassVar[str] = "assets.uploaded"
+    method: ClassVar[str] = "GET"
+    route: ClassVar[str] = "/assets/uploaded/"  # the trailing slash is the documented form
+    safety: ClassVar[Safety] = Safety.READ
+
+    page_num: int | None = query("pageNum", checks.whole(1))
+    page_size: int | None = query("pageSize", checks.whole(1))
+    content_type: str | None = query("contentType", checks.one_of(CONTENT_TYPES))
+    file_name: str | None = query("fileName", checks.file_name)
+    sort: str | None = query("sort", checks.one_of(SORTS))
+
+    def decode(self, body: JSON) -> list[UploadedAsset]:
+        """The files in the server's order."""
+        if not isinstance(body, Mapping):
+            raise ValueError("an object with 'uploadAssetsList' was expected")
+        return list_of(UploadedAsset, body.get("uploadAssetsList"))
+
+
+@frozen(kw_only=True)
+class DeletedUploads(Model):
+    """A delete that worked. What the number `deleted` counts is unknown."""
+
+    deleted: int | None = None
+    ids: tuple[str, ...] = ()
+
+
+@frozen(kw_only=True)
+class DeleteUploads(Request[DeletedUploads]):
+    """Delete uploaded files, for good. Works of tasks are deleted with their task instead.
+
+    Args:
+        ids: one to ten ids of `ListUploads`, each a string of digits.
+
+    Source: `DELETE /assets/uploaded/`.
+    """
+
+    operation: ClassVar[str] = "assets.delete_uploaded"
+    method: ClassVar[str] = "DELETE"
+    route: ClassVar[str] = "/assets/uploaded/"
+    safety: ClassVar[Safety] = Safety.REPEATABLE  # what is deleted can't be deleted twice
+    gone_is_done: ClassVar[bool] = True  # no 404 is documented; should one come, it means that
+
+    ids: tuple[str, ...] | None = query(
+        "id",
+        checks.several(checks.digits, "id", most=UPLOADS_PER_DELETE),
+        required=True,
+        converter=several,
+    )
+
+    def decode(self, body: JSON) -> DeletedUploads:
+        """Judged by the HTTP status; the body may be missing."""
+        known = isinstance(body, Mapping)
+        return DeletedUploads.from_api(body) if known else DeletedUploads(raw=body)
+
+
+@frozen(kw_only=True)
+class Limitation(Model):
+    """How much of something an account may still make."""
+
+    type: str | None = None
+    remaining: float | None = None
+    limit: float | None = None
+
+
+@frozen(kw_only=True)
+class GeneratedAssets(Model):
+    """What an account has made, a page of it, and what it may still make.
+
+    The works say their `status` here without a name; `kling.tasks.get(task)` knows more.
+    """
+
+    remembered_by: ClassVar[tuple[str, ...]] = ("tasks",)
+
+    tasks: tuple[Task, ...] = ()
+    limitations: tuple[Limitation, ...] = ()
+
+
+@frozen(kw_only=True)
+class ListGenerated(Request[GeneratedAssets]):
+    """The generated works of an account, by task.
+
+    Args:
+        page_num: from 1, which is the server's default.
+        page_size: server's default 40.
+        content_type: "video", "image" or "audio".
+        sort: "desc" (newest first, the server's default) or "asc".
+
+    Source: `GET /assets`.
+    """
+
+    operation: ClassVar[str] = "assets.generated"
+    method: ClassVar[str] = "GET"
+    route: ClassVar[str] = "/assets"
+    safety: ClassVar[Safety] = Safety.READ
+
+    page_num: int | None = query("pageNum", checks.whole(1))
+    page_size: int | None = query("pageSize", checks.whole(1))
+    content_type: str | None = query("contentType", checks.one_of(CONTENT_TYPES))
+    sort: str | None = query("sort", checks.one_of(SORTS))
+
+    def decode(self, body: JSON) -> GeneratedAssets:
+        """The tasks in the server's order; the rest as it is."""
+        if not isinstance(body, Mapping):
+            raise ValueError("an object with 'history' was expected")
+        rest = {name: value for name, value in body.items() if name != "history"}
+        tasks = tuple(tasks_of(body.get("history")))
+        return evolve(GeneratedAssets.from_api(rest), tasks=tasks, raw=body)
+
+
+@frozen(kw_only=True)
+class DownloadLink(Model):
+    """Where a clean file, or a zip of several, can be fetched. It belongs to no account."""
+
+    cdn_url: str
+    status: str | None = None
+
+
+@frozen(kw_only=True)
+class GetDownload(Request[DownloadLink]):
+    """A link to works without watermark; needs a paid Kling plan.
+
+    Args:
+        work_ids: ids of works, numbers or their digits; how many at most is unknown.
+        file_types: of MP4, MP3, WAV and PNG. Only with ONE work and ONE type is the link that of
+            the file itself, otherwise it is a zip's.
+
+    Source: `GET /assets/download`.
+    """
+
+    operation: ClassVar[str] = "assets.download_link"
+    method: ClassVar[str] = "GET"
+    route: ClassVar[str] = "/assets/download"
+    safety: ClassVar[Safety] = Safety.READ
+
+    work_ids: tuple[int | str, ...] | None = query(
+        "workIds", checks.several(task_id_check, "work id"), required=True, converter=numbers
+    )
+    file_types: tuple[str, ...] | None = query(
+        "fileTypes", checks.several(checks.one_of(FILE_TYPES), "file type"), converter=several
+    )
+
+    @property
+    def gives_zip(self) -> bool:
+        """Whether the link will be that of a zip."""
+        return len(self.work_ids or ()) != 1 or len(self.file_types or ()) != 1
+
+    def decode(self, body: JSON) -> DownloadLink:
+        """The link; an answer without one could not be used, so that is not a success."""
+        link = DownloadLink.from_api(body)
+        if not link.cdn_url:
+            raise ValueError(f"the link is empty (status: {link.status!r})")
+        return link

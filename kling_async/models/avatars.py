@@ -31,7 +31,6 @@ SCENES: tuple[str, ...] = get_args(Scene)
 EMOTIONS: tuple[str, ...] = get_args(Emotion)
 NICKNAME_CHARS = 30
 PROMPT_CHARS = 2000
-SPEED_MIN, SPEED_MAX = 0.8, 2.0
 
 
 @frozen(kw_only=True)
@@ -141,7 +140,7 @@ class CreateAvatar(Request[CreatedAvatar]):
     prompt: str | None = body("prompt", checks.text(most=PROMPT_CHARS))
     scene: str | None = body("scene", checks.one_of(SCENES))
     tts_speaker: str | None = body("ttsSpeaker", checks.text())
-    tts_speed: float | None = body("ttsSpeed", checks.number(SPEED_MIN, SPEED_MAX))
+    tts_speed: float | None = body("ttsSpeed", checks.speed)
     tts_emotion: str | None = body("ttsEmotionKey", checks.one_of(EMOTIONS))
 
     def cross_problems(self) -> dict[str, str]:

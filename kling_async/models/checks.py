@@ -6,6 +6,7 @@ once. A check gets a value that is not None and returns None or what is wrong, i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection
 from typing import Any
 from urllib.parse import urlsplit
@@ -44,6 +45,51 @@ def number(lowest: float, highest: float) -> Check:
             shown = f"{value:g}" if isinstance(value, float) else str(value)[:40]
             return f"is {shown}; it must be from {lowest:g} to {highest:g}"
         return None
+
+    return check
+
+
+SPEED_MIN, SPEED_MAX = 0.8, 2.0
+speed = number(SPEED_MIN, SPEED_MAX)
+"""How fast a voice speaks; 1 is its own speed."""
+
+
+def whole(lowest: int, highest: int | None = None) -> Check:
+    """A whole number from `lowest` to `highest`, both included; no upper bound if None."""
+    span = f"of {lowest} or more" if highest is None else f"from {lowest} to {highest}"
+
+    def check(value: Any) -> str | None:
+        if isinstance(value, bool) or not isinstance(value, int):
+            return f"must be a whole number {span}, not {str(value)[:40]!r}"
+        if value < lowest or (highest is not None and value > highest):
+            return f"is {str(value)[:40]}; it must be {span}"
+        return None
+
+    return check
+
+
+def secret(value: Any) -> str | None:
+    """A text that must not be shown, so the problem does not quote it either."""
+    if not isinstance(value, str) or not value or not _is_sendable(value):
+        return "must be text, and not empty"
+    return None
+
+
+def flag(value: Any) -> str | None:
+    """True or False."""
+    return None if isinstance(value, bool) else f"must be True or False, not {value!r}"
+
+
+def several(one: Check, what: str, *, most: int | None = None) -> Check:
+    """A tuple of at least one and at most `most` values which all pass `one`."""
+
+    def check(values: Any) -> str | None:
+        if not isinstance(values, tuple) or not values:
+            return f"must name at least one {what}"
+        if most is not None and len(values) > most:
+            return f"names {len(values)}; at most {most} {what}s go into one call"
+        problems = (problem for value in values if (problem := one(value)) is not None)
+        return next(problems, None)
 
     return check
 
@@ -91,6 +137,13 @@ def digits(value: Any) -> str | None:
     if isinstance(value, str) and value.isascii() and value.isdigit():
         return None
     return f"is {value!r}; an id is a string of digits"
+
+
+def file_name(value: Any) -> str | None:
+    """A part of a file's name, as the API looks for it."""
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9._-]+", value):
+        return None
+    return f"is {value!r}; letters, digits, '.', '_' and '-' can be looked for"
 
 
 def _is_sendable(value: str) -> bool:

@@ -19,6 +19,7 @@ from . import checks
 from .checks import Check
 
 R = TypeVar("R")
+Q = TypeVar("Q", bound="Request[Any]")
 Place = Literal["body", "query", "path"]
 
 
@@ -58,6 +59,8 @@ class Request(Generic[R]):
     """A 404 after an earlier attempt of ours means that attempt worked (deletes)."""
     starts_job: ClassVar[bool] = False
     """It starts a job, which takes one of its account's job places until it is final."""
+    text_is_fine: ClassVar[bool] = False
+    """A 2xx answer may be plain text: `decode` is then given that text."""
 
     email: str | None = field(default=None, metadata={"check": checks.email})
     extra: Mapping[str, JSON] | None = None
@@ -91,6 +94,16 @@ class Request(Generic[R]):
     def finished_jobs(self, result: R) -> Iterable[int]:
         """The ids of the jobs that `result` shows to be final, or gone."""
         return ()
+
+    # --- for requests that carry secrets; see accounts.py ---
+
+    def shown(self: Q) -> Q:
+        """The request as errors hold it: without its secrets."""
+        return self
+
+    def censored(self, body: JSON) -> JSON:
+        """An answer's body without this request's secrets, should the server repeat them."""
+        return body
 
     # --- for creates whose result can be looked for; see reconcile.py ---
 
@@ -161,14 +174,23 @@ def body(wire: str, check: Check, *, required: bool = False) -> Any:
     return _field(wire, "body", check, required)
 
 
-def query(wire: str, check: Check, *, required: bool = False) -> Any:
-    """A field of the query string."""
-    return _field(wire, "query", check, required)
+def query(wire: str, check: Check, *, required: bool = False, converter: Any = None) -> Any:
+    """A field of the query string; a tuple goes out with commas between its members."""
+    return _field(wire, "query", check, required, converter)
 
 
-def path(wire: str, check: Check) -> Any:
+def path(wire: str, check: Check, *, converter: Any = None) -> Any:
     """A field of the route, always required."""
-    return _field(wire, "path", check, required=True)
+    return _field(wire, "path", check, True, converter)
+
+
+def secret(wire: str, *, required: bool = False) -> Any:
+    """A field of the JSON body that no repr shows; `shown` and `censored` must know of it, too."""
+    return field(
+        default=None,
+        repr=False,
+        metadata={"wire": wire, "place": "body", "check": checks.secret, "required": required},
+    )
 
 
 def attachment(into: str, only: str) -> Any:
@@ -197,9 +219,10 @@ def is_wired(one: Attribute[Any]) -> bool:
     return "wire" in one.metadata
 
 
-def _field(wire: str, place: Place, check: Check, required: bool) -> Any:
+def _field(wire: str, place: Place, check: Check, required: bool, converter: Any = None) -> Any:
     return field(
         default=None,
+        converter=converter,
         metadata={"wire": wire, "place": place, "check": check, "required": required},
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, TypeVar, cast, get_origin, get_type_hints
+from typing import Any, ClassVar, TypeVar, cast, get_origin, get_type_hints
 
 from attrs import NOTHING, Attribute, evolve, field, fields, frozen
 from cattrs import Converter
@@ -42,6 +42,9 @@ class Model:
     how the result came about (None in a value that you built yourself).
     """
 
+    remembered_by: ClassVar[tuple[str, ...]] = ()
+    """The fields whose members are results of their own: `meta` goes onto them, too."""
+
     extra: Mapping[str, JSON] = field(factory=dict, repr=False, hash=False)
     raw: JSON = field(default=None, repr=False, eq=False)
     meta: Meta | None = field(default=None, repr=False, eq=False)
@@ -50,6 +53,11 @@ class Model:
     def from_api(cls: type[M], value: JSON) -> M:
         """The value that this JSON stands for; ValueError where it breaks the contract."""
         return _CONVERTER.structure(value, cls)
+
+    @classmethod
+    def _flattened(cls, value: Mapping[str, Any]) -> Mapping[str, Any]:
+        """`value` with the fields where `from_api` looks for them; what moves is not copied."""
+        return value
 
     def __reduce__(self) -> tuple[object, ...]:
         # `extra` is a read-only view, which can't be pickled.
@@ -65,9 +73,13 @@ def list_of(cls: type[M], value: JSON) -> list[M]:
 
 
 def with_meta(result: T, meta: Meta) -> T:
-    """`result` with `meta` on it, and on each member where it is a list."""
+    """`result` with `meta` on it, and on each member where it is a list or remembers for them."""
     if isinstance(result, Model):
-        return evolve(result, meta=meta)
+        members: dict[str, Any] = {
+            name: tuple(with_meta(one, meta) for one in getattr(result, name))
+            for name in result.remembered_by
+        }
+        return evolve(result, meta=meta, **members)
     if isinstance(result, list):
         return cast(T, [with_meta(one, meta) for one in result])
     return result
@@ -127,7 +139,7 @@ def _model_hook(cls: type[M]) -> Callable[[Any, Any], M]:
         if not isinstance(value, Mapping):
             raise ValueError(f"an object was expected, not {type(value).__name__}")
         known: dict[str, Any] = {}
-        extra = dict(value)
+        extra = dict(cls._flattened(value))
         for one, wire, hint in plan:
             optional = one.default is not NOTHING
             if wire not in extra:

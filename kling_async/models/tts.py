@@ -1,18 +1,20 @@
-"""Voices that avatars can speak with.
+"""Voices, and texts spoken with them.
 
-Source: `GET /tts/voices`.
+Source: `GET /tts/voices`, `POST /tts/create` (vendor pages, October 2025 to July 2026).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import ClassVar
+from collections.abc import Iterator, Mapping
+from typing import ClassVar, Literal
 
 from attrs import frozen
 
-from ..errors import JSON
-from .requests import Request, Safety
+from ..errors import JSON, TaskFailedError
+from . import checks
+from .requests import Request, Safety, body
 from .responses import Model, wired
+from .tasks import Stated
 
 
 @frozen(kw_only=True)
@@ -74,3 +76,54 @@ class ListVoices(Request[VoiceList]):
     def decode(self, body: JSON) -> VoiceList:
         """The voices in the server's order."""
         return VoiceList.from_api(body)
+
+
+@frozen(kw_only=True)
+class Speech(Stated):
+    """Spoken text: an MP3 at `url`. In principle it may not be final yet; then `url` is None."""
+
+    url: str | None = wired("resource", default=None)
+
+
+@frozen(kw_only=True)
+class CreateSpeech(Request[Speech]):
+    """Speak a text; free and unlimited on every Kling plan.
+
+    Args:
+        speaker_id: one of `ListVoices`.
+        text: what to say. The vendor's texts disagree on how much is taken (150 characters, 15
+            seconds, several minutes), so nothing is refused here for its length; a long text may
+            take more than a minute.
+        speed: 0.8 to 2.0, server's default 1.
+        emotion: a key of the voice's `emotions`.
+
+    Source: `POST /tts/create`.
+    """
+
+    operation: ClassVar[str] = "tts.create"
+    method: ClassVar[str] = "POST"
+    route: ClassVar[str] = "/tts/create"
+    # A second one makes a second file, which is free and harmless.
+    safety: ClassVar[Safety] = Safety.REPEATABLE
+    email_in: ClassVar[Literal["body"]] = "body"
+
+    speaker_id: str | None = body("speakerId", checks.text(), required=True)
+    text: str | None = body("text", checks.text(), required=True)
+    speed: float | None = body("speed", checks.speed)
+    emotion: str | None = body("emotion", checks.text())  # keys are the voice's own: an open list
+
+    def verdict(self, body: JSON) -> TaskFailedError | None:
+        """A final state that is not success; documented as a name, whatever the HTTP status."""
+        if not isinstance(body, Mapping) or body.get("status_name") != "failed":
+            return None
+        told = next((body[n] for n in ("error", "message") if isinstance(body.get(n), str)), "")
+        return TaskFailedError(
+            f"the text could not be spoken{f': {told}' if told else ''}", task=Speech.from_api(body)
+        )
+
+    def decode(self, body: JSON) -> Speech:
+        """The speech; if it is final, there must be something to listen to."""
+        speech = Speech.from_api(body)
+        if speech.is_final and not speech.url:
+            raise ValueError(f"no address of the audio (status_name: {speech.status_name!r})")
+        return speech

@@ -1,0 +1,133 @@
+"""What useapi.net keeps track of: the jobs that this token started, for up to an hour.
+
+Source: `GET /scheduler`, `GET /scheduler/available`, `DELETE /scheduler/{task_id}`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+from attrs import frozen
+
+from ..errors import JSON
+from .requests import Request, Safety, path
+from .responses import Model, wired
+from .tasks import numeric, task_id_check
+
+
+@frozen(kw_only=True)
+class RunningTask(Model):
+    """A job that is tracked. `reply_ref` is what its create was given to find it again by.
+
+    `started` is an ISO 8601 time, `elapsed` minutes and seconds ("02:05"), as the server says them.
+    """
+
+    id: int
+    email: str | None = None
+    started: str | None = None
+    elapsed: str | None = None
+    reply_url: str | None = None
+    reply_ref: str | None = None
+
+    @property
+    def elapsed_s(self) -> float | None:
+        """How long it has been running, in seconds; None where the server does not say."""
+        found = re.fullmatch(r"(?:(\d+):)?(\d+):(\d\d)", self.elapsed or "")
+        if found is None:
+            return None
+        hours, minutes, seconds = (float(part or 0) for part in found.groups())
+        return (hours * 60 + minutes) * 60 + seconds
+
+
+@frozen(kw_only=True)
+class AccountSlots(Model):
+    """The job places of an account: how many it has, how many are taken, how many are free."""
+
+    email: str
+    max_jobs: int | None = None
+    executing: int | None = None
+    available: int | None = None
+
+
+@frozen(kw_only=True)
+class Availability(Model):
+    """The running jobs of all accounts, and the places that are free."""
+
+    executing: tuple[RunningTask, ...] = ()
+    available: tuple[AccountSlots, ...] = wired("available")
+
+
+@frozen(kw_only=True)
+class ForgottenTask(Model):
+    """The server no longer tracks the task; the job itself goes on."""
+
+
+@frozen(kw_only=True)
+class ListRunning(Request[list[RunningTask]]):
+    """The jobs started with this token that are tracked now, of all accounts.
+
+    Source: `GET /scheduler`.
+    """
+
+    operation: ClassVar[str] = "scheduler.running"
+    method: ClassVar[str] = "GET"
+    route: ClassVar[str] = "/scheduler"
+    safety: ClassVar[Safety] = Safety.READ
+    email_in: ClassVar[Literal["nowhere"]] = "nowhere"
+
+    def decode(self, body: JSON) -> list[RunningTask]:
+        """Each job; an entry without an id is left out: nothing can be asked of it."""
+        if not isinstance(body, list):
+            raise ValueError(f"an array was expected, not {type(body).__name__}")
+        return [
+            RunningTask.from_api(one)
+            for one in body
+            if not isinstance(one, Mapping) or one.get("id") is not None
+        ]
+
+
+@frozen(kw_only=True)
+class GetAvailable(Request[Availability]):
+    """The free job places of every account, and what runs now.
+
+    Source: `GET /scheduler/available`.
+    """
+
+    operation: ClassVar[str] = "scheduler.available"
+    method: ClassVar[str] = "GET"
+    route: ClassVar[str] = "/scheduler/available"
+    safety: ClassVar[Safety] = Safety.READ
+    email_in: ClassVar[Literal["nowhere"]] = "nowhere"
+
+    def decode(self, body: JSON) -> Availability:
+        """Both lists as the server gives them."""
+        return Availability.from_api(body)
+
+
+@frozen(kw_only=True)
+class ForgetTask(Request[ForgottenTask]):
+    """Stop tracking a task. This does NOT cancel it: it runs on and is charged.
+
+    Args:
+        task_id: a number, or its digits.
+
+    Source: `DELETE /scheduler/{task_id}`.
+    """
+
+    operation: ClassVar[str] = "scheduler.forget"
+    method: ClassVar[str] = "DELETE"
+    route: ClassVar[str] = "/scheduler/{task_id}"
+    safety: ClassVar[Safety] = Safety.REPEATABLE  # forgotten twice is forgotten
+    email_in: ClassVar[Literal["nowhere"]] = "nowhere"
+    gone_is_done: ClassVar[bool] = True
+    text_is_fine: ClassVar[bool] = True  # the page prints a line of confirmation
+
+    task_id: int | str | None = path("task_id", task_id_check, converter=numeric)
+
+    def decode(self, body: JSON) -> ForgottenTask:
+        """Judged by the HTTP status; whether there is a body, and in which form, is unknown."""
+        return (
+            ForgottenTask.from_api(body) if isinstance(body, Mapping) else ForgottenTask(raw=body)
+        )

@@ -1,0 +1,324 @@
+"""Jobs at Kling and what came of them: one type, `Task`, wherever the API speaks of one.
+
+Source: `GET /tasks`, `GET /tasks/{task_id}`, `DELETE /tasks/{task_id}`, the replies of generation
+calls, and the bodies of webhooks (vendor pages, April 2025 to January 2026).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
+from typing import Any, ClassVar, Literal, get_args
+
+from attrs import frozen
+
+from ..errors import JSON
+from . import checks
+from .requests import Request, Safety, path, query
+from .responses import Model, wired
+
+ContentType = Literal["video", "image", "audio"]
+CONTENT_TYPES: tuple[str, ...] = get_args(ContentType)
+SUCCEED = "succeed"  # so spelled by the API
+_ENDS = (SUCCEED, "failed")  # the names of the end where the flag is missing
+_STATUS_SUCCEED = 99  # next to 5, submitted, the only number that is documented
+_STATE = ("status", "status_name", "status_final")
+
+
+@frozen(kw_only=True)
+class Stated(Model):
+    """Something with a state. Names are open: ask `is_final`, `succeeded` and `failed`.
+
+    `status_name` is submitted, processing, succeed or failed as far as is documented; `status` a
+    number of which only 5 (submitted) and 99 (succeed) are.
+    """
+
+    status: int | None = None
+    status_name: str | None = wired("status_name", default=None)
+    status_final: bool | None = wired("status_final", default=None)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it is over: the server's own flag; where that is missing, its name, or 99."""
+        if self.status_final is not None:
+            return self.status_final
+        return self.status_name in _ENDS or self.status == _STATUS_SUCCEED
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it is over and went well."""
+        well = self.status == _STATUS_SUCCEED if self.status_name is None else None
+        return self.is_final and (self.status_name == SUCCEED if well is None else well)
+
+    @property
+    def failed(self) -> bool:
+        """Whether it is over and anything but well."""
+        return self.is_final and not self.succeeded
+
+
+@frozen(kw_only=True)
+class WorkResource(Model):
+    """A file at Kling: its address, pixels and, for video and audio, length."""
+
+    url: str | None = wired("resource", default=None)
+    width: int | None = None
+    height: int | None = None
+    duration_ms: int | None = wired("duration", default=None)
+
+
+@frozen(kw_only=True)
+class Work(Stated):
+    """One result of a task. `resource` is its file, with Kling's watermark.
+
+    `kling.assets.download_link(work)` gives the clean one (paid Kling plans).
+    """
+
+    work_id: int
+    task_id: int | None = None
+    type: str | None = None
+    content_type: str | None = None
+    resource: WorkResource | None = None
+    cover: WorkResource | None = None
+    create_time_ms: int | None = wired("createTime", default=None)
+
+    @property
+    def url(self) -> str | None:
+        """Where its file is; how long the address works is unknown, so fetch it soon."""
+        return None if self.resource is None else self.resource.url or None
+
+
+@frozen(kw_only=True)
+class TaskInput(Model):
+    """A file that went into a task."""
+
+    name: str | None = None
+    input_type: str | None = None
+    url: str | None = None
+    from_work_id: int | None = None
+    from_upload_id: int | None = None
+
+
+@frozen(kw_only=True)
+class TaskArgument(Model):
+    """A setting of a task, as Kling names it."""
+
+    name: str | None = None
+    value: str | None = None
+
+
+@frozen(kw_only=True)
+class Task(Stated):
+    """A job: `id`, its state, and its `works` once it has some.
+
+    The API nests it in several ways; here it is flat. What it says of the whole record counts
+    before what its inner `task` says. A listed task may say nothing of its own state; then its
+    works do, and `kling.tasks.get(task)` knows for certain. The unit of `eta_time` is unknown.
+    """
+
+    remembered_by: ClassVar[tuple[str, ...]] = ("works",)
+
+    id: int
+    type: str | None = None
+    scene: str | None = None
+    user_id: int | None = None
+    message: str | None = None
+    error: str | None = None
+    works: tuple[Work, ...] = ()
+    inputs: tuple[TaskInput, ...] = ()
+    arguments: tuple[TaskArgument, ...] = ()
+    create_time_ms: int | None = wired("createTime", default=None)
+    update_time_ms: int | None = wired("updateTime", default=None)
+    eta_time: float | None = None
+    eta_time_over_sla: bool | None = None
+    queuing_eta_time: float | None = None
+    favored: bool | None = None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it is over: what the record says; where it says nothing, what its works say."""
+        if self._says_nothing:
+            return bool(self.works) and all(one.is_final for one in self.works)
+        return Stated.is_final.fget(self)  # type: ignore[attr-defined, no-any-return]
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it is over and went well."""
+        if self._says_nothing:
+            return bool(self.works) and all(one.succeeded for one in self.works)
+        return Stated.succeeded.fget(self)  # type: ignore[attr-defined, no-any-return]
+
+    @property
+    def reason(self) -> str | None:
+        """Why it failed, in the server's words. `error` is meant; `message` may mislead."""
+        told: Any = self.error or self.extra.get("error")
+        if isinstance(told, Mapping):
+            told = told.get("message") or told.get("status")
+        return told if told and isinstance(told, str) else self.message or None
+
+    @property
+    def created_at(self) -> datetime | None:
+        """When it was made, in UTC by Kling's clock."""
+        if self.create_time_ms is None:
+            return None
+        return datetime.fromtimestamp(self.create_time_ms / 1000, timezone.utc)
+
+    @property
+    def _says_nothing(self) -> bool:
+        return (self.status, self.status_name, self.status_final) == (None, None, None)
+
+    @classmethod
+    def _flattened(cls, value: Mapping[str, Any]) -> Mapping[str, Any]:
+        flat = dict(value)
+        # One state, never a mix of two: a record's own counts before its inner task's.
+        states = () if any(flat.get(name) is not None for name in _STATE) else _STATE
+        _hoist(flat, "task", (*_OF_TASK, *states))
+        _hoist(flat, "taskInfo", ("inputs", "arguments"))
+        if isinstance(flat.get("status"), str) and flat.get("status_name") is None:
+            flat["status_name"] = flat.pop("status")  # the form of April 2025
+        if flat.get("createTime") is None and "created" in flat:
+            flat["createTime"] = flat.pop("created")  # likewise
+        if flat.get("id") is None and (found := _task_id_of_works(flat)) is not None:
+            flat["id"] = found
+        return flat
+
+
+_OF_TASK = ("id", "userId", "type", "scene", "createTime", "updateTime", "favored", "taskInfo")
+
+
+def _hoist(flat: dict[str, Any], inner: str, names: tuple[str, ...]) -> None:
+    """Move fields of `flat[inner]` up where `flat` has none; what stays there stays there."""
+    found = flat.get(inner)
+    if not isinstance(found, Mapping):
+        return
+    rest = dict(found)
+    for name in names:
+        if flat.get(name) is None and rest.get(name) is not None:
+            flat[name] = rest.pop(name)
+    if rest:
+        flat[inner] = rest
+    else:
+        del flat[inner]
+
+
+def _task_id_of_works(flat: Mapping[str, Any]) -> Any:
+    works = flat.get("works")
+    first = works[0] if isinstance(works, list) and works else None
+    return first.get("taskId") if isinstance(first, Mapping) else None
+
+
+def tasks_of(history: JSON) -> Iterator[Task]:
+    """The tasks of a history; an entry without any id is left out: nothing can be asked of it."""
+    if not isinstance(history, list):
+        raise ValueError("an array 'history' was expected")
+    for entry in history:
+        try:
+            yield Task.from_api(entry)
+        except ValueError:
+            if not isinstance(entry, Mapping) or Task._flattened(entry).get("id") is not None:
+                raise
+
+
+def numeric(value: Any) -> Any:
+    """An id as a number where it came as its digits; all else as it is, for the checks."""
+    return int(value) if checks.digits(value) is None and len(value) < 40 else value
+
+
+def several(value: Any) -> Any:
+    """A tuple of what is one value or several."""
+    if value is None or isinstance(value, tuple):
+        return value
+    return tuple(value) if isinstance(value, list) else (value,)
+
+
+task_id_check = checks.whole(1)
+
+
+@frozen(kw_only=True)
+class GetTask(Request[Task]):
+    """The state of one task, and its works.
+
+    Args:
+        task_id: a number, or its digits.
+
+    Source: `GET /tasks/{task_id}`.
+    """
+
+    operation: ClassVar[str] = "tasks.get"
+    method: ClassVar[str] = "GET"
+    route: ClassVar[str] = "/tasks/{task_id}"
+    safety: ClassVar[Safety] = Safety.READ
+
+    task_id: int | str | None = path("task_id", task_id_check, converter=numeric)
+
+    def decode(self, body: JSON) -> Task:
+        """The record; it is known whose it is, so a missing id is filled in."""
+        if isinstance(body, Mapping) and Task._flattened(body).get("id") is None:
+            body = {**body, "id": self.task_id}
+        return Task.from_api(body)
+
+
+@frozen(kw_only=True)
+class ListTasks(Request[list[Task]]):
+    """The latest tasks of an account, newest first, those made on Kling's site included.
+
+    Args:
+        page_size: how many; the server's default and most are unknown.
+        content_type: "video", "image" or "audio".
+        created_before_ms: only older ones, epoch milliseconds. Not with `created_after_ms`.
+        created_after_ms: only newer ones.
+
+    Source: `GET /tasks`.
+    """
+
+    operation: ClassVar[str] = "tasks.list"
+    method: ClassVar[str] = "GET"
+    route: ClassVar[str] = "/tasks"
+    safety: ClassVar[Safety] = Safety.READ
+
+    page_size: int | None = query("pageSize", checks.whole(1))
+    content_type: str | None = query("contentType", checks.one_of(CONTENT_TYPES))
+    created_before_ms: int | None = query("createdBefore", checks.whole(0))
+    created_after_ms: int | None = query("createdAfter", checks.whole(0))
+
+    def cross_problems(self) -> dict[str, str]:
+        """The two ends of time exclude each other."""
+        if self.created_before_ms is not None and self.created_after_ms is not None:
+            return {"created_after_ms": "excludes created_before_ms: the API takes one of them"}
+        return {}
+
+    def decode(self, body: JSON) -> list[Task]:
+        """The tasks in the server's order."""
+        if not isinstance(body, Mapping):
+            raise ValueError("an object with 'history' was expected")
+        return list(tasks_of(body.get("history")))
+
+
+@frozen(kw_only=True)
+class DeletedTask(Model):
+    """A delete that worked. What the number `deleted` counts is unknown."""
+
+    deleted: int | None = None
+    work_ids: tuple[int, ...] = ()
+
+
+@frozen(kw_only=True)
+class DeleteTask(Request[DeletedTask]):
+    """Delete a finished task with all its works, for good.
+
+    Args:
+        task_id: a number, or its digits.
+
+    Source: `DELETE /tasks/{task_id}`.
+    """
+
+    operation: ClassVar[str] = "tasks.delete"
+    method: ClassVar[str] = "DELETE"
+    route: ClassVar[str] = "/tasks/{task_id}"
+    safety: ClassVar[Safety] = Safety.REPEATABLE  # what is deleted can't be deleted twice
+    gone_is_done: ClassVar[bool] = True
+
+    task_id: int | str | None = path("task_id", task_id_check, converter=numeric)
+
+    def decode(self, body: JSON) -> DeletedTask:
+        """Judged by the HTTP status; the body may be missing."""
+        return DeletedTask.from_api(body) if isinstance(body, Mapping) else DeletedTask(raw=body)
