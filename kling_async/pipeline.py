@@ -115,7 +115,7 @@ class Pipeline:
             own_token = call.request is not request  # a file went up for this call alone
             if options.retry.reconcile_within_s > 0:
                 call.trail = self._reconciler.begin(call.request, call.account, own_token)
-            out = await _encoded(call.request, call.account)
+            out = _encoded(call.request, call.account)
             try:
                 async for attempt in attempts(
                     options.retry, request.safety, self.clock.sleep, call.log_retry
@@ -212,10 +212,9 @@ class Pipeline:
             self._reconciler.end(call.trail, lost=call.lost)
 
 
-async def _encoded(request: Request[Any], account: str | None) -> Outgoing:
-    """The request's bytes; a file is read in a thread."""
+def _encoded(request: Request[Any], account: str | None) -> Outgoing:
+    """What goes out; a file is named here, and read by each attempt anew."""
     out = encode(request, account)
     if isinstance(request, UploadAsset):
-        content = await asyncio.to_thread(request.media.read)
-        out = evolve(out, content=content, content_type=request.media.content_type)
+        out = evolve(out, content=request.media, content_type=request.media.content_type)
     return out

@@ -18,6 +18,7 @@ from attrs import field, fields, frozen
 
 from . import errors
 from .errors import JSON, APIError, CallContext, KlingError, UnexpectedResponseError
+from .media import Media
 from .models.requests import Request, Safety, is_wired
 from .settings import RETRY_AFTER_ABSURD_S
 
@@ -33,7 +34,8 @@ class Outgoing:
     """The template, for logs: nothing private sits in it."""
     path: str = field(repr=False)
     """Below the base URL, percent-encoded, with the query string."""
-    content: bytes = field(default=b"", repr=False)
+    content: bytes | Media = field(default=b"", repr=False)
+    """A file is read while it goes out, by each attempt anew."""
     content_type: str | None = None
 
 

@@ -19,6 +19,9 @@ CONNECT_TIMEOUT_S = 10.0
 WRITE_TIMEOUT_S = 60.0  # an upload of 10 MB over a slow line
 READ_TIMEOUT_S = 180.0  # how long POST /avatars takes is unknown; the reference advises >= 120 s
 POOL_TIMEOUT_S = 60.0
+FILE_READ_TIMEOUT_S = 60.0  # of a download, per piece
+
+DOWNLOADS_AT_ONCE = 16  # more would only share the line, and wait in the pool for their turn
 
 MAX_CONNECTIONS = 100
 CLOSE_WITHIN_S = 10.0  # how long closing waits for exchanges under way
@@ -75,7 +78,7 @@ def base_url(given: str | None, env: Mapping[str, str] = os.environ) -> str:
         raise ConfigurationError(f"base URL {url!r} must begin with https:// and name a host")
     if parts.username is not None or parts.query or parts.fragment:
         raise ConfigurationError("the base URL must hold no user, password, query or fragment")
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(host):
         raise ConfigurationError(
             f"base URL {url!r} would send your token unencrypted; use https:// "
             f"(http:// is allowed for this machine only, as for the emulator)"
@@ -86,10 +89,11 @@ def base_url(given: str | None, env: Mapping[str, str] = os.environ) -> str:
 def service_name(url: str) -> str:
     """What a bulk ledger calls the service at `url`. All ports of this machine are one service."""
     host = urlsplit(url).hostname or ""
-    return "a server on this machine" if _is_loopback(host) else host
+    return "a server on this machine" if is_loopback(host) else host
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether `host` is this machine."""
     if host == "localhost":
         return True
     try:

@@ -31,6 +31,11 @@ def default_timeout() -> httpx.Timeout:
     )
 
 
+def file_timeout() -> httpx.Timeout:
+    """Per step of a download: a file server that is silent for so long has lost us."""
+    return httpx.Timeout(settings.FILE_READ_TIMEOUT_S, connect=settings.CONNECT_TIMEOUT_S)
+
+
 def chosen(transport: httpx.AsyncBaseTransport | str | None) -> httpx.AsyncBaseTransport | str:
     """The user's choice; where there is none, aiohttp if it is installed and no proxy is set."""
     if isinstance(transport, httpx.AsyncBaseTransport):

@@ -11,15 +11,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from types import SimpleNamespace
+from typing import Any
 
 import httpx
 
 from . import settings
-from .errors import ConfigurationError, NotSentError, OutcomeUnknownError
+from .errors import ConfigurationError, KlingError, NotSentError, OutcomeUnknownError
+from .media import Media
 from .progress import Progress, current
 from .protocol import Answer, Outgoing
-from .transports import chosen, client_on
+from .streams import Stream
+from .transports import chosen, client_on, file_timeout
+from .uploads import FileBody, body_of
 
 log = logging.getLogger("kling_async")
 
@@ -67,6 +73,8 @@ class Wire:
         self._owned = http_client is None
         self._reports = http_client is None and isinstance(self._transport, str)
         self._under_way: set[asyncio.Task[httpx.Response]] = set()
+        self._files: httpx.AsyncClient | None = None
+        self._streaming: set[asyncio.Task[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
@@ -112,8 +120,9 @@ class Wire:
         assert self._client is not None  # open() made it
         progress = Progress() if progress is None else progress
         progress.reported = self._reports
+        body = await body_of(out.content) if isinstance(out.content, Media) else out.content
         current.set(progress)
-        request = self._request(out, self.timeout if timeout is None else timeout, progress)
+        request = self._request(out, body, self.timeout if timeout is None else timeout, progress)
         task = asyncio.create_task(self._client.send(request, follow_redirects=False))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
@@ -125,20 +134,110 @@ class Wire:
             self._leave(task, progress, out)
             raise
         except Exception as exc:  # aiohttp's own errors come through httpx-aiohttp, too
-            failure = exc
+            failure = body.problem or exc if isinstance(body, FileBody) else exc
         else:
             return Answer(response.status_code, dict(response.headers), response.content)
-        before = isinstance(failure, _BEFORE_WRITING) and not _is_aiohttps(failure.__cause__)
-        if before and not progress.reported:
-            raise NotSentError(f"nothing was sent: {_in_words(failure)}") from _harmless(failure)
-        raise _error(progress, _in_words(failure)) from _harmless(failure)
+        raise _meaning(progress, failure) from _harmless(failure)
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        timeout: httpx.Timeout | float | None = None,
+    ) -> AsyncGenerator[Stream, None]:
+        """The file at `url`: its head, its body still to be read. Redirects are not followed.
+
+        Files have a pool of their own, so that downloads never take the places of calls. The token
+        goes along only where `url` lies below the base URL: never to a file server.
+
+        Args:
+            url: an address that `unfetchable` has nothing against.
+            headers: to add.
+            timeout: per step; default: 10 s to connect, 60 s to read.
+
+        Raises:
+            NotSentError: nothing was sent.
+            OutcomeUnknownError: the answer was lost, or cut short.
+        """
+        await self.open()
+        client = await self._file_client()
+        progress = Progress(self._reports)
+        ours = self._headers if _lies_below(url, self.base_url) else {}
+        request = httpx.Request(
+            "GET",
+            url,
+            # As it is: a length, a range and an ETag of a compressed form would mean other bytes.
+            headers={
+                "user-agent": self._headers["user-agent"],
+                **ours,
+                "accept": "*/*",
+                "accept-encoding": "identity",
+                **(headers or {}),
+            },
+            extensions={
+                "timeout": httpx.Timeout(timeout or file_timeout()).as_dict(),
+                "trace": progress.on_httpcore,
+            },
+        )
+
+        def failure(exc: Exception | None) -> KlingError:
+            if exc is None:
+                return _error(progress, "the client was closed before the file was read")
+            return _meaning(progress, _harmless(exc))
+
+        stream = Stream(self._streaming, failure)
+        current.set(progress)
+        try:
+            await stream.open(client.send(request, stream=True, follow_redirects=False, auth=None))
+            yield stream
+        finally:
+            await stream.close()
+
+    def unfetchable(self, url: str) -> str | None:
+        """Why a file at `url` can't be fetched; None where it can.
+
+        `http://` would let anybody on the way change the file, so it is for this machine only (as
+        with the emulator), or for a transport or client of the user's own.
+        """
+        try:
+            parsed = httpx.URL(url)
+        except (httpx.InvalidURL, TypeError, ValueError) as exc:
+            return f"it can't be read as an address: {exc}"
+        if not parsed.host or parsed.scheme not in ("https", "http"):
+            return "it is no http or https address"
+        if parsed.scheme == "https" or not isinstance(self._transport, str):
+            return None
+        own = httpx.URL(self.base_url).host
+        if settings.is_loopback(parsed.host) and settings.is_loopback(own):
+            return None
+        return f"{parsed.host} would send it unencrypted (http://)"
+
+    async def _file_client(self) -> httpx.AsyncClient:
+        """The pool for files; the user's own transport or client serves for them, too."""
+        assert self._client is not None  # open() made it
+        if not isinstance(self._transport, str):
+            return self._client
+        if self._files is None:
+            context = await asyncio.to_thread(httpx.create_ssl_context)
+            if self._files is None:  # another download may have been faster
+                await self.open()  # closed meanwhile?
+                self._files = client_on(self._transport, context)
+        return self._files
 
     async def aclose(self) -> None:
         """Wait up to `close_within_s` for exchanges under way, end the rest, and close the pool.
 
-        The pool of the user's own client stays open.
+        Streams end at once: nothing is lost with them. The pool of the user's own client stays
+        open.
         """
         self._closed = True
+        files, self._files = self._files, None
+        for step in self._streaming:
+            step.cancel()
+        await asyncio.gather(*self._streaming, return_exceptions=True)
+        if files is not None:
+            await files.aclose()
         client, self._client = self._client, None
         if self._under_way:
             _, late = await asyncio.wait(set(self._under_way), timeout=self.close_within_s)
@@ -168,16 +267,22 @@ class Wire:
         task.add_done_callback(ended)
 
     def _request(
-        self, out: Outgoing, timeout: httpx.Timeout | float | None, progress: Progress
+        self,
+        out: Outgoing,
+        body: bytes | FileBody,
+        timeout: httpx.Timeout | float | None,
+        progress: Progress,
     ) -> httpx.Request:
         headers = dict(self._headers)
         if out.content_type is not None:
             headers["content-type"] = out.content_type
+        if isinstance(body, FileBody):
+            headers["content-length"] = str(body.size_bytes)  # else it would go out in chunks
         return httpx.Request(
             out.method,
             self.base_url + out.path,
             headers=headers,
-            content=out.content if out.method == "POST" else None,
+            content=body if out.method == "POST" else None,
             extensions={
                 "timeout": httpx.Timeout(timeout).as_dict(),
                 "trace": progress.on_httpcore,
@@ -185,10 +290,24 @@ class Wire:
         )
 
 
+def _meaning(progress: Progress, failure: Exception) -> NotSentError | OutcomeUnknownError:
+    before = isinstance(failure, _BEFORE_WRITING) and not _is_aiohttps(failure.__cause__)
+    if before and not progress.reported:
+        return NotSentError(f"nothing was sent: {_in_words(failure)}")
+    return _error(progress, _in_words(failure))
+
+
 def _error(progress: Progress, what: str) -> NotSentError | OutcomeUnknownError:
     if progress.may_have_begun:
         return OutcomeUnknownError(f"the answer was lost: {what}")
     return NotSentError(f"nothing was sent: {what}")
+
+
+def _lies_below(url: str, base_url: str) -> bool:
+    """Whether `url` has the origin of `base_url`, and a path below its path."""
+    one, base = httpx.URL(url), httpx.URL(base_url)
+    same = (one.scheme, one.host, one.port) == (base.scheme, base.host, base.port)
+    return same and one.path.startswith(base.path + "/")
 
 
 def _harmless(exc: Exception) -> Exception:

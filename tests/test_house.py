@@ -116,7 +116,7 @@ def ours(name: str) -> set[str]:
 # here as one. A new file gets its place here first.
 LAYERS: list[set[str]] = [
     {"version", "errors", "clock", "media", "models.__init__", "models.checks"},
-    {"progress", "settings", "limits", "models.requests", "models.responses"},
+    {"progress", "settings", "streams", "uploads", "limits", "models.requests", "models.responses"},
     {"models.tasks"},
     {"models.accounts", "models.scheduler", "models.assets", "models.avatars", "models.tts"},
     {"accounts", "protocol", "retry"},
