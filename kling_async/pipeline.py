@@ -16,13 +16,10 @@ Three frames of ours lie between the user and httpx: resource, pipeline, wire.
 from __future__ import annotations
 
 import asyncio
-import math
 import sys
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from attrs import evolve, fields, frozen
+from attrs import evolve, frozen
 
 from .accounts import AccountRegistry
 from .call import Call
@@ -30,11 +27,11 @@ from .clock import Clock
 from .errors import ConfigurationError, KlingError, OutcomeUnknownError
 from .limits import Admission
 from .models.assets import UploadAsset
-from .models.requests import Request
+from .models.requests import Request, attachments
 from .progress import Progress
 from .protocol import Outgoing, decode, encode
 from .reconcile import Reconciler
-from .retry import RetryPolicy, attempts, pause_s
+from .retry import Attempts, RetryPolicy, pause_s
 from .settings import service_name
 from .wire import Wire
 
@@ -44,6 +41,8 @@ else:
     from async_timeout import timeout_at
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from httpx import Timeout
 
 R = TypeVar("R")
@@ -110,61 +109,64 @@ class Pipeline:
         of_account = request.email_in != "nowhere"
         account = self.accounts.choose(request.email) if of_account else None
         call: Call[R] = Call(request, account, self.clock)
-        async with self._bounded(call, options.deadline_s):
+        async with _Span(call, self.accounts, self._reconciler, options.deadline_s):
             call.request = await self._attached(request, call.account, options)
             own_token = call.request is not request  # a file went up for this call alone
             if options.retry.reconcile_within_s > 0:
                 call.trail = self._reconciler.begin(call.request, call.account, own_token)
             out = _encoded(call.request, call.account)
             try:
-                async for attempt in attempts(
+                async for attempt in Attempts(
                     options.retry, request.safety, self.clock.sleep, call.log_retry
                 ):
                     with attempt:
-                        async with self._turn(call, options, witness) as progress:
+                        progress = await self._admitted(call, witness)
+                        try:
                             answer = await self._wire.exchange(out, options.timeout, progress)
                             now_s, again = self.clock.wall(), call.may_be_done
                             result = decode(call.request, answer, now_s, repeated=again)
                             self._reconciler.answered(call.trail, result)
                             return call.result(result, answer.status_code)
+                        except KlingError as exc:
+                            error = await self._judged(call, exc, options, witness)
+                            if error is exc:
+                                raise
+                            raise error from exc
             except OutcomeUnknownError as exc:
                 return await self._looked_for(call, exc, options)
-        raise AssertionError("tenacity returns or raises")  # pragma: no cover
+        raise AssertionError("the attempts return or raise")  # pragma: no cover
 
-    @asynccontextmanager
-    async def _turn(
-        self, call: Call[Any], options: Options, witness: Witness | None
-    ) -> AsyncGenerator[Progress, None]:
-        """One attempt: admitted, witnessed, its error judged by what it means for the caller."""
+    async def _admitted(self, call: Call[Any], witness: Witness | None) -> Progress:
+        """Wait for one attempt's turn, and tell the witness; the attempt goes out right after."""
         await self.admission.admit(call.account)
         call.attempts += 1
         if witness is not None:
             await witness.sending(call.account, call.attempts)
-        try:
-            yield call.begin_exchange()
-        except KlingError as exc:
-            call.end_exchange()
-            call.may_be_done |= not call.certainly_nothing(exc)
-            if (wait_s := pause_s(exc)) <= options.retry.retry_after_max_s:
-                self.admission.pause(call.account, wait_s)  # else nobody would wait so long
-            error = call.judged(exc)
-            if witness is not None and call.certainly_nothing(error):
-                await witness.not_carried_out(error)
-            if error is exc:
-                raise
-            raise error from exc
+        return call.begin_exchange()
+
+    async def _judged(
+        self, call: Call[Any], exc: KlingError, options: Options, witness: Witness | None
+    ) -> KlingError:
+        """The attempt failed with `exc`: what that means for its account and for the caller."""
+        call.end_exchange()
+        call.may_be_done |= not call.certainly_nothing(exc)
+        if (wait_s := pause_s(exc)) <= options.retry.retry_after_max_s:
+            self.admission.pause(call.account, wait_s)  # else nobody would wait so long
+        error = call.judged(exc)
+        if witness is not None and call.certainly_nothing(error):
+            await witness.not_carried_out(error)
+        return error
 
     async def _attached(
         self, request: Request[R], account: str | None, options: Options
     ) -> Request[R]:
         """Upload what the request brings along, to the same account, and name its URL instead."""
         changes: dict[str, Any] = {}
-        for one in fields(type(request)):
-            file = getattr(request, one.name) if "into" in one.metadata else None
-            if file is not None:
+        for name, into in attachments(type(request)):
+            if (file := getattr(request, name)) is not None:
                 upload = await asyncio.to_thread(UploadAsset, file=file, email=account)
                 asset = await self.send(upload, evolve(options, deadline_s=None))
-                changes.update({one.name: None, one.metadata["into"]: asset.usable_url})
+                changes.update({name: None, into: asset.usable_url})
         return evolve(request, **changes) if changes else request
 
     async def _looked_for(self, call: Call[R], error: OutcomeUnknownError, options: Options) -> R:
@@ -187,29 +189,53 @@ class Pipeline:
             raise call.not_found(error, verdict)
         return call.result(verdict.found, 200, adopted=True)
 
-    @asynccontextmanager
-    async def _bounded(
-        self, call: Call[Any], deadline_s: float | None
-    ) -> AsyncGenerator[None, None]:
-        """The call's whole span: its account counts as busy, and its total time may run out."""
-        loop = asyncio.get_running_loop()
-        until = math.inf if deadline_s is None else loop.time() + deadline_s
+
+class _Span:
+    """A call's whole span: its account counts as busy, and its total time may run out.
+
+    A class, because contextlib's decorator costs three times as much, on each call.
+    """
+
+    __slots__ = ("_busy", "_call", "_deadline_s", "_reconciler", "_timeout")
+
+    def __init__(
+        self,
+        call: Call[Any],
+        accounts: AccountRegistry,
+        reconciler: Reconciler,
+        deadline_s: float | None,
+    ) -> None:
+        self._call = call
+        self._busy = accounts.busy(call.account)
+        self._reconciler = reconciler
+        self._deadline_s = deadline_s
+        # asyncio's own timeout: it tells its cancellation from the caller's.
+        self._timeout = (
+            None
+            if deadline_s is None
+            else timeout_at(asyncio.get_running_loop().time() + deadline_s)
+        )
+
+    async def __aenter__(self) -> None:
+        self._busy.__enter__()
+        if self._timeout is not None:
+            await self._timeout.__aenter__()
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         try:
-            with self.accounts.busy(call.account):
-                if deadline_s is None:
-                    yield
-                    return
-                # asyncio's own timeout: it tells its cancellation from the caller's.
-                async with timeout_at(until):
-                    yield
-        except KlingError:
-            raise
+            if self._timeout is not None:
+                await self._timeout.__aexit__(exc_type, exc, traceback)
         except (TimeoutError, asyncio.TimeoutError):
-            if deadline_s is None or loop.time() < until:
-                raise  # not ours: a limiter of the user's may time out, too
-            raise call.out_of_time(deadline_s) from None
+            assert self._deadline_s is not None
+            raise self._call.out_of_time(self._deadline_s) from None
         finally:
-            self._reconciler.end(call.trail, lost=call.lost)
+            self._busy.__exit__(None, None, None)
+            self._reconciler.end(self._call.trail, lost=self._call.lost)
 
 
 def _encoded(request: Request[Any], account: str | None) -> Outgoing:

@@ -214,6 +214,19 @@ def attachment(into: str, only: str) -> Any:
     return field(default=None, converter=looked_into, metadata={"into": into, "check": check})
 
 
+_ATTACHMENTS: dict[type, tuple[tuple[str, str], ...]] = {}  # looked up once per request type
+
+
+def attachments(cls: type[Request[Any]]) -> tuple[tuple[str, str], ...]:
+    """The fields of a request type that hold files, each with the field its URL goes into."""
+    found = _ATTACHMENTS.get(cls)
+    if found is None:
+        found = _ATTACHMENTS[cls] = tuple(
+            (one.name, one.metadata["into"]) for one in fields(cls) if "into" in one.metadata
+        )
+    return found
+
+
 def is_wired(one: Attribute[Any]) -> bool:
     """Whether the field has a name of its own on the wire."""
     return "wire" in one.metadata
