@@ -23,6 +23,7 @@ from kling_async import (
     RetryPolicy,
     errors,
 )
+from kling_async import retry as retry_module
 from kling_async.emulator import Emulator, Fault, sample_png
 from kling_async.emulator.faultkinds import KINDS
 
@@ -346,6 +347,27 @@ async def test_a_call_after_an_absurd_retry_after_is_not_held_for_years(
         with suppress(errors.RateLimitedError):
             await kling.avatars.list()
     assert no_waiting.now_s < 86_400
+
+
+async def test_nothing_is_built_for_a_retry_when_the_first_try_succeeds(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[Any] = []
+
+    class Counted(tenacity.AsyncRetrying):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            built.append(self)
+            super().__init__(*args, **options)
+
+    monkeypatch.setattr(retry_module, "AsyncRetrying", Counted)
+    async with opened(emulator) as kling:
+        await kling.avatars.list()
+        assert built == []
+        emulator.add_faults([Fault("avatars.list", "status", status=500, at=n) for n in (1, 2)])
+        listed = await kling.avatars.list()
+    assert listed == []
+    assert len(built) == 1
+    assert emulator.counts["avatars.list"] == 4
 
 
 async def test_waits_between_attempts_grow(emulator: Emulator) -> None:
