@@ -73,6 +73,10 @@ class AccountRegistry:
         for one in accounts:
             self._accounts[one.email] = one
 
+    def remove(self, email: str) -> None:
+        """Forget an account; nothing happens where it is not known."""
+        self._accounts.pop(email, None)
+
     def choose(self, email: str | None) -> str | None:
         """The account for a call that names `email`; None to let the server decide.
 

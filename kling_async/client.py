@@ -19,6 +19,8 @@ from .pipeline import Options, Pipeline
 from .resources.accounts import Accounts
 from .resources.assets import Assets
 from .resources.avatars import Avatars
+from .resources.scheduler import Scheduler
+from .resources.tasks import Tasks
 from .resources.tts import Tts
 from .retry import RetryPolicy
 from .transports import default_timeout
@@ -150,13 +152,23 @@ class AsyncKlingClient:
         return Avatars(self.pipeline, self.options)
 
     @cached_property
+    def tasks(self) -> Tasks:
+        """Jobs and their results."""
+        return Tasks(self.pipeline, self.options)
+
+    @cached_property
+    def scheduler(self) -> Scheduler:
+        """Which jobs run, and where there is room for more."""
+        return Scheduler(self.pipeline, self.options)
+
+    @cached_property
     def assets(self) -> Assets:
-        """Files on their way to Kling."""
+        """Files on their way to Kling, and what was made there."""
         return Assets(self.pipeline, self.options)
 
     @cached_property
     def tts(self) -> Tts:
-        """Voices."""
+        """Voices, and texts spoken with them."""
         return Tts(self.pipeline, self.options)
 
     @cached_property

@@ -5,9 +5,14 @@ from __future__ import annotations
 import click
 
 from ..version import __version__
+from .accounts import accounts
+from .assets import assets
+from .avatars import avatars
 from .bulk import bulk
 from .emulator import emulator
-from .single import accounts, assets, avatars, tts
+from .scheduler import scheduler
+from .tasks import tasks
+from .tts import tts
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -19,5 +24,5 @@ def cli() -> None:
     """
 
 
-for command in (avatars, assets, tts, accounts, bulk, emulator):
+for command in (avatars, tasks, scheduler, assets, tts, accounts, bulk, emulator):
     cli.add_command(command)

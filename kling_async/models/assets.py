@@ -7,7 +7,7 @@ Source: `POST /assets/`, `GET /assets`, `GET /assets/download`, `GET` and `DELET
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from attrs import evolve, field, frozen
 
@@ -18,8 +18,9 @@ from .requests import Request, Safety, query
 from .responses import Model, list_of, wired
 from .tasks import CONTENT_TYPES, Task, WorkResource, numeric, several, task_id_check, tasks_of
 
+FileType = Literal["MP4", "MP3", "WAV", "PNG"]
+FILE_TYPES: tuple[str, ...] = get_args(FileType)
 SORTS = ("desc", "asc")
-FILE_TYPES = ("MP4", "MP3", "WAV", "PNG")
 UPLOADS_PER_DELETE = 10
 
 

@@ -47,6 +47,8 @@ class Voice(Model):
 class VoiceList(Model):
     """All voices of an account. Iterate over it, index it, or take `.voices`."""
 
+    remembered_by: ClassVar[tuple[str, ...]] = ("voices",)
+
     voices: tuple[Voice, ...] = wired("ttsList")
     last_speaker_id: str | None = None
     type_list: tuple[str, ...] = ()

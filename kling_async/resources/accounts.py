@@ -7,7 +7,14 @@ from typing import List  # noqa: UP035  (the class has a method named list)
 
 from ..accounts import Account, AccountRegistry
 from ..errors import JSON, ConfigurationError
-from ..models.accounts import GetAccount, ListAccounts, ServerAccount
+from ..models.accounts import (
+    AddAccount,
+    GetAccount,
+    ListAccounts,
+    RemoveAccount,
+    RemovedAccount,
+    ServerAccount,
+)
 from .base import Resource
 
 
@@ -53,6 +60,75 @@ class Accounts(Resource):
                 "or call accounts.sync() first"
             )
         return await self._pipeline.send(GetAccount(email=chosen, extra=extra), self._options)
+
+    async def add(
+        self,
+        email: str,
+        password: str,
+        *,
+        max_jobs: int,
+        pass_token: str | None = None,
+        did: str | None = None,
+        user_id: str | None = None,
+        dry_run: bool | None = None,
+        extra: Mapping[str, JSON] | None = None,
+    ) -> ServerAccount:
+        """The account as useapi.net stored it, new or changed; this client knows it from then on.
+
+        The server logs in with the password to see whether it works, and keeps it. This library
+        keeps none: it shows in no repr, error or log, and an error's `.request` is without it.
+
+        Args:
+            email: the login at Kling. Accounts that sign in through Google or Apple do not work.
+            password: at Kling.
+            max_jobs: jobs it may run at once, 1 to 50.
+            pass_token: with `did` and `user_id`, all three or none: cookies of a login in a
+                browser, for when Kling asks for the slider captcha.
+            did: see `pass_token`.
+            user_id: see `pass_token`.
+            dry_run: only check the login, store nothing; default False. Used by the vendor's own
+                page, but not in its documentation.
+            extra: fields newer than this library, under the API's names.
+
+        Raises:
+            BadRequestError: wrong e-mail or password.
+            SubscriptionError: the useapi.net subscription is missing or expired.
+
+        Source: `POST /accounts`.
+        """
+        request = AddAccount(
+            email=email,
+            password=password,
+            max_jobs=max_jobs,
+            pass_token=pass_token,
+            did=did,
+            user_id=user_id,
+            dry_run=dry_run,
+            extra=extra,
+        )
+        stored = await self._pipeline.send(request, self._options)
+        if not dry_run:
+            self.registry.update([Account(email, max_jobs)])
+        return stored
+
+    async def remove(
+        self, email: str, *, extra: Mapping[str, JSON] | None = None
+    ) -> RemovedAccount:
+        """Remove an account from useapi.net; this client forgets it, too. At Kling nothing changes.
+
+        Args:
+            email: whose; it is not chosen by the registry, because this can't be undone without the
+                account's password.
+            extra: query fields newer than this library.
+
+        Raises:
+            NotFoundError: it is not configured (and no earlier attempt of this call removed it).
+
+        Source: `DELETE /accounts/{email}`.
+        """
+        removed = await self._pipeline.send(RemoveAccount(email=email, extra=extra), self._options)
+        self.registry.remove(email)
+        return removed
 
     async def sync(self) -> List[Account]:  # noqa: UP006
         """The accounts this client knows after asking the server, `max_jobs` included.

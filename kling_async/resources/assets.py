@@ -1,14 +1,33 @@
-"""`kling.assets`: files on their way to Kling."""
+"""`kling.assets`: files on their way to Kling, and what was made there."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
-from ..errors import JSON
+from ..errors import JSON, ConfigurationError, InvalidRequestError
 from ..media import MediaSource
-from ..models.assets import Asset, UploadAsset
-from .base import Resource
+from ..models.assets import (
+    Asset,
+    DeletedUploads,
+    DeleteUploads,
+    DownloadLink,
+    FileType,
+    GeneratedAssets,
+    GetDownload,
+    ListGenerated,
+    ListUploads,
+    UploadAsset,
+    UploadedAsset,
+)
+from ..models.tasks import ContentType, Task, Work
+from .base import Resource, account_of
+
+AnyWork = int | str | Work | Task
+"""A work by its id, a number or its digits, or by a result: a task stands for all its works."""
+AnyUpload = str | UploadedAsset
+"""An uploaded file by its id, or as it was listed."""
 
 
 class Assets(Resource):
@@ -41,3 +60,145 @@ class Assets(Resource):
             UploadAsset, file=file, content_type=content_type, email=email, extra=extra
         )
         return await self._pipeline.send(request, self._options)
+
+    async def uploaded(
+        self,
+        *,
+        page_num: int | None = None,
+        page_size: int | None = None,
+        content_type: ContentType | None = None,
+        file_name: str | None = None,
+        sort: Literal["asc", "desc"] | None = None,
+        email: str | None = None,
+        extra: Mapping[str, JSON] | None = None,
+    ) -> list[UploadedAsset]:
+        """The files that were uploaded, a page of them; how many there are is not told.
+
+        Args:
+            page_num: from 1; default 1.
+            page_size: from 1; default 20. A page with fewer is the last.
+            content_type: "video", "image" or "audio"; default: all.
+            file_name: only those with this in their name: letters, digits, `.`, `_` and `-`.
+            sort: "desc" (newest first, default) or "asc".
+            email: the Kling account; default: chosen by the registry.
+            extra: query fields newer than this library.
+
+        Source: `GET /assets/uploaded/`.
+        """
+        request = ListUploads(
+            page_num=page_num,
+            page_size=page_size,
+            content_type=content_type,
+            file_name=file_name,
+            sort=sort,
+            email=email,
+            extra=extra,
+        )
+        return await self._pipeline.send(request, self._options)
+
+    async def delete_uploaded(
+        self,
+        uploads: AnyUpload | Sequence[AnyUpload],
+        *,
+        email: str | None = None,
+        extra: Mapping[str, JSON] | None = None,
+    ) -> DeletedUploads:
+        """Delete uploaded files, for good. What a task made is deleted with the task instead.
+
+        Args:
+            uploads: one to ten ids, or results of `uploaded()`, all of one account.
+            email: the Kling account; default: the results' own, else chosen by the registry. The
+                API asks for it always.
+            extra: query fields newer than this library.
+
+        Raises:
+            ConfigurationError: no account is known, so none could be named; nothing was sent.
+
+        Source: `DELETE /assets/uploaded/`.
+        """
+        given = [uploads] if isinstance(uploads, (str, UploadedAsset)) else list(uploads)
+        chosen = self._pipeline.accounts.choose(email or account_of(*given))
+        if chosen is None:
+            raise ConfigurationError(
+                "assets.delete_uploaded() has to name an account and this client knows none: "
+                "give email=, or call accounts.sync() first"
+            )
+        ids = tuple(one.id if isinstance(one, UploadedAsset) else one for one in given)
+        request = DeleteUploads(ids=ids, email=chosen, extra=extra)
+        return await self._pipeline.send(request, self._options)
+
+    async def generated(
+        self,
+        *,
+        page_num: int | None = None,
+        page_size: int | None = None,
+        content_type: ContentType | None = None,
+        sort: Literal["asc", "desc"] | None = None,
+        email: str | None = None,
+        extra: Mapping[str, JSON] | None = None,
+    ) -> GeneratedAssets:
+        """What an account has made, a page of it by task, and what it may still make.
+
+        Args:
+            page_num: from 1; default 1.
+            page_size: from 1; default 40.
+            content_type: "video", "image" or "audio"; default: all.
+            sort: "desc" (newest first, default) or "asc".
+            email: the Kling account; default: chosen by the registry.
+            extra: query fields newer than this library.
+
+        Source: `GET /assets`.
+        """
+        request = ListGenerated(
+            page_num=page_num,
+            page_size=page_size,
+            content_type=content_type,
+            sort=sort,
+            email=email,
+            extra=extra,
+        )
+        return await self._pipeline.send(request, self._options)
+
+    async def download_link(
+        self,
+        works: AnyWork | Sequence[AnyWork],
+        *,
+        file_types: FileType | Sequence[FileType] | None = None,
+        email: str | None = None,
+        extra: Mapping[str, JSON] | None = None,
+    ) -> DownloadLink:
+        """Where the works can be fetched without watermark; needs a paid Kling plan.
+
+        The link is the file's own only for ONE work with ONE file type; otherwise it is a zip's.
+
+        Args:
+            works: ids of works, or results; a task stands for all its works. All of one account.
+            file_types: of "MP4", "MP3", "WAV" and "PNG"; default: all there are.
+            email: the Kling account; default: the results' own, else chosen by the registry.
+            extra: query fields newer than this library.
+
+        Raises:
+            InvalidRequestError: a task that has no works (yet); nothing was sent.
+
+        Source: `GET /assets/download`.
+        """
+        given = [works] if isinstance(works, (int, str, Work, Task)) else list(works)
+        request = GetDownload(
+            work_ids=tuple(work_id for one in given for work_id in _work_ids(one)),
+            file_types=file_types if file_types is None else _names(file_types),
+            email=email or account_of(*given),
+            extra=extra,
+        )
+        return await self._pipeline.send(request, self._options)
+
+
+def _work_ids(work: AnyWork) -> list[int | str]:
+    if not isinstance(work, Task):
+        return [work.work_id if isinstance(work, Work) else work]
+    if not work.works:
+        raise InvalidRequestError("GetDownload", {"works": f"task {work.id} has none"})
+    return [one.work_id for one in work.works]
+
+
+def _names(given: str | Sequence[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)

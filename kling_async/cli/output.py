@@ -1,0 +1,43 @@
+"""What do the commands of one call have in common? They make it and print its result as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any, NoReturn
+
+import click
+
+from ..client import AsyncKlingClient
+from ..models.responses import Model
+from .session import Session, run
+
+email_option = click.option("--email", metavar="EMAIL", help="The Kling account of this call.")
+
+
+def show(result: Any) -> None:
+    """Print a result as the API gave it; lists one object a line."""
+    if isinstance(result, list):
+        for one in result:
+            click.echo(json.dumps(one.raw, ensure_ascii=False))
+    elif isinstance(result, Model) and result.raw is not None:  # a delete may have no body
+        click.echo(json.dumps(result.raw, ensure_ascii=False, indent=2))
+
+
+def answer(
+    session: Session,
+    call: Callable[[AsyncKlingClient], Awaitable[Any]],
+    shown: Callable[[Any], None] = show,
+) -> NoReturn:
+    """Make one call with a client of the session, print what comes of it, and leave."""
+
+    async def work() -> None:
+        async with session.client() as kling:
+            shown(await call(kling))
+
+    run(work())
+
+
+def say(text: str) -> None:
+    """Tell the user something that is not the result."""
+    click.echo(text, err=True)

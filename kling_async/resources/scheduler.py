@@ -1,0 +1,64 @@
+"""`kling.scheduler`: which jobs run, and where there is room for more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..errors import JSON
+from ..models.scheduler import (
+    Availability,
+    ForgetTask,
+    ForgottenTask,
+    GetAvailable,
+    ListRunning,
+    RunningTask,
+)
+from .base import Resource
+from .tasks import AnyTask, id_of
+
+
+class Scheduler(Resource):
+    """What useapi.net keeps track of, for up to an hour: the jobs started with this token.
+
+    It is about all accounts at once, so its calls take no `email=`.
+    """
+
+    async def running(self, *, extra: Mapping[str, JSON] | None = None) -> list[RunningTask]:
+        """The jobs that are tracked now, with the `reply_ref` their create was given.
+
+        Args:
+            extra: query fields newer than this library.
+
+        Source: `GET /scheduler`.
+        """
+        return await self._pipeline.send(ListRunning(extra=extra), self._options)
+
+    async def available(self, *, extra: Mapping[str, JSON] | None = None) -> Availability:
+        """The free job places of every account, and what runs now.
+
+        Args:
+            extra: query fields newer than this library.
+
+        Source: `GET /scheduler/available`.
+        """
+        return await self._pipeline.send(GetAvailable(extra=extra), self._options)
+
+    async def forget(
+        self, task: AnyTask, *, extra: Mapping[str, JSON] | None = None
+    ) -> ForgottenTask:
+        """Stop tracking a task: its job place becomes free, and its webhook is called no more.
+
+        This does NOT cancel the job. It runs on at Kling, is charged in full, and `tasks.get` still
+        shows it. The API has no way to cancel.
+
+        Args:
+            task: an id, or a result that has one.
+            extra: query fields newer than this library.
+
+        Raises:
+            NotFoundError: it is not tracked (and no earlier attempt of this call ended that).
+
+        Source: `DELETE /scheduler/{task_id}`.
+        """
+        request = ForgetTask(task_id=id_of(task), extra=extra)
+        return await self._pipeline.send(request, self._options)
