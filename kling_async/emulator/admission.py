@@ -52,6 +52,8 @@ def named_account(
     email = None if isinstance(place, Refusal) else place.get("email")
     if isinstance(email, str) and email:
         return email
+    if operation.email == "new":
+        return None
     return next(iter(accounts)) if len(accounts) == 1 else None
 
 
@@ -63,7 +65,7 @@ def chosen_account(
     `email` may be left out with exactly one account, documented. With several, 400 is what a
     client has seen; 404 for an account that is not configured is documented for `/accounts` alone.
     """
-    if operation.email in ("none", "path"):
+    if operation.email in ("none", "path", "new"):
         return ""
     email = given.get("email")
     if email is None or email == "":

@@ -12,7 +12,8 @@ from attrs import define, field
 
 from .messages import Delivery, Request
 
-MASKED_TOKEN = "Bearer …secured…"
+MASK = "…secured…"
+MASKED_TOKEN = f"Bearer {MASK}"
 KEPT_BODY_BYTES = 64 * 1024
 
 
@@ -24,7 +25,7 @@ class Call:
         number: 1 for the first request.
         operation: `avatars.create` and so on; `unknown` where no route fits.
         headers: lower-case names; Authorization masked.
-        body: the first 64 KiB.
+        body: the first 64 KiB; nothing where it may hold a password.
         body_size_bytes: of all of it.
         fields: the parsed fields of a POST, None where there are none or they can't be parsed.
         account: the e-mail it counts for, None where none could be told.
@@ -76,16 +77,19 @@ class CallLog:
         *,
         operation: str,
         fields: Mapping[str, object] | None,
+        secrets: tuple[str, ...],
         account: str | None,
         at_ms: int,
         at_s: float,
     ) -> Call:
-        """Number a request that has arrived."""
+        """Number a request that has arrived; of one with `secrets` the body is not kept."""
         self._last_number += 1
         self.by_operation[operation] += 1
         headers = dict(request.headers)
         if "authorization" in headers:
             headers["authorization"] = MASKED_TOKEN
+        if fields is not None and secrets:
+            fields = {name: MASK if name in secrets else value for name, value in fields.items()}
         call = Call(
             number=self._last_number,
             operation=operation,
@@ -93,7 +97,7 @@ class CallLog:
             path=request.path,
             query=dict(request.query),
             headers=headers,
-            body=request.body[:KEPT_BODY_BYTES],
+            body=b"" if secrets else request.body[:KEPT_BODY_BYTES],
             body_size_bytes=len(request.body),
             fields=fields,
             account=account,

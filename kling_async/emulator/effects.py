@@ -181,5 +181,7 @@ EFFECTS: Mapping[str, Callable[[_Strike], Delivery]] = {
     "task_moderated": _latency,
     "task_lost": _latency,
     "no_task_id": _no_task_id,
+    "no_range": _latency,
+    "changed_file": _latency,
     "no_slot": _no_slot,
 }

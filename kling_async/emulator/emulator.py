@@ -252,6 +252,7 @@ class Emulator:
             request,
             operation=name,
             fields=given if has_fields and not isinstance(given, Refusal) else None,
+            secrets=operation.secrets if operation else (),
             account=account,
             at_ms=self._clock.now_ms(),
             at_s=self._clock.monotonic(),
@@ -301,10 +302,10 @@ class Emulator:
         if isinstance(given, Refusal):
             raise given
         account = chosen_account(operation, given, self._world.accounts)
-        if operation.email != "none":
-            refused = self._quota.admit(operation.name, account or match.path["email"])
-            if refused is not None:
-                return refused
+        counted = account or match.path.get("email")
+        refused = self._quota.admit(operation.name, counted) if counted else None
+        if refused is not None:
+            return refused
         context = Context(
             world=self._world,
             views=self._views,

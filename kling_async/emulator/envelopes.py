@@ -56,6 +56,11 @@ def bad_request(text: str) -> Refusal:
     return Refusal(error(text, 400))
 
 
+def invalid_parameters() -> Refusal:
+    """The documented 400 of `/assets/uploaded/` and `/assets/download`."""
+    return Refusal(error("Invalid parameters", 400))
+
+
 def not_found(text: str) -> Refusal:
     """404 with a text for people."""
     return Refusal(error(text, 404))

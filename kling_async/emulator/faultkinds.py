@@ -23,8 +23,10 @@
 | `task_lost` | yes | a task that nobody finds any more: 404 while polling | `after_s`=when the job ends |
 | `no_task_id` | yes | 200 without `task.id` | `before_work` |
 | `no_slot` | no | 429: no free job slot | `form`=seconds, date, body or none; `retry_after_s`=1 |
+| `no_range` | yes | the whole file, from a server that knows no ranges | |
+| `changed_file` | yes | other bytes, as many, under another ETag | |
 
-The last five are for creates that start a task (`task_moderated` with `form=create` also for other
+The last two are for media. The five before them are for creates that start a task (`task_moderated` with `form=create` also for other
 generations) and strike nothing else, whatever pattern names them.
 
 Every kind also takes `delay_s` (default 0): a pause on the emulator's clock before the work, or
@@ -117,6 +119,8 @@ KINDS: Mapping[str, Kind] = {
     "task_lost": Kind(True, ("after_s",), only=_TASK_CREATES),
     "no_task_id": Kind(True, ("before_work",), only=_TASK_CREATES),
     "no_slot": Kind(False, ("form", "retry_after_s"), only=_TASK_CREATES),
+    "no_range": Kind(True, only=("media.*",)),
+    "changed_file": Kind(True, only=("media.*",)),
 }
 
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
-from .envelopes import bad_request
+from .envelopes import Refusal, bad_request, invalid_parameters
 
 
 class Fields:
@@ -68,6 +68,25 @@ class Fields:
         if number is not None and number != int(number):
             raise bad_request(f"{name} must be a whole number")
         return None if number is None else int(number)
+
+    def flag(self, name: str) -> bool:
+        """True or false, as JSON or as text; False where absent."""
+        value = self._values.get(name)
+        if value is None or value == "":
+            return False
+        known = {"true": True, "false": False}.get(str(value).lower())
+        if known is None or not isinstance(value, (bool, str)):
+            raise bad_request(f"{name} must be true or false")
+        return known
+
+    def page(self, default_size: int) -> tuple[int, int, bool]:
+        """`pageNum`, `pageSize` and whether `sort` is newest first; the largest size is unknown."""
+        try:
+            page = self.whole("pageNum", low=1, high=1_000_000) or 1
+            size = self.whole("pageSize", low=1, high=1000) or default_size
+            return page, size, self.choice("sort", ("asc", "desc")) != "asc"
+        except Refusal:
+            raise invalid_parameters() from None
 
     def web_url(self, name: str) -> str:
         """A required http or https URL with a host."""

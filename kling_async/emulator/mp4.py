@@ -16,7 +16,6 @@ _MATRIX = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
 _GREY_BLOCK = "00100111"
 
 
-@lru_cache(maxsize=16)
 def video(marker: str, width: int, height: int, duration_ms: int, least_bytes: int = 0) -> bytes:
     """A whole file.
 
@@ -27,6 +26,13 @@ def video(marker: str, width: int, height: int, duration_ms: int, least_bytes: i
         duration_ms: rounded to nothing; the last frame is shorter.
         least_bytes: padded to that size with zeros in another skipped box.
     """
+    whole = _unpadded(width, height, duration_ms) + _box(b"free", marker.encode())
+    missing = least_bytes - len(whole)
+    return whole if missing <= 0 else whole + _box(b"free", bytes(max(0, missing - 8)))
+
+
+@lru_cache(maxsize=64)
+def _unpadded(width: int, height: int, duration_ms: int) -> bytes:
     frames = max(1, -(-duration_ms // _FRAME_MS))
     samples = [_still(width, height)]
     samples += [_as_before(number, _blocks(width) * _blocks(height)) for number in range(1, frames)]
@@ -34,10 +40,7 @@ def video(marker: str, width: int, height: int, duration_ms: int, least_bytes: i
     head = _box(b"ftyp", b"isom\0\0\2\0isomiso2avc1mp41")
     sizes = [len(sample) for sample in samples]
     at = len(head) + len(_movie(width, height, duration_ms, sizes, 0)) + 8
-    whole = head + _movie(width, height, duration_ms, sizes, at) + data
-    whole += _box(b"free", marker.encode())
-    missing = least_bytes - len(whole)
-    return whole if missing <= 0 else whole + _box(b"free", bytes(max(0, missing - 8)))
+    return head + _movie(width, height, duration_ms, sizes, at) + data
 
 
 # Boxes

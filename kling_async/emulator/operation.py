@@ -20,8 +20,11 @@ from .world import World
 
 API_ROOT = "/v1/kling"
 
-EmailPlace = Literal["query", "body", "path", "none"]
-"""Where the account is named: query for GET and DELETE, body for POST, both documented."""
+EmailPlace = Literal["query", "body", "path", "new", "none"]
+"""Where the account is named: query for GET and DELETE, body for POST, both documented.
+
+`new` is the body too, for an account that need not be configured.
+"""
 
 
 @frozen
@@ -86,6 +89,7 @@ class Operation:
         work: does it; raises Refusal to turn the request down.
         email: where the account is named.
         has_fields: False where the body is a file and not fields.
+        secrets: fields that no call record may show; nor its body then.
         open_to_all: True where no token is asked for.
     """
 
@@ -95,6 +99,7 @@ class Operation:
     work: Callable[[Context], Reply]
     email: EmailPlace = "none"
     has_fields: bool = True
+    secrets: tuple[str, ...] = ()
     open_to_all: bool = False
 
     @property

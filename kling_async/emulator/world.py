@@ -114,6 +114,9 @@ class World:
     speeches: dict[str, Speech] = field(factory=dict[str, Speech], init=False)
     tasks: dict[int, Task] = field(factory=dict[int, Task], init=False)
     works: dict[int, Work] = field(factory=dict[int, Work], init=False)
+    downloads: dict[str, tuple[tuple[Work, str], ...]] = field(
+        factory=dict[str, "tuple[tuple[Work, str], ...]"], init=False
+    )
     portraits: dict[str, str] = field(factory=dict[str, str], init=False)
     _tasks_of: dict[str, list[Task]] = field(factory=dict[str, list[Task]], init=False)
     _tracked: dict[int, Task] = field(factory=dict[int, Task], init=False)

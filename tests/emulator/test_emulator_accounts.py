@@ -164,7 +164,7 @@ async def test_voices(connect):
         ("DELETE", "/avatars", 405, "GET, HEAD, POST"),
         ("GET", "/avatars/300137233318846", 405, "DELETE"),
         ("OPTIONS", "/tts/voices", 405, "GET, HEAD"),
-        ("PROPFIND", "/accounts", 405, "GET, HEAD"),
+        ("PROPFIND", "/accounts", 405, "GET, HEAD, POST"),
         ("GET", "/avatar", 404, None),
         ("GET", "/avatars//", 404, None),
         ("GET", "/", 404, None),

@@ -6,11 +6,12 @@ A new part is a new file with its own `OPERATIONS`, added to the tuple below.
 from __future__ import annotations
 
 from ..operation import Operation
-from . import accounts, assets, avatars, media, scheduler, talking, tasks, tts
+from . import accounts, assets, avatars, media, scheduler, talking, tasks, tts, works
 
 OPERATIONS: tuple[Operation, ...] = (
     *accounts.OPERATIONS,
     *assets.OPERATIONS,
+    *works.OPERATIONS,
     *avatars.OPERATIONS,
     *talking.OPERATIONS,
     *tts.OPERATIONS,

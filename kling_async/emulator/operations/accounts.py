@@ -1,18 +1,22 @@
-"""`GET /accounts` and `GET /accounts/{email}`: which Kling accounts are configured?
+"""`/accounts`: which Kling accounts are configured? Listing, adding and removing them.
 
 Their 404 is prose and not JSON, as the reference prints it.
 """
 
 from __future__ import annotations
 
+from attrs import evolve
+
 from ..clock import iso_date
-from ..envelopes import prose_not_found
+from ..envelopes import bad_request, prose_not_found
 from ..messages import Reply
 from ..operation import API_ROOT, Context, Operation
 from ..records import digits_of
 from ..world import EmulatedAccount
 
 MASKED_PASSWORD = "…secured…"
+_SESSION = ("passToken", "did", "userId")
+_PLAN = 66_000
 _DAY_MS = 86_400_000
 
 
@@ -30,11 +34,12 @@ def get_account(context: Context) -> Reply:
     if account is None:
         raise prose_not_found(f"The account {context.path['email']} is not configured.")
     now_ms = context.clock.now_ms()
+    spent = sum(task.credits for task in context.world.tasks_of(account.email))
     plan = {
         "orderId": digits_of(account.email, 12),
         "type": "plan",
-        "amount": 66000,
-        "balance": 51200,
+        "amount": _PLAN,
+        "balance": max(0, _PLAN - spent),
         "startTime": now_ms - 10 * _DAY_MS,
         "endTime": now_ms + 20 * _DAY_MS,
     }
@@ -45,6 +50,44 @@ def get_account(context: Context) -> Reply:
         "total": plan["balance"],
     }
     return Reply.of_json({**_entry(account, context), "balance": balance})
+
+
+def add_account(context: Context) -> Reply:
+    """Add an account or update one; with `dryRun` only look whether the login would do.
+
+    The login succeeds with any password but for an account the emulator was given one for. No
+    password is kept.
+    """
+    given = context.fields
+    email, password = given.needed_text("email"), given.needed_text("password")
+    max_jobs = given.whole("maxJobs", low=1, high=50)
+    if max_jobs is None:
+        raise bad_request("maxJobs is required")
+    session = [name for name in _SESSION if given.text(name) is not None]
+    if session and len(session) < len(_SESSION):
+        raise bad_request(f"{', '.join(_SESSION)} come all together or not at all")
+    dry_run = given.flag("dryRun")
+    known = context.world.accounts.get(email)
+    try:
+        account = evolve(known or EmulatedAccount(email), max_jobs=max_jobs)
+    except ValueError:
+        raise bad_request("email must be an e-mail address") from None
+    if account.password not in (None, password):
+        raise bad_request("Wrong account or password")  # 400 is documented, the text is not
+    if dry_run:  # seen in the vendor's script alone; 201 stands for a stored account
+        return Reply.of_json(_entry(account, context))
+    context.world.accounts[email] = account
+    return Reply.of_json(_entry(account, context), 201)
+
+
+def remove_account(context: Context) -> Reply:
+    """Take an account out of the configuration; what it has made stays on record.
+
+    Status and body of success are unknown; the vendor's sample reads no body, and there is none.
+    """
+    if context.world.accounts.pop(context.path["email"], None) is None:
+        raise prose_not_found(f"The account {context.path['email']} is not configured.")
+    return Reply(204)
 
 
 def _entry(account: EmulatedAccount, context: Context) -> dict[str, object]:
@@ -63,5 +106,16 @@ def _entry(account: EmulatedAccount, context: Context) -> dict[str, object]:
 
 OPERATIONS = (
     Operation("accounts.list", "GET", f"{API_ROOT}/accounts", list_accounts),
+    Operation(
+        "accounts.add",
+        "POST",
+        f"{API_ROOT}/accounts",
+        add_account,
+        email="new",
+        secrets=("password", "passToken"),
+    ),
+    Operation(
+        "accounts.remove", "DELETE", f"{API_ROOT}/accounts/{{email}}", remove_account, email="path"
+    ),
     Operation("accounts.get", "GET", f"{API_ROOT}/accounts/{{email}}", get_account, email="path"),
 )

@@ -6,18 +6,20 @@ pictures, voice samples, video covers), small valid stand-ins are made on the sp
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from urllib.parse import quote, urlsplit
 
 from ..envelopes import bad_request, error, not_found
 from ..images import png
 from ..messages import Reply
 from ..operation import Context, Operation
+from ..ranges import changed, file_reply, in_part, without_ranges
 from ..records import CDN_ORIGIN, IN_PROCESS_ORIGIN, cdn_host
 from ..sounds import mp3, wav
 from ..tasks import Work
 from ..voices import Template, Voice, template_of, voice_of
 from ..world import Speech, Upload, World
-from .works import CONTENT_TYPES, FILE_TYPES, file_of
+from .works import CONTENT_TYPES, FILE_TYPES, file_of, finished_work, zip_of
 
 _PICTURES = tuple(
     f"/media/{place}/" for place in ("templates", "portraits", "covers", "works/covers")
@@ -127,21 +129,33 @@ def get_voice_sample(context: Context) -> Reply:
     """The sample of a voice: half a second of silence as WAV."""
     if voice_of(context.path["name"].removesuffix(".wav")) is None:
         raise not_found("There is no such file")
-    return Reply(200, wav(context.path["name"], 500), (("Content-Type", "audio/wav"),))
+    return file_reply(wav(context.path["name"], 500), "audio/wav")
 
 
 def get_work(context: Context) -> Reply:
     """A finished work, with its watermark."""
-    work = _finished(context.path["name"].rpartition(".")[0], context)
-    file_type = FILE_TYPES[work.kind][0]
-    content = file_of(work, file_type, context.result_bytes, clean=False)
-    return Reply(200, content, (("Content-Type", CONTENT_TYPES[file_type]),))
+    work = _work(context.path["name"].rpartition(".")[0], context)
+    return _work_file(work, FILE_TYPES[work.kind][0], context, clean=False)
 
 
 def get_work_cover(context: Context) -> Reply:
     """The cover picture of a finished work."""
-    _finished(context.path["name"].removesuffix(".png"), context)
+    _work(context.path["name"].removesuffix(".png"), context)
     return _picture((40, 40, 48))
+
+
+def get_download(context: Context) -> Reply:
+    """A clean file, or a zip of several; while the works are there."""
+    name = context.path["name"]
+    members = context.world.downloads.get(name)
+    if members is None:
+        raise not_found("There is no such file")
+    for work, _ in members:
+        _work(str(work.id), context)
+    if not name.endswith(".zip"):
+        ((work, file_type),) = members
+        return _work_file(work, file_type, context, clean=True)
+    return file_reply(zip_of(members, context.result_bytes), CONTENT_TYPES["ZIP"], tag=name[:32])
 
 
 def get_speech(context: Context) -> Reply:
@@ -149,15 +163,25 @@ def get_speech(context: Context) -> Reply:
     speech = context.world.speeches.get(context.path["name"])
     if speech is None:
         raise not_found("There is no such file")
-    return Reply(200, mp3(speech.name, speech.duration_ms), (("Content-Type", "audio/mpeg"),))
+    content = mp3(speech.name, speech.duration_ms)
+    return file_reply(content, "audio/mpeg", modified_ms=speech.create_time_ms)
 
 
-def _finished(number: str, context: Context) -> Work:
-    work = context.world.works.get(int(number)) if number.isascii() and number.isdigit() else None
-    task = None if work is None else context.world.tasks[work.task_id]
-    if work is None or task is None or task.deleted or work not in task.works:
+def _work(number: str, context: Context) -> Work:
+    work = finished_work(number, context)
+    if work is None:
         raise not_found("There is no such file")
     return work
+
+
+def _work_file(work: Work, file_type: str, context: Context, *, clean: bool) -> Reply:
+    task = context.world.tasks[work.task_id]
+    return file_reply(
+        file_of(work, file_type, context.result_bytes, clean=clean),
+        CONTENT_TYPES[file_type],
+        tag=f"{work.id}-{'clean' if clean else 'marked'}-{file_type}",
+        modified_ms=task.create_time_ms + int(task.job_s * 1000),
+    )
 
 
 def _stored(upload: Upload | None, world: World) -> Reply:
@@ -166,25 +190,38 @@ def _stored(upload: Upload | None, world: World) -> Reply:
     content = world.blob(upload.sha256)
     if content is None:
         return error("The file was dropped; see keep_media_bytes", 410)
-    return Reply(200, content, (("Content-Type", upload.content_type),))
+    return file_reply(
+        content, upload.content_type, tag=upload.sha256[:32], modified_ms=upload.create_time_ms
+    )
 
 
 def _picture(rgb: tuple[int, int, int]) -> Reply:
-    return Reply(200, png(512, 512, rgb), (("Content-Type", "image/png"),))
+    return file_reply(png(512, 512, rgb), "image/png")
+
+
+def _file(name: str, place: str, whole: Callable[[Context], Reply]) -> Operation:
+    """The operation that serves the files of one place, in part where a part is asked for."""
+
+    def work(context: Context) -> Reply:
+        reply = whole(context)
+        if context.struck_by("changed_file"):
+            reply = changed(reply, context.clock.now_ms())
+        if context.struck_by("no_range"):
+            return without_ranges(reply)
+        return in_part(reply, context.request)
+
+    return Operation(f"media.{name}", "GET", f"/media/{place}{{name}}", work, open_to_all=True)
 
 
 OPERATIONS = (
-    Operation("media.get", "GET", "/media/{name}", get_upload, open_to_all=True),
-    Operation("media.processed", "GET", "/media/processed/{name}", get_upload, open_to_all=True),
-    Operation("media.portrait", "GET", "/media/portraits/{name}", get_portrait, open_to_all=True),
-    Operation("media.cover", "GET", "/media/covers/{name}", get_cover, open_to_all=True),
-    Operation(
-        "media.template", "GET", "/media/templates/{name}", get_template_picture, open_to_all=True
-    ),
-    Operation("media.work", "GET", "/media/works/{name}", get_work, open_to_all=True),
-    Operation(
-        "media.work_cover", "GET", "/media/works/covers/{name}", get_work_cover, open_to_all=True
-    ),
-    Operation("media.speech", "GET", "/media/speech/{name}", get_speech, open_to_all=True),
-    Operation("media.voice", "GET", "/media/voices/{name}", get_voice_sample, open_to_all=True),
+    _file("get", "", get_upload),
+    _file("processed", "processed/", get_upload),
+    _file("portrait", "portraits/", get_portrait),
+    _file("cover", "covers/", get_cover),
+    _file("template", "templates/", get_template_picture),
+    _file("work", "works/", get_work),
+    _file("work_cover", "works/covers/", get_work_cover),
+    _file("download", "downloads/", get_download),
+    _file("speech", "speech/", get_speech),
+    _file("voice", "voices/", get_voice_sample),
 )
