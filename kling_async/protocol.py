@@ -81,8 +81,8 @@ def encode(request: Request[Any], email: str | None) -> Outgoing:
         target += "?" + urlencode(query)
     if not sends_json:
         return Outgoing(request.method, request.route, target)
-    content = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return Outgoing(request.method, request.route, target, content.encode(), "application/json")
+    content = _COMPACT.encode(body).encode()
+    return Outgoing(request.method, request.route, target, content, "application/json")
 
 
 def decode(request: Request[R], answer: Answer, now_s: float, *, repeated: bool = False) -> R:
@@ -171,6 +171,7 @@ def what_was_lost(request: Request[Any]) -> str:
 
 # --- encoding ---------------------------------------------------------------------------------
 
+_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 _WIRED: dict[type, tuple[tuple[str, str, str], ...]] = {}  # looked up once per request type
 

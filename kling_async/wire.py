@@ -21,6 +21,7 @@ import httpx
 from . import settings
 from .errors import ConfigurationError, KlingError, NotSentError, OutcomeUnknownError
 from .media import Media
+from .outbox import Outbox
 from .progress import Progress, current
 from .protocol import Answer, Outgoing
 from .streams import Stream
@@ -66,7 +67,7 @@ class Wire:
             "user-agent": user_agent,
             "accept": "application/json",
         }
-        self.timeout = timeout
+        self._outbox = Outbox(base_url, self._headers, timeout)
         self.close_within_s = settings.CLOSE_WITHIN_S
         self._transport = chosen(transport) if http_client is None else None
         self._client = http_client
@@ -116,13 +117,14 @@ class Wire:
             timeout: for this exchange; default: the one of the client.
             progress: filled in; for a caller that must know how far it came.
         """
-        await self.open()
+        if self._client is None or self._loop is not asyncio.get_running_loop():
+            await self.open()
         assert self._client is not None  # open() made it
         progress = Progress() if progress is None else progress
         progress.reported = self._reports
         body = await body_of(out.content) if isinstance(out.content, Media) else out.content
         current.set(progress)
-        request = self._request(out, body, self.timeout if timeout is None else timeout, progress)
+        request = self._outbox.request(out, body, timeout, progress)
         task = asyncio.create_task(self._client.send(request, follow_redirects=False))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
@@ -136,7 +138,7 @@ class Wire:
         except Exception as exc:  # aiohttp's own errors come through httpx-aiohttp, too
             failure = body.problem or exc if isinstance(body, FileBody) else exc
         else:
-            return Answer(response.status_code, dict(response.headers), response.content)
+            return Answer(response.status_code, response.headers, response.content)
         raise _meaning(progress, failure) from _harmless(failure)
 
     @asynccontextmanager
@@ -265,29 +267,6 @@ class Wire:
             )
 
         task.add_done_callback(ended)
-
-    def _request(
-        self,
-        out: Outgoing,
-        body: bytes | FileBody,
-        timeout: httpx.Timeout | float | None,
-        progress: Progress,
-    ) -> httpx.Request:
-        headers = dict(self._headers)
-        if out.content_type is not None:
-            headers["content-type"] = out.content_type
-        if isinstance(body, FileBody):
-            headers["content-length"] = str(body.size_bytes)  # else it would go out in chunks
-        return httpx.Request(
-            out.method,
-            self.base_url + out.path,
-            headers=headers,
-            content=body if out.method == "POST" else None,
-            extensions={
-                "timeout": httpx.Timeout(timeout).as_dict(),
-                "trace": progress.on_httpcore,
-            },
-        )
 
 
 def _meaning(progress: Progress, failure: Exception) -> NotSentError | OutcomeUnknownError:

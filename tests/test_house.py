@@ -120,7 +120,7 @@ LAYERS: list[set[str]] = [
     {"models.tasks"},
     {"models.accounts", "models.scheduler", "models.assets", "models.avatars", "models.tts"},
     {"accounts", "protocol", "retry"},
-    {"transports", "reconcile"},
+    {"outbox", "transports", "reconcile"},
     {"wire"},
     {"call"},
     {"pipeline"},
@@ -167,7 +167,7 @@ def test_the_emulator_knows_nothing_of_the_client() -> None:
 
 def test_only_the_wire_and_its_transports_import_httpx() -> None:
     users = {name for name, path in LIBRARY.items() if "httpx" in tops(path)}
-    assert users == {"wire", "transports"}
+    assert users == {"wire", "transports", "outbox"}
 
 
 @pytest.mark.parametrize(("library", "rooms"), [

@@ -66,7 +66,8 @@ class Request(Generic[R]):
     extra: Mapping[str, JSON] | None = None
 
     def __attrs_post_init__(self) -> None:
-        problems = {**self._field_problems(), **self.cross_problems()}
+        problems = self._field_problems()
+        problems.update(self.cross_problems())
         if problems:
             raise InvalidRequestError(type(self).__name__, problems)
 
@@ -137,11 +138,14 @@ class Request(Generic[R]):
 
     def _field_problems(self) -> dict[str, str]:
         problems = {}
-        for one in fields(type(self)):
-            value = getattr(self, one.name)
-            problem = _required(one) if value is None else _checked(one, value)
+        for name, check, required in _plan(type(self)):
+            value = getattr(self, name)
+            if value is None:
+                problem = "is required" if required else None
+            else:
+                problem = check(value) if check is not None else None
             if problem:
-                problems[one.name] = problem
+                problems[name] = problem
         if self.extra is not None:
             problems.update(self._extra_problems(self.extra))
         return problems
@@ -240,10 +244,15 @@ def _field(wire: str, place: Place, check: Check, required: bool, converter: Any
     )
 
 
-def _required(one: Attribute[Any]) -> str | None:
-    return "is required" if one.metadata.get("required") else None
+_PLANS: dict[type, tuple[tuple[str, Check | None, bool], ...]] = {}  # made once per request type
 
 
-def _checked(one: Attribute[Any], value: Any) -> str | None:
-    check: Check | None = one.metadata.get("check")
-    return check(value) if check is not None else None
+def _plan(cls: type[Request[Any]]) -> tuple[tuple[str, Check | None, bool], ...]:
+    """What to look at in a new request: each field's name, its check, and whether it must be."""
+    found = _PLANS.get(cls)
+    if found is None:
+        found = _PLANS[cls] = tuple(
+            (one.name, one.metadata.get("check"), one.metadata.get("required", False))
+            for one in fields(cls)
+        )
+    return found
