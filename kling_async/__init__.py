@@ -103,6 +103,7 @@ from .models.tts import (
 )
 from .retry import RetryPolicy
 from .version import __version__
+from .webhooks import Received, WebhookReceiver
 
 __all__ = [
     "APIError",
@@ -168,6 +169,7 @@ __all__ = [
     "PermissionDeniedError",
     "RateLimit",
     "RateLimitedError",
+    "Received",
     "RemoveAccount",
     "RemovedAccount",
     "Request",
@@ -189,6 +191,7 @@ __all__ = [
     "Voice",
     "VoiceEmotion",
     "VoiceList",
+    "WebhookReceiver",
     "Work",
     "WorkResource",
     "__version__",

@@ -119,7 +119,7 @@ LAYERS: list[set[str]] = [
     {"progress", "settings", "streams", "uploads", "limits", "models.requests", "models.responses"},
     {"models.tasks"},
     {"models.accounts", "models.scheduler", "models.assets", "models.avatars", "models.tts"},
-    {"accounts", "protocol", "retry"},
+    {"webhooks", "accounts", "protocol", "retry"},
     {"outbox", "transports", "reconcile"},
     {"wire"},
     {"call"},
@@ -129,7 +129,7 @@ LAYERS: list[set[str]] = [
     {"client"},
     {"__init__"},
     {"emulator.*"},
-    {"cli.*", "__main__"},
+    {"cli.*", "__main__", "integrations.*", "pytest_plugin"},
 ]
 
 
@@ -171,7 +171,8 @@ def test_only_the_wire_and_its_transports_import_httpx() -> None:
 
 
 @pytest.mark.parametrize(("library", "rooms"), [
-    ("tenacity", {"retry"}), ("aiolimiter", {"limits"}), ("aiohttp", {"transports"}),
+    ("tenacity", {"retry"}), ("aiolimiter", {"limits"}), ("fastapi", {"integrations"}),
+    ("aiohttp", {"transports", "integrations"}),
     ("sqlite3", {"bulk"}), ("cattrs", {"models"}), ("click", {"cli", "__main__"}),
     ("rich", {"cli", "__main__"}),
 ])  # fmt: skip
@@ -183,7 +184,7 @@ def test_each_library_has_one_place(library: str, rooms: set[str]) -> None:
 # --- a light import ---------------------------------------------------------------------------
 
 HEAVY = {"click", "rich", "h11", "multipart", "python_multipart", "aiohttp", "sqlite3",
-         "httpx_aiohttp"}  # fmt: skip
+         "httpx_aiohttp", "fastapi", "pytest"}  # fmt: skip
 SCRIPT = """
 import sys
 import httpx, attrs, cattrs, tenacity, aiolimiter

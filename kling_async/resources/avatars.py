@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import JSON, CallContext, NotFoundError
-from ..media import MediaSource
+from ..media import Media, MediaSource
 from ..models.avatars import (
     Avatar,
     CreateAvatar,
@@ -32,7 +32,7 @@ class Avatars(Resource):
         self,
         *,
         image_url: str | None = None,
-        image: MediaSource | None = None,
+        image: MediaSource | Media | None = None,
         nickname: str | None = None,
         prompt: str | None = None,
         scene: str | None = None,
@@ -46,8 +46,8 @@ class Avatars(Resource):
 
         Args:
             image_url: http or https address that Kling can fetch.
-            image: path, bytes or binary file; PNG or JPEG, at most 10 MB, each side at least
-                300 px. Uploaded first, to the same account.
+            image: path, bytes, binary file or `Media`; PNG or JPEG, at most 10 MB, each side at
+                least 300 px. Uploaded first, to the same account.
             nickname: at most 30 characters; default: filled by AI.
             prompt: at most 2000 characters; default: filled by AI.
             scene: all, social_media, entertainment, advertising_marketing, business, education or
