@@ -17,6 +17,7 @@ from .images import sample_png
 from .server import run_server
 from .tasks import Task, TaskInput, Work
 from .transport import EmulatorTransport
+from .webhooks import Webhook, Webhooks
 from .world import Avatar, EmulatedAccount, Speech, Upload
 
 __all__ = [
@@ -31,6 +32,8 @@ __all__ = [
     "Task",
     "TaskInput",
     "Upload",
+    "Webhook",
+    "Webhooks",
     "Work",
     "format_fault",
     "parse_faults",

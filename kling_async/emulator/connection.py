@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from collections.abc import Callable
 from typing import cast
 
 import h11
 
-from .messages import Delivery, Handler, Reply, Request
+from .messages import Delivery, Errand, Handler, Reply, Request
 
 MAX_HEAD_BYTES = 64 * 1024
 MAX_BODY_BYTES = 128 * 1024 * 1024  # above the largest upload, so its own limit answers first
@@ -35,6 +36,7 @@ class Connection:
         writer: ours.
         origin: where media URLs point when a request names no host.
         local: whether the pages under `/_emulator` may be asked for.
+        own: takes over an errand that outlives the connection.
     """
 
     def __init__(
@@ -45,12 +47,14 @@ class Connection:
         *,
         origin: str,
         local: bool,
+        own: Callable[[Errand], None],
     ) -> None:
         self._handler = handler
         self._reader = reader
         self._writer = writer
         self._origin = origin
         self._local = local
+        self._own = own
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
 
     async def run(self) -> None:
@@ -84,6 +88,8 @@ class Connection:
         if exchange.wait_s > 0:
             await self._handler.clock.sleep(exchange.wait_s)
         delivery = exchange.work()
+        if delivery.errand is not None:
+            self._own(delivery.errand)
         if delivery.wait_s > 0:
             await self._handler.clock.sleep(delivery.wait_s)
         return await self._deliver(delivery, head_only=request.method == "HEAD")

@@ -1,15 +1,16 @@
 """An in-process Kling: takes a request, gives what the wire shall carry.
 
 `Emulator` owns the world, the clock, the faults, the quota and the log. It does no I/O and never
-waits; `transport.py` and `server.py` do both for it, each through `receive`.
+waits; `transport.py`, `server.py` and `postman.py` do both for it.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
+
+from attrs import evolve
 
 from . import inspection
 from .admission import Given, check_token, chosen_account, given_fields, named_account
@@ -19,16 +20,18 @@ from .effects import dressed, strike
 from .envelopes import Refusal, error
 from .faults import Fault, FaultPlan
 from .fields import Fields
+from .inside import Inside
 from .messages import Delivery, Exchange, Reply, Request
 from .mint import Mint
 from .operation import API_ROOT, Context, Views
 from .operations import NAMES, OPERATIONS
+from .postman import OnWebhook, Postman
 from .quota import Quota, RetryForm
 from .routes import Match, Routes
 from .server import serve
-from .tasks import Task
 from .transport import EmulatorTransport
-from .world import Avatar, EmulatedAccount, Speech, Upload, World, configured
+from .webhooks import Webhooks
+from .world import EmulatedAccount, World, configured
 
 if TYPE_CHECKING:
     from kling_async.limits import RateLimit
@@ -37,7 +40,7 @@ _API_SEGMENTS = tuple(API_ROOT.split("/")[1:])
 _ROUTES = Routes(OPERATIONS)
 
 
-class Emulator:
+class Emulator(Inside):
     """The Kling API with its own state and clock; nothing leaves the machine, nothing costs money.
 
     Args:
@@ -66,6 +69,8 @@ class Emulator:
         scheduler_lag_s: seconds until a new task shows in `/scheduler`.
         rehost_inputs: tasks show other URLs of their inputs than the create was given.
         result_bytes: least size of a result video; default 0: a few KB.
+        webhooks: how those are called back who gave a `replyUrl`; a `Webhooks` or its text.
+        on_webhook: gets the callbacks instead of their URLs; may be async, may return a status.
     """
 
     def __init__(
@@ -96,6 +101,8 @@ class Emulator:
         scheduler_lag_s: float = 0.0,
         rehost_inputs: bool = False,
         result_bytes: int = 0,
+        webhooks: Webhooks | str = "",
+        on_webhook: OnWebhook | None = None,
     ) -> None:
         self.latency_s = latency_s
         self._token = token
@@ -124,6 +131,8 @@ class Emulator:
         if not 0 <= self._job_s[0] <= self._job_s[1]:
             raise ValueError(f"job_s must be seconds or (least, most), not {job_s!r}")
         self._result_bytes = result_bytes
+        options = Webhooks.parse(webhooks) if isinstance(webhooks, str) else webhooks
+        self._postman = Postman(self._clock, options, record_calls, on_webhook)
         self._world = self._new_world()
         self._log = CallLog(record_calls)
 
@@ -141,66 +150,6 @@ class Emulator:
             port: 0, the default, takes a free one.
         """
         return serve(self, host, port, path=API_ROOT)
-
-    # Looking inside
-
-    @property
-    def clock(self) -> EmulatorClock:
-        """The clock behind every timestamp, window and delay."""
-        return self._clock
-
-    @property
-    def accounts(self) -> list[EmulatedAccount]:
-        """The configured accounts."""
-        return list(self._world.accounts.values())
-
-    @property
-    def avatars(self) -> list[Avatar]:
-        """The personal avatars that exist, oldest first."""
-        return list(self._world.avatars.values())
-
-    @property
-    def deleted_avatars(self) -> list[Avatar]:
-        """The personal avatars that existed once, in order of deletion."""
-        return list(self._world.deleted_avatars)
-
-    @property
-    def uploads(self) -> list[Upload]:
-        """The uploaded files, oldest first."""
-        return list(self._world.uploads.values())
-
-    @property
-    def speeches(self) -> list[Speech]:
-        """The results of text to speech, oldest first."""
-        return list(self._world.speeches.values())
-
-    @property
-    def tasks(self) -> list[Task]:
-        """Every job that was ever started, oldest first, deleted ones too; each was paid once."""
-        return list(self._world.tasks.values())
-
-    @property
-    def calls(self) -> list[Call]:
-        """What was asked, oldest first, as far as `record_calls` keeps it."""
-        return self._log.kept
-
-    @property
-    def counts(self) -> Counter[str]:
-        """Number of requests per operation name, however many records are kept."""
-        return Counter(self._log.by_operation)
-
-    @property
-    def status_counts(self) -> Counter[tuple[str, int | None]]:
-        """Number of finished requests per operation name and status sent (None: nothing sent)."""
-        return Counter(self._log.by_status)
-
-    def unconsumed_faults(self) -> list[Fault]:
-        """The faults that have not struck as often as planned (at least once, without a plan)."""
-        return self._plan.unconsumed()
-
-    def strikes(self) -> list[tuple[Fault, int]]:
-        """Every fault and how often it has struck."""
-        return self._plan.strikes()
 
     # Changing things while it runs
 
@@ -231,6 +180,7 @@ class Emulator:
         self._log = CallLog(self._record_calls)
         self._plan.reset()
         self._quota.forget()
+        self._postman.forget()
 
     # One request
 
@@ -283,7 +233,9 @@ class Emulator:
         else:  # pragma: no cover - without a fault the work is done
             raise AssertionError
         self._log.close(call, delivery, worked=reply is not None and reply.status < 300)
-        return delivery
+        if reply is None or reply.started is None:
+            return delivery
+        return evolve(delivery, errand=self._postman.errand(reply.started, self._world))
 
     def _answer(
         self,
@@ -324,7 +276,7 @@ class Emulator:
 
     def _inspect(self, request: Request) -> Delivery:
         try:
-            reply = inspection.answer(self, request)
+            reply = inspection.answer(self, request, add_faults=self.add_faults, reset=self.reset)
         except Refusal as refusal:
             reply = refusal.reply
         return Delivery.of(dressed(reply, self._clock.now_ms()))

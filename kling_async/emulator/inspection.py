@@ -11,8 +11,7 @@ neither numbered nor recorded, and no fault strikes them.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Callable, Iterable
 
 from attrs import asdict
 
@@ -20,41 +19,22 @@ from .calls import Call
 from .envelopes import Refusal, bad_request, error, not_found
 from .faults import Fault
 from .faulttext import format_fault, parse_faults
+from .inside import Inside
 from .messages import Reply, Request
 from .tasks import Task
-from .world import Avatar, EmulatedAccount, Speech, Upload
+from .webhooks import Webhook
+from .world import EmulatedAccount
 
 ROOT = "_emulator"
 
 
-class Inspected(Protocol):
-    """What these pages need of the emulator."""
-
-    @property
-    def accounts(self) -> list[EmulatedAccount]: ...
-    @property
-    def avatars(self) -> list[Avatar]: ...
-    @property
-    def deleted_avatars(self) -> list[Avatar]: ...
-    @property
-    def uploads(self) -> list[Upload]: ...
-    @property
-    def speeches(self) -> list[Speech]: ...
-    @property
-    def tasks(self) -> list[Task]: ...
-    @property
-    def calls(self) -> list[Call]: ...
-    @property
-    def counts(self) -> dict[str, int]: ...
-    @property
-    def status_counts(self) -> dict[tuple[str, int | None], int]: ...
-    def unconsumed_faults(self) -> list[Fault]: ...
-    def strikes(self) -> list[tuple[Fault, int]]: ...
-    def add_faults(self, faults: Iterable[Fault]) -> None: ...
-    def reset(self) -> None: ...
-
-
-def answer(emulator: Inspected, request: Request) -> Reply:
+def answer(
+    emulator: Inside,
+    request: Request,
+    *,
+    add_faults: Callable[[Iterable[Fault]], None],
+    reset: Callable[[], None],
+) -> Reply:
     """The page asked for; Refusal 403 from afar, 404 or 405 where there is none."""
     if not request.local:
         raise Refusal(error("Only served to a server that listens on loopback", 403))
@@ -63,16 +43,16 @@ def answer(emulator: Inspected, request: Request) -> Reply:
     if (method, page) == ("GET", "state"):
         return Reply.of_json(state(emulator))
     if (method, page) == ("POST", "faults"):
-        return _add_faults(emulator, request)
+        return _add_faults(add_faults, request)
     if (method, page) == ("POST", "reset"):
-        emulator.reset()
+        reset()
         return Reply.of_json({"reset": True})
     if page in ("state", "faults", "reset"):
         raise Refusal(error(f"{request.method} is not allowed here", 405))
     raise not_found("There are: GET state, POST faults, POST reset")
 
 
-def state(emulator: Inspected) -> dict[str, object]:
+def state(emulator: Inside) -> dict[str, object]:
     """Everything a test compares with, ready for JSON."""
     return {
         "accounts": [_account(account) for account in emulator.accounts],
@@ -81,6 +61,7 @@ def state(emulator: Inspected) -> dict[str, object]:
         "uploads": [asdict(upload) for upload in emulator.uploads],
         "speeches": [asdict(speech) for speech in emulator.speeches],
         "tasks": [_task(task) for task in emulator.tasks],
+        "webhooks": [_webhook(webhook) for webhook in emulator.webhooks],
         "calls": [_summary(call) for call in emulator.calls],
         "counts": emulator.counts,
         "status_counts": [
@@ -94,13 +75,13 @@ def state(emulator: Inspected) -> dict[str, object]:
     }
 
 
-def _add_faults(emulator: Inspected, request: Request) -> Reply:
+def _add_faults(add: Callable[[Iterable[Fault]], None], request: Request) -> Reply:
     try:
         text = request.body.decode()
         if text.lstrip().startswith("{"):
             text = json.loads(text)["faults"]
         faults = parse_faults(text)
-        emulator.add_faults(faults)
+        add(faults)
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
         raise bad_request(f"Can't add that: {exc}") from None
     return Reply.of_json({"added": [format_fault(fault) for fault in faults]})
@@ -127,6 +108,12 @@ def _task(task: Task) -> dict[str, object]:
         "deleted": task.deleted,
         "works": [work.id for work in task.works],
     }
+
+
+def _webhook(webhook: Webhook) -> dict[str, object]:
+    shown = asdict(webhook)
+    del shown["body"]  # bytes, and told by the rest
+    return shown
 
 
 def _summary(call: Call) -> dict[str, object]:

@@ -7,7 +7,7 @@ a `Request` and carry out a `Delivery`; everything between them is free of I/O.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 from typing import Literal, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from attrs import evolve, frozen
 
 from .clock import EmulatorClock
+from .tasks import Task
 
 Ending = Literal["keep", "close", "reset", "stall"]
 """What happens to the connection afterwards.
@@ -22,6 +23,9 @@ Ending = Literal["keep", "close", "reset", "stall"]
 `keep` as HTTP says; `close` an orderly FIN; `reset` an RST (zero-linger close); `stall` nothing is
 ever sent again.
 """
+
+Errand = Callable[[], Coroutine[object, object, None]]
+"""Work that goes on after an answer; whoever carries out the delivery owns and ends it."""
 
 
 @frozen
@@ -82,11 +86,12 @@ class Request:
 
 @frozen
 class Reply:
-    """A whole and well-formed answer."""
+    """A whole and well-formed answer; `started` is the task that began with it."""
 
     status: int
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
+    started: Task | None = None
 
     @classmethod
     def of_json(
@@ -133,6 +138,7 @@ class Delivery:
         wait_s: pause on the emulator's clock before anything is sent.
         ending: see `Ending`.
         status: what a call record shows: the status that went out, None where none did.
+        errand: what goes on afterwards, None for nothing.
     """
 
     reply: Reply | None = None
@@ -141,6 +147,7 @@ class Delivery:
     wait_s: float = 0.0
     ending: Ending = "keep"
     status: int | None = None
+    errand: Errand | None = None
 
     @classmethod
     def of(cls, reply: Reply) -> Delivery:

@@ -1,7 +1,7 @@
 """The emulator behind a real port: who listens, who is connected, and how it all ends.
 
-One task per connection, each owned here and ended with the server. What is said on a connection
-is in `connection.py`.
+One task per connection and per errand, each owned here and ended with the server. What is said on
+a connection is in `connection.py`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
@@ -82,13 +82,23 @@ class _Connections:
         if self._ending:
             writer.transport.abort()
             return
-        connection = Connection(self._handler, reader, writer, origin=self.origin, local=self.local)
-        task = asyncio.get_running_loop().create_task(connection.run())
+        connection = Connection(
+            self._handler,
+            reader,
+            writer,
+            origin=self.origin,
+            local=self.local,
+            own=lambda errand: self._own(errand()),
+        )
+        self._own(connection.run())
+
+    def _own(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def end(self) -> None:
-        """End every conversation, and wait until it has ended."""
+        """End every conversation and errand, and wait until all have ended."""
         self._ending = True
         tasks = tuple(self._tasks)
         for task in tasks:

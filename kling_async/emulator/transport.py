@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import cast
+from typing import Any, cast
 
 import httpx
 
@@ -36,13 +36,14 @@ class EmulatorTransport(httpx.AsyncBaseTransport):
     """Hands requests to an emulator; see `Emulator.transport`.
 
     A request that has been handed over is worked on even when its sender is cancelled or times
-    out, as a server would; closing the transport ends what is still waiting. Read timeouts are
-    honoured on the emulator's clock, and the `trace` extension reports the usual steps.
+    out, as a server would; closing the transport ends what is still waiting, webhooks included.
+    Read timeouts are honoured on the emulator's clock, and the `trace` extension reports the usual
+    steps.
     """
 
     def __init__(self, handler: Handler) -> None:
         self._handler = handler
-        self._under_way: set[asyncio.Task[Delivery]] = set()
+        self._under_way: set[asyncio.Task[Any]] = set()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request to the emulator."""
@@ -67,7 +68,7 @@ class EmulatorTransport(httpx.AsyncBaseTransport):
         return response
 
     async def aclose(self) -> None:
-        """End the requests that are still waiting for their work."""
+        """End the requests that still wait for their work, and the webhooks still to come."""
         waiting = tuple(self._under_way)
         for task in waiting:
             task.cancel()
@@ -95,16 +96,25 @@ class EmulatorTransport(httpx.AsyncBaseTransport):
 
     async def _worked(self, exchange: Exchange, arrivals: Arrivals) -> Delivery:
         if exchange.wait_s <= 0:
-            return exchange.work()
+            return self._work(exchange)
         task = asyncio.create_task(self._work_later(exchange))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        self._own(task)
         await arrivals.pause(exchange.wait_s)
         return await asyncio.shield(task)
 
     async def _work_later(self, exchange: Exchange) -> Delivery:
         await self._handler.clock.sleep(exchange.wait_s)
-        return exchange.work()
+        return self._work(exchange)
+
+    def _work(self, exchange: Exchange) -> Delivery:
+        delivery = exchange.work()
+        if delivery.errand is not None:
+            self._own(asyncio.create_task(delivery.errand()))
+        return delivery
+
+    def _own(self, task: asyncio.Task[Any]) -> None:
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
 
 
 def _translated(request: httpx.Request, body: bytes) -> Request:

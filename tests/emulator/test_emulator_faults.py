@@ -253,7 +253,7 @@ def faults(draw: st.DrawFn) -> Fault:
         chosen_settings["status"] = 308
     at = draw(st.sets(st.integers(1, 99), max_size=3))
     return Fault(
-        draw(st.sampled_from([name for name in NAMES if row.is_for(name)] + ["*", "avatars.*"])),
+        draw(st.sampled_from([*(name for name in NAMES if row.is_for(name)), "*", *row.only])),
         kind,
         at=at,
         every=None if at else draw(st.none() | st.integers(1, 99)),

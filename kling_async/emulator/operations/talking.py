@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import cast
 from urllib.parse import urlsplit
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from ..envelopes import MODERATED, Refusal, bad_request, moderated, not_found
 from ..faults import Fault
@@ -105,7 +105,8 @@ def create(context: Context) -> Reply:
         clock=context.clock,
     )
     context.world.start(task)
-    return Reply.of_json(task_record(task, now_s, context.request.origin))
+    reply = Reply.of_json(task_record(task, now_s, context.request.origin))
+    return evolve(reply, started=task)
 
 
 def _face(context: Context) -> _Face:
