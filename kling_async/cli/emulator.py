@@ -11,6 +11,15 @@ from ..limits import RateLimit
 from .session import INTERRUPTED, fail, rate_of, run
 
 
+def _span_of(context: click.Context, option: click.Parameter, text: str) -> tuple[float, float]:
+    """`2` or `1-3`, in seconds; whether they make sense is left to the emulator."""
+    least, dash, most = text.partition("-")
+    try:
+        return float(least), float(most if dash else least)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no time; write 2, 0.5-3 or inf") from None
+
+
 @click.command()
 @click.option(
     "--port",
@@ -25,6 +34,27 @@ from .session import INTERRUPTED, fail, rate_of, run
 @click.option("--quota", callback=rate_of, default="none", help="Per account: 5/s, 60/m or none.")
 @click.option("--latency", "latency_s", default=0.0, help="Seconds each request takes.")
 @click.option("--faults", metavar="FAULTS", default="", help="What shall go wrong; see the docs.")
+@click.option(
+    "--job-s",
+    callback=_span_of,
+    default="2",
+    show_default=True,
+    metavar="S|LEAST-MOST",
+    help="Seconds until a video is finished; inf: never.",
+)
+@click.option(
+    "--max-jobs",
+    type=click.IntRange(1, 50),
+    default=5,
+    show_default=True,
+    help="Videos at once, per account.",
+)
+@click.option(
+    "--webhooks",
+    metavar="OPTIONS",
+    default="",
+    help="Callbacks to replyUrl: off, twice, shuffled, reversed, delay_s=2, progress=3, broken, …",
+)
 @click.option("--seed", default=0, help="Equal seeds, equal runs.")
 def emulator(
     port: int,
@@ -34,22 +64,27 @@ def emulator(
     quota: RateLimit | None,
     latency_s: float,
     faults: str,
+    job_s: tuple[float, float],
+    max_jobs: int,
+    webhooks: str,
     seed: int,
 ) -> None:
     """Serve the API from this machine: no token needed, nothing costs money."""
     try:
-        from ..emulator import Emulator, parse_faults, run_server
+        from ..emulator import EmulatedAccount, Emulator, parse_faults, run_server
     except ImportError:
         fail(ConfigurationError("the emulator needs an extra: pip install 'kling-async[emulator]'"))
     try:
         served = Emulator(
-            accounts or None,
+            [EmulatedAccount(one, max_jobs) for one in accounts or ("demo@example.com",)],
             token,
             quota,
             parse_faults(faults) if faults else [],
             seed,
             latency_s=latency_s,
             record_calls=1000,
+            job_s=job_s,
+            webhooks=webhooks,
         )
     except ValueError as exc:
         raise click.UsageError(str(exc)) from None
