@@ -10,6 +10,7 @@ from .accounts import Account, AccountRegistry
 from .bulk.rows import BulkRow
 from .client import AsyncKlingClient
 from .clock import Clock
+from .downloads import Download
 from .errors import (
     AccountBrokenError,
     AccountRequiredError,
@@ -137,6 +138,7 @@ __all__ = [
     "DeletedAvatar",
     "DeletedTask",
     "DeletedUploads",
+    "Download",
     "DownloadLink",
     "ForgetTask",
     "ForgottenTask",

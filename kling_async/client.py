@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from . import settings
 from .accounts import Account, AccountRegistry
 from .clock import Clock, LoopClock
+from .downloads import Downloads
 from .errors import ConfigurationError
 from .limits import AccountBuckets, Admission, Limiter, RateLimit
 from .models.requests import Request
@@ -91,6 +92,7 @@ class AsyncKlingClient:
         )
         self.pipeline = Pipeline(accounts, Admission(limiter, clock), self._wire, clock)
         """The way of every call; for code that drives it by itself, as the command line does."""
+        self._downloads = Downloads(self.pipeline, self._wire, clock)
         self.options = Options(retry, _deadline(deadline_s))
         """What calls of this client, or view, use."""
 
@@ -130,6 +132,7 @@ class AsyncKlingClient:
         here = self.options
         view = object.__new__(type(self))
         view._wire = self._wire
+        view._downloads = self._downloads
         view.pipeline = self.pipeline
         view.options = Options(
             retry=here.retry if retry is None else retry,
@@ -164,7 +167,7 @@ class AsyncKlingClient:
     @cached_property
     def assets(self) -> Assets:
         """Files on their way to Kling, and what was made there."""
-        return Assets(self.pipeline, self.options)
+        return Assets(self.pipeline, self.options, self._downloads)
 
     @cached_property
     def tts(self) -> Tts:

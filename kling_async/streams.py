@@ -23,9 +23,9 @@ class Stream:
     """An answer whose body is still to be read; made by `Wire.stream`.
 
     Args:
-        owner: holds the tasks of all steps; cancelling them ends the stream.
-        failure: what an error of the transport means for the caller; told None where the owner
-            cancelled the step.
+        open_streams: this one is in it until its connection is closed.
+        failure: what an error of the transport means for the caller; told None where `end` was
+            called meanwhile.
     """
 
     status_code: int
@@ -35,12 +35,14 @@ class Stream:
     """Where a redirect points, in full; None where it is none."""
 
     def __init__(
-        self, owner: set[asyncio.Task[Any]], failure: Callable[[Exception | None], KlingError]
+        self, open_streams: set[Stream], failure: Callable[[Exception | None], KlingError]
     ) -> None:
-        self._owner = owner
+        self._open_streams = open_streams
+        open_streams.add(self)
         self._failure = failure
         self._response: httpx.Response | None = None
         self._latest: asyncio.Task[Any] | None = None
+        self._closing: asyncio.Task[None] | None = None
 
     async def open(self, sending: Coroutine[Any, Any, httpx.Response]) -> None:
         """Send the request and read the head of its answer."""
@@ -63,12 +65,21 @@ class Stream:
     async def close(self) -> None:
         """Close the connection: now, or as soon as the step that its caller left is over."""
         left = self._latest is not None and not self._latest.done()
-        closing = self._start(self._closed())
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._closed())
         if not left:
-            await asyncio.shield(closing)
+            await asyncio.shield(self._closing)
+
+    async def end(self) -> None:
+        """Break off what is under way and close the connection; for the closing of the client."""
+        if self._latest is not None:
+            self._latest.cancel()
+            await asyncio.wait({self._latest})
+        await self.close()
 
     async def _step(self, step: Coroutine[Any, Any, T]) -> T:
-        task = self._latest = self._start(step)
+        task = self._latest = asyncio.create_task(step)
+        task.add_done_callback(_looked_at)
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -77,17 +88,6 @@ class Stream:
             raise
         except Exception as exc:  # aiohttp's own errors come through httpx-aiohttp, too
             raise self._failure(exc) from exc
-
-    def _start(self, step: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        task = asyncio.create_task(step)
-        self._owner.add(task)
-        task.add_done_callback(self._over)
-        return task
-
-    def _over(self, task: asyncio.Task[Any]) -> None:
-        self._owner.discard(task)
-        if not task.cancelled():
-            task.exception()  # which counts as having looked: its caller may be gone
 
     async def _opened(self, sending: Coroutine[Any, Any, httpx.Response]) -> httpx.Response:
         self._response = await sending
@@ -99,3 +99,10 @@ class Stream:
         if self._response is not None:
             with contextlib.suppress(Exception):  # what breaks while it is closed is closed
                 await self._response.aclose()
+        self._open_streams.discard(self)
+
+
+def _looked_at(task: asyncio.Task[Any]) -> None:
+    """Its caller may be gone, and asyncio complains of errors that nobody has seen."""
+    if not task.cancelled():
+        task.exception()

@@ -14,7 +14,6 @@ import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
-from typing import Any
 
 import httpx
 
@@ -75,7 +74,7 @@ class Wire:
         self._reports = http_client is None and isinstance(self._transport, str)
         self._under_way: set[asyncio.Task[httpx.Response]] = set()
         self._files: httpx.AsyncClient | None = None
-        self._streaming: set[asyncio.Task[Any]] = set()
+        self._streams: set[Stream] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
@@ -188,7 +187,7 @@ class Wire:
                 return _error(progress, "the client was closed before the file was read")
             return _meaning(progress, _harmless(exc))
 
-        stream = Stream(self._streaming, failure)
+        stream = Stream(self._streams, failure)
         current.set(progress)
         try:
             await stream.open(client.send(request, stream=True, follow_redirects=False, auth=None))
@@ -235,9 +234,7 @@ class Wire:
         """
         self._closed = True
         files, self._files = self._files, None
-        for step in self._streaming:
-            step.cancel()
-        await asyncio.gather(*self._streaming, return_exceptions=True)
+        await asyncio.gather(*(stream.end() for stream in tuple(self._streams)))
         if files is not None:
             await files.aclose()
         client, self._client = self._client, None

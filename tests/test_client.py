@@ -279,8 +279,11 @@ async def test_a_file_that_vanishes_makes_no_avatar(
     path.write_bytes(sample_png())
     request = CreateAvatar(image=path)
     path.unlink()
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(
+        errors.InvalidRequestError, match=r"gone.png can't be read any more"
+    ) as caught:
         await kling.send(request)
+    assert isinstance(caught.value.__cause__, FileNotFoundError)
     assert emulator.calls == []
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from ..downloads import Download, Downloadable, Downloads
 from ..errors import JSON, ConfigurationError, InvalidRequestError
 from ..media import MediaSource
 from ..models.assets import (
@@ -22,6 +24,7 @@ from ..models.assets import (
     UploadedAsset,
 )
 from ..models.tasks import ContentType, Task, Work
+from ..pipeline import Options, Pipeline
 from .base import Resource, account_of
 
 AnyWork = int | str | Work | Task
@@ -32,6 +35,10 @@ AnyUpload = str | UploadedAsset
 
 class Assets(Resource):
     """The files of your Kling accounts."""
+
+    def __init__(self, pipeline: Pipeline, options: Options, downloads: Downloads) -> None:
+        super().__init__(pipeline, options)
+        self._downloads = downloads
 
     async def upload(
         self,
@@ -190,6 +197,55 @@ class Assets(Resource):
             extra=extra,
         )
         return await self._pipeline.send(request, self._options)
+
+    async def download(
+        self,
+        what: Downloadable | Sequence[Downloadable],
+        to: str | os.PathLike[str],
+        *,
+        file_type: FileType | Sequence[FileType] | None = None,
+        clean: bool | None = None,
+        overwrite: bool = True,
+        email: str | None = None,
+    ) -> Download:
+        """A result as a file here: `await kling.assets.download(task, "ada.mp4")`.
+
+        The file shows under its name only when it is whole. Until then it is `.NAME.….part` beside
+        it, which is removed when the download fails or is cancelled. Broken lines are mended within
+        the client's `retry`: where the server allows it, the next attempt goes on where the last
+        one ended.
+
+        Args:
+            what: a task that succeeded (its first work), a `Work`, a work's id, a `Speech`, an
+                upload, or the https address of a file. Several works (a list) come as one zip.
+            to: where. An existing directory: a name of its own in it, `<work id>.mp4` for works;
+                what the server calls it for all else, `NAME-2.mp3` where that is taken. A zip is
+                always called `.zip`, also one that comes where a single file was asked for.
+            file_type: MP4, MP3, WAV or PNG; default: what the work is. Several: a zip.
+            clean: None, the default: without watermark where the account's plan allows that (paid
+                plans of Kling), else with; the result says which. True: not with. False: don't try
+                without.
+            overwrite: whether an existing file `to` is replaced; default True.
+            email: the Kling account; default: the result's own, else chosen by the registry.
+
+        Raises:
+            InvalidRequestError: there is nothing to download, or no place for it; nothing was sent.
+            APIError: the server, or the file server, refused.
+            OutcomeUnknownError, NotSentError: the file could not be read to its end.
+            DeadlineExceededError: the client's `deadline_s` ran out.
+            OSError: the disk is full, or the like.
+
+        Source: `GET /assets/download`.
+        """
+        return await self._downloads.bring(
+            what,
+            to,
+            self._options,
+            file_type=file_type,
+            clean=clean,
+            overwrite=overwrite,
+            email=email,
+        )
 
 
 def _work_ids(work: AnyWork) -> list[int | str]:
