@@ -42,17 +42,17 @@ class Outbox:
         progress: Progress,
     ) -> httpx.Request:
         """One attempt's request, for `client.send`."""
-        head = self._heads.get(out.content_type)
-        headers = httpx.Headers(self._head(out.content_type) if head is None else head)
-        if out.method == "POST":
-            size = body.size_bytes if isinstance(body, FileBody) else len(body)
-            headers["content-length"] = str(size)  # of a file, too: it does not go out in chunks
+        headers = self._heads.get(out.content_type)
+        if headers is None:
+            headers = self._heads[out.content_type] = self._head(out.content_type)
         extensions = {
             "timeout": self._timeout if timeout is None else httpx.Timeout(timeout).as_dict(),
             "trace": progress.on_httpcore,
         }
         url = self._url(out.path)
         if isinstance(body, FileBody):
+            headers = httpx.Headers(headers)
+            headers["content-length"] = str(body.size_bytes)  # else it would go out in chunks
             return httpx.Request(
                 out.method, url, headers=headers, content=body, extensions=extensions
             )
@@ -60,6 +60,8 @@ class Outbox:
         request = httpx.Request(
             out.method, url, headers=headers, stream=stream, extensions=extensions
         )
+        if out.method == "POST":
+            request.headers["content-length"] = str(len(body))
         request.read()  # transports may ask for `request.content`
         return request
 
@@ -67,5 +69,4 @@ class Outbox:
         head = {"host": self._base.netloc.decode(), **self._headers}
         if content_type is not None:
             head["content-type"] = content_type
-        made = self._heads[content_type] = httpx.Headers(head)
-        return made
+        return httpx.Headers(head)

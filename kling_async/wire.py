@@ -13,6 +13,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from types import SimpleNamespace
 
 import httpx
@@ -116,9 +117,10 @@ class Wire:
             timeout: for this exchange; default: the one of the client.
             progress: filled in; for a caller that must know how far it came.
         """
-        if self._client is None or self._loop is not asyncio.get_running_loop():
+        if self._closed or self._client is None or self._loop is not asyncio.get_running_loop():
             await self.open()
-        assert self._client is not None  # open() made it
+        assert self._client is not None  # open() made both
+        assert self._loop is not None
         progress = Progress() if progress is None else progress
         progress.reported = self._reports
         body = await body_of(out.content) if isinstance(out.content, Media) else out.content
@@ -126,9 +128,10 @@ class Wire:
         request = self._outbox.request(out, body, timeout, progress)
         task = asyncio.create_task(self._client.send(request, follow_redirects=False))
         self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        answered: asyncio.Future[httpx.Response] = self._loop.create_future()
+        task.add_done_callback(partial(self._ended, answered))
         try:
-            response = await asyncio.shield(task)
+            response = await answered
         except asyncio.CancelledError:
             if task.cancelled() and self._closed:
                 raise _error(progress, "the client was closed before the answer came") from None
@@ -245,6 +248,20 @@ class Wire:
             await asyncio.gather(*late, return_exceptions=True)
         if client is not None and self._owned:
             await client.aclose()
+
+    def _ended(
+        self, answered: asyncio.Future[httpx.Response], task: asyncio.Task[httpx.Response]
+    ) -> None:
+        """Hand the outcome to the caller: `asyncio.shield`, in one step of the loop, not two."""
+        self._under_way.discard(task)
+        if answered.done():
+            return  # the caller was cancelled; `_leave` tells of the outcome
+        if task.cancelled():
+            answered.cancel()
+        elif (error := task.exception()) is not None:
+            answered.set_exception(error)
+        else:
+            answered.set_result(task.result())
 
     def _leave(self, task: asyncio.Task[httpx.Response], progress: Progress, out: Outgoing) -> None:
         """The caller was cancelled: stop what has not begun, let the rest finish, tell of it."""

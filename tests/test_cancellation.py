@@ -47,7 +47,11 @@ def transport(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def pool_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    return lambda size: monkeypatch.setattr(settings, "MAX_CONNECTIONS", size)
+    def changed(size: int) -> None:
+        for name in ("MAX_CONNECTIONS", "MAX_IDLE_CONNECTIONS", "MAX_CONNECTIONS_AIOHTTP"):
+            monkeypatch.setattr(settings, name, size)
+
+    return changed
 
 
 @asynccontextmanager

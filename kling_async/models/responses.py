@@ -133,7 +133,7 @@ def _flag(value: Any, _: Any = None) -> bool:
 def _model_hook(cls: type[M]) -> Callable[[Any, Any], M]:
     hints = get_type_hints(cls)
     plan = [
-        (one, _wire_name(one), hints[one.name])
+        (one.name, _wire_name(one), one.default is not NOTHING, _member_hook(hints[one.name]))
         for one in fields(cls)
         if one.name not in ("extra", "raw", "meta")
     ]
@@ -143,8 +143,7 @@ def _model_hook(cls: type[M]) -> Callable[[Any, Any], M]:
             raise ValueError(f"an object was expected, not {type(value).__name__}")
         known: dict[str, Any] = {}
         extra = dict(cls._flattened(value))
-        for one, wire, hint in plan:
-            optional = one.default is not NOTHING
+        for name, wire, optional, member in plan:
             if wire not in extra:
                 if not optional:
                     raise ValueError(f"{wire!r} is missing")
@@ -153,7 +152,7 @@ def _model_hook(cls: type[M]) -> Callable[[Any, Any], M]:
                 del extra[wire]
                 continue
             try:
-                known[one.name] = _member(found, hint)
+                known[name] = member(found)
             except (ValueError, TypeError, KeyError, OverflowError) as exc:
                 if not optional:
                     raise ValueError(f"{wire!r}: {exc}") from None
@@ -164,10 +163,17 @@ def _model_hook(cls: type[M]) -> Callable[[Any, Any], M]:
     return structure
 
 
-def _member(value: Any, hint: Any) -> Any:
-    if get_origin(hint) is tuple and not isinstance(value, list):
-        raise ValueError(f"an array was expected, not {type(value).__name__}")
-    return _CONVERTER.structure(value, hint)
+def _member_hook(hint: Any) -> Callable[[Any], Any]:
+    """Structures a member; cattrs is asked once how, and not for each value."""
+    hook = _CONVERTER.get_structure_hook(hint)
+    listed = get_origin(hint) is tuple
+
+    def member(value: Any) -> Any:
+        if listed and not isinstance(value, list):
+            raise ValueError(f"an array was expected, not {type(value).__name__}")
+        return hook(value, hint)
+
+    return member
 
 
 def _wire_name(one: Attribute[Any]) -> str:

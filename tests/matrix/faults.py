@@ -111,7 +111,8 @@ async def _jammed(bench: Bench) -> None:
 
 
 def _one_connection(bench: Bench) -> None:
-    bench.monkeypatch.setattr(settings, "MAX_CONNECTIONS", 1)
+    for name in ("MAX_CONNECTIONS", "MAX_CONNECTIONS_AIOHTTP"):
+        bench.monkeypatch.setattr(settings, name, 1)
 
 
 async def _pool_taken(bench: Bench) -> None:
