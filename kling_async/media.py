@@ -34,6 +34,7 @@ UPLOADABLE: dict[str, tuple[tuple[str, ...], int]] = {
     "audio/ogg": ((".ogg", ".oga"), 20 * MB),
 }
 _BY_ENDING = {ending: kind for kind, (endings, _) in UPLOADABLE.items() for ending in endings}
+_LARGEST_BYTES = max(largest for _, largest in UPLOADABLE.values())
 _HEAD_BYTES = 256 * 1024  # a JPEG may carry this much EXIF and colour profile before its size
 
 
@@ -165,7 +166,8 @@ def _open(source: MediaSource) -> tuple[Path | bytes, str, bytes, int]:
             why = getattr(exc, "strerror", None) or exc
             raise MediaProblem(f"{path} can't be read: {why}") from None
     read = getattr(source, "read", None)
-    content = read() if callable(read) else None
+    # One byte more than the API ever takes: who knows what somebody uploaded.
+    content = read(_LARGEST_BYTES + 1) if callable(read) else None
     if not isinstance(content, bytes):  # not a file at all, or one opened in text mode
         raise MediaProblem(
             f"must be a path, bytes or a file opened in binary mode, not {type(source).__name__}"

@@ -212,3 +212,18 @@ async def test_a_guess_is_answered_before_its_body_is_read(emulator: Emulator) -
 def test_the_lifespan_takes_what_the_client_takes() -> None:
     ours = inspect.signature(kling_lifespan).parameters
     assert ours == inspect.signature(AsyncKlingClient).parameters
+
+
+async def test_an_endless_upload_is_not_read_to_its_end() -> None:
+    asked: list[int] = []
+
+    class Endless(BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            assert size is not None
+            assert size > 0, "the whole of it"
+            asked.append(size)
+            return sample_png() + b"x" * (size - len(sample_png()))
+
+    with pytest.raises(InvalidRequestError, match="MB"):
+        await media_of(UploadFile(Endless(), filename="ada.png"))
+    assert sum(asked) <= 101 * 1024 * 1024
