@@ -102,6 +102,7 @@ from .models.tts import (
     VoiceEmotion,
     VoiceList,
 )
+from .models.videos import CreateAvatarVideo
 from .retry import RetryPolicy
 from .version import __version__
 from .webhooks import Received, WebhookReceiver
@@ -129,6 +130,7 @@ __all__ = [
     "ConfigurationError",
     "ContentModeratedError",
     "CreateAvatar",
+    "CreateAvatarVideo",
     "CreateSpeech",
     "CreatedAvatar",
     "DeadlineExceededError",

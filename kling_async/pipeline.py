@@ -1,7 +1,7 @@
 """The whole way of a call, in order. Read this first.
 
     resources/avatars.py   WHAT     builds a request: verb, route, fields, safety, result type
-    pipeline.py            ORDER    account -> attachments -> attempts -> admission -> exchange
+    pipeline.py            ORDER    account -> what it needs -> attempts -> admission -> exchange
         accounts.py        WHOSE    an account
         retry.py           AGAIN?   asks the request's safety and the error
         limits.py          WHEN     pause and rate, entered once per attempt
@@ -17,10 +17,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from attrs import evolve, frozen
 
+from . import settings
 from .accounts import AccountRegistry
 from .call import Call
 from .clock import Clock
@@ -110,10 +112,10 @@ class Pipeline:
         account = self.accounts.choose(request.email) if of_account else None
         call: Call[R] = Call(request, account, self.clock)
         async with _Span(call, self.accounts, self._reconciler, options.deadline_s):
-            call.request = await self._attached(request, call.account, options)
-            own_token = call.request is not request  # a file went up for this call alone
+            call.request = await self._prepared(request, call.account, options)
             if options.retry.reconcile_within_s > 0:
-                call.trail = self._reconciler.begin(call.request, call.account, own_token)
+                own = _made_for_it(call.request, request)
+                call.trail = self._reconciler.begin(call.request, call.account, own)
             out = _encoded(call.request, call.account)
             try:
                 async for attempt in Attempts(
@@ -157,22 +159,29 @@ class Pipeline:
             await witness.not_carried_out(error)
         return error
 
-    async def _attached(
+    async def _prepared(
         self, request: Request[R], account: str | None, options: Options
     ) -> Request[R]:
-        """Upload what the request brings along, to the same account, and name its URL instead."""
+        """The request as it goes out: what it needs is made first, for the same account.
+
+        Files go up, speech is rendered, and their URLs are named instead; all within the deadline
+        of the call that needs them.
+        """
         changes: dict[str, Any] = {}
         for name, into in attachments(type(request)):
             if (file := getattr(request, name)) is not None:
                 upload = await asyncio.to_thread(UploadAsset, file=file, email=account)
                 asset = await self.send(upload, evolve(options, deadline_s=None))
                 changes.update({name: None, into: asset.usable_url})
-        return evolve(request, **changes) if changes else request
+        if changes:
+            request = evolve(request, **changes)
+        if (first := request.first(account)) is not None:
+            request = request.after(await self.send(first, evolve(options, deadline_s=None)))
+        return request.marked()
 
     async def _looked_for(self, call: Call[R], error: OutcomeUnknownError, options: Options) -> R:
-        """The result of a create whose answer was lost, found in its account's list; or `error`."""
-        listing = call.request.listing(call.account)
-        if call.trail is None or listing is None or options.retry.reconcile_within_s <= 0:
+        """The result of a create whose answer was lost, found where it is listed; or `error`."""
+        if call.trail is None:
             raise error
         call.in_doubt(error)
         once = evolve(options, deadline_s=None)
@@ -181,13 +190,23 @@ class Pipeline:
                 call.trail,
                 call.sent_s,
                 options.retry.reconcile_within_s,
-                lambda: self.send(listing, once),
+                lambda listing: self.send(listing, once),
             )
         except ConfigurationError:  # the client was closed meanwhile
             raise error from error.__cause__
         if verdict.found is None:
             raise call.not_found(error, verdict)
-        return call.result(verdict.found, 200, adopted=True)
+        found = await self._whole(verdict.found, verdict.whole, options)
+        return call.result(found, 200, adopted=True)
+
+    async def _whole(self, found: R, whole: Request[R] | None, options: Options) -> R:
+        """All of a result whose listing showed only a part; that part, where it can't be had."""
+        if whole is None:
+            return found
+        try:
+            return await self.send(whole, evolve(options, deadline_s=settings.WHOLE_WITHIN_S))
+        except KlingError:
+            return found  # a task may be unknown in its first seconds; its id is what matters
 
 
 class _Span:
@@ -236,6 +255,13 @@ class _Span:
         finally:
             self._busy.__exit__(None, None, None)
             self._reconciler.end(self._call.trail, lost=self._call.lost)
+
+
+def _made_for_it(request: Request[R], given: Request[R]) -> Collection[str]:
+    """The fields of `request` that the call itself filled in: nobody else can have their values."""
+    if request is given:
+        return ()
+    return [name for name in request.tokens() if getattr(given, name) is None]
 
 
 def _encoded(request: Request[Any], account: str | None) -> Outgoing:

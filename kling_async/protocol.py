@@ -165,7 +165,8 @@ def with_context(error: KlingError, context: CallContext) -> KlingError:
 def what_was_lost(request: Request[Any]) -> str:
     """What may have happened, for the text of `OutcomeUnknownError`."""
     if request.safety is Safety.PAID:
-        return "it may have been carried out; look before you send it again"
+        where = "" if request.look_at is None else f": {request.look_at}"
+        return f"it may have been carried out; look before you send it again{where}"
     return "doing it again is safe"
 
 

@@ -1,13 +1,15 @@
 """Was it made after all? Finds the result of a create whose answer was lost, for single calls.
 
 The pipeline opens a `Trail` for each paid call that can be looked for, and follows it when the
-answer is lost. Only presence concludes: what is not listed may still come. Bulk jobs have their own
-judge (`bulk/doubts.py`), which knows more: what was listed before the job began.
+answer is lost. Only presence concludes: what is not listed may still come. What a listed thing says
+is weighed by the request itself; whether that is enough, next to all other calls of this client, is
+decided here. Bulk jobs have their own judge (`bulk/doubts.py`), which knows more: what was listed
+before the job began.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, Generic, TypeVar
 
 from attrs import define, field, frozen
@@ -15,17 +17,21 @@ from attrs import define, field, frozen
 from . import settings
 from .clock import Clock
 from .errors import ConfigurationError, KlingError
-from .models.requests import Request
+from .models.requests import Evidence, Request
 
 R = TypeVar("R")
 
 
 @frozen
 class Verdict(Generic[R]):
-    """What looking came to: the result that was found, or what could be it."""
+    """What looking came to: the result that was found, or what could be it.
+
+    `whole` asks for the rest of a result of which the listing showed only a part.
+    """
 
     found: R | None
     candidates: tuple[Any, ...] = ()
+    whole: Request[R] | None = None
 
 
 @define(eq=False)
@@ -34,23 +40,33 @@ class Trail(Generic[R]):
 
     Args:
         request: as it goes out.
-        account: whose listing shows the result.
-        own_token: the request carries something that no other has (a file uploaded for it alone).
+        account: whose listings show the result.
+        own: fields of `request.tokens()` whose value was made for this call (a file uploaded for
+            it alone, a mark).
     """
 
     request: Request[R]
     account: str | None
-    own_token: bool
+    own: Collection[str]
     in_doubt: bool = False
-    candidates: tuple[Any, ...] = ()
-    """What the latest listing shows that could be its result."""
+    seen: dict[str, tuple[Any, ...]] = field(factory=dict)
+    """What the latest look at each listing showed that could be its result."""
 
+    tokens: dict[int, str] = field(init=False)
+    """The values that may be unique, and their fields. Hashes: equal ones only cost certainty."""
     fingerprint: tuple[int | None, ...] = field(init=False)
-    """Account, image and texts; None where the server chose. Hashes, because prompts are long."""
+    """Operation, account, image and texts; None where the server chose."""
 
     def __attrs_post_init__(self) -> None:
-        known = (self.account, *self.request.fingerprint())
+        self.tokens = {hash(value): name for name, value in self.request.tokens().items()}
+        known = (self.request.operation, self.account, *self.request.fingerprint())
         self.fingerprint = tuple(None if one is None else hash(one) for one in known)
+
+    @property
+    def candidates(self) -> tuple[Any, ...]:
+        """What could be its result, each thing once: a later listing tells more of it."""
+        by_id = {self.request.listed_id(one): one for seen in self.seen.values() for one in seen}
+        return tuple(by_id.values())
 
     def is_like(self, other: tuple[int | None, ...]) -> bool:
         """Whether its result could be taken for that of a call with this fingerprint."""
@@ -68,16 +84,20 @@ class Reconciler:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._open: dict[Trail[Any], None] = {}
-        self._taken: set[str] = set()
+        self._taken: set[tuple[str, str]] = set()
         self._lost: set[tuple[int | None, ...]] = set()
         """Fingerprints of calls that ended without their result, which may show up any time."""
+        self._lost_tokens: set[int] = set()
+        """Likewise."""
         self._skew = _Skew()
 
-    def begin(self, request: Request[R], account: str | None, own_token: bool) -> Trail[R] | None:
+    def begin(
+        self, request: Request[R], account: str | None, own: Collection[str]
+    ) -> Trail[R] | None:
         """A call goes out; its trail, or None where nothing lists what it makes."""
-        if request.listing(account) is None:
+        if not request.listings(account):
             return None
-        trail = Trail(request, account, own_token)
+        trail = Trail(request, account, own)
         self._open[trail] = None
         return trail
 
@@ -87,6 +107,7 @@ class Reconciler:
             return
         if lost:
             self._lost.add(trail.fingerprint)
+            self._lost_tokens |= trail.tokens.keys()
         del self._open[trail]
 
     def answered(self, trail: Trail[Any] | None, result: Any) -> None:
@@ -94,7 +115,7 @@ class Reconciler:
         if trail is None:
             return
         result_id = trail.request.result_id(result)
-        self._taken.add(result_id)
+        self._taken.add((trail.request.operation, result_id))
         self._skew.answered(result_id, self._clock.wall())
 
     async def follow(
@@ -102,7 +123,7 @@ class Reconciler:
         trail: Trail[R],
         sent_s: float,
         within_s: float,
-        look: Callable[[], Awaitable[Sequence[Any]]],
+        look: Callable[[Request[Any]], Awaitable[Sequence[Any]]],
     ) -> Verdict[R]:
         """The result, as soon as a listing proves it; else what could be it when time is up.
 
@@ -110,58 +131,75 @@ class Reconciler:
             trail: a call whose answer was lost.
             sent_s: wall clock when the attempt went out whose answer was lost.
             within_s: how long to look, in seconds; 0: not at all.
-            look: lists what the account has now.
+            look: sends one of the request's listings.
         """
         trail.in_doubt = True
+        request = trail.request
         until = self._clock.monotonic() + within_s
         looks = 0
         while (left_s := until - self._clock.monotonic()) > 1e-6:  # less is rounding
             waits = settings.LOOK_AFTER_S
             await self._clock.sleep(min(left_s, waits[min(looks, len(waits) - 1)]))
             looks += 1
-            try:
-                listed = await look()
-            except ConfigurationError:
-                raise  # this client can't look any more
-            except KlingError:
-                continue  # an account that can't be listed now may be listed later
-            self._skew.listed(trail.request, listed)
-            trail.candidates = self._candidates(trail, sent_s, listed)
-            if (mine := self._mine(trail)) is not None:
-                self._taken.add(trail.request.listed_id(mine))
-                return Verdict(trail.request.adopt(mine), trail.candidates)
+            for listing in request.listings(trail.account):
+                try:
+                    listed = await look(listing)
+                except ConfigurationError:
+                    raise  # this client can't look any more
+                except KlingError:
+                    continue  # an account that can't be listed now may be listed later
+                self._skew.listed(request, listed)
+                mine = self._mine(trail, sent_s, listing.operation, listed)
+                if mine is not None:
+                    self._taken.add((request.operation, request.listed_id(mine)))
+                    whole = request.whole(mine, trail.account)
+                    return Verdict(request.adopt(mine), trail.candidates, whole)
         return Verdict(None, trail.candidates)
 
-    def _candidates(
-        self, trail: Trail[Any], sent_s: float, listed: Sequence[Any]
-    ) -> tuple[Any, ...]:
-        """What is listed and could be the result: nobody else's, alike, of the right time."""
-        request = trail.request
-        earliest_s = sent_s + self._skew.earliest_s
-        alike = [
-            one
-            for one in listed
-            if request.listed_id(one) not in self._taken
-            and request.resembles(one)
-            and (trail.own_token or request.listed_at_s(one, earliest_s) >= earliest_s)
-        ]
-        return tuple(sorted(alike, key=lambda one: request.listed_at_s(one, earliest_s)))
+    def _mine(self, trail: Trail[Any], sent_s: float, listing: str, listed: Sequence[Any]) -> Any:
+        """The listed thing that is this call's, where that can be decided."""
+        request, own = trail.request, self._exclusive(trail)
+        weighed: list[tuple[float, Evidence, Any]] = []
+        for one in listed:
+            if (request.operation, request.listed_id(one)) in self._taken:
+                continue  # another call's
+            earliest_s = sent_s + self._skew.earliest_s(one)
+            at_s = request.listed_at_s(one, earliest_s)
+            timely = at_s >= earliest_s
+            evidence = request.weigh(one, account=trail.account, own=own, timely=timely)
+            if evidence is not Evidence.NOTHING:
+                weighed.append((at_s, evidence, one))
+        weighed.sort(key=lambda one: one[0])
+        trail.seen[listing] = tuple(one for _, _, one in weighed)
+        if proven := [one for _, evidence, one in weighed if evidence is Evidence.PROOF]:
+            return proven[0]  # more than one carry our token: all are ours, the oldest counts
+        return self._unrivalled(
+            trail, [one for _, evidence, one in weighed if evidence is Evidence.ALIKE]
+        )
 
-    def _mine(self, trail: Trail[Any]) -> Any:
-        """The one of its candidates that is this call's, where that can be decided."""
-        if not (candidates := trail.candidates):
-            return None
-        if any(trail.is_like(lost) for lost in self._lost):
+    def _exclusive(self, trail: Trail[Any]) -> frozenset[str]:
+        """Its own tokens that no other call of this client has or had, and lost.
+
+        The server may give equal files equal addresses; that it does not is not documented.
+        """
+        others = {token for one in self._open if one is not trail for token in one.tokens}
+        return frozenset(
+            name
+            for token, name in trail.tokens.items()
+            if name in trail.own and token not in others and token not in self._lost_tokens
+        )
+
+    def _unrivalled(self, trail: Trail[Any], alike: Sequence[Any]) -> Any:
+        """The one of these that only this call can have made."""
+        if not alike or any(trail.is_like(lost) for lost in self._lost):
             return None  # it may be that of a call like this one, whose caller was told so
-        alike = [one for one in self._open if trail.is_like(one.fingerprint)]
-        if trail.own_token and len(alike) == 1:
-            return candidates[0]  # more than one carry our token: all are ours, the oldest counts
-        if not all(one.in_doubt and one.fingerprint == trail.fingerprint for one in alike):
+        calls = [one for one in self._open if trail.is_like(one.fingerprint)]
+        if not all(one.in_doubt and one.fingerprint == trail.fingerprint for one in calls):
             return None  # another call's answer is awaited, or its texts fit as well: it may be its
-        if len(candidates) > len(alike):
+        if len(alike) > len(calls):
             return None  # somebody else made one like it
-        place = alike.index(trail)
-        return candidates[place] if place < len(candidates) else None
+        place = calls.index(trail)
+        return alike[place] if place < len(alike) else None
 
 
 @define
@@ -173,12 +211,13 @@ class _Skew:
     """
 
     _received_s: dict[str, float] = field(factory=dict)
-    _closest_s: float | None = None
+    _closest_s: dict[type, float] = field(factory=dict)
+    """By the kind of what is listed: each service has a clock of its own."""
 
-    @property
-    def earliest_s(self) -> float:
-        """The least that `createTime` may differ from our time of sending, in seconds."""
-        return -settings.CLOCK_SLACK_S if self._closest_s is None else self._closest_s - 2.0
+    def earliest_s(self, listed: Any) -> float:
+        """The least that the time of such a thing may differ from our time of sending, in s."""
+        closest_s = self._closest_s.get(type(listed))
+        return -settings.CLOCK_SLACK_S if closest_s is None else closest_s - 2.0
 
     def answered(self, result_id: str, received_s: float) -> None:
         """An answered create; a few of the latest are enough."""
@@ -189,8 +228,8 @@ class _Skew:
     def listed(self, request: Request[Any], listed: Sequence[Any]) -> None:
         """Learn from a listing."""
         for one in listed:
-            received_s = self._received_s.pop(request.listed_id(one), None)
+            received_s = self._received_s.get(request.listed_id(one))
             if received_s is not None:
                 apart_s = request.listed_at_s(one, received_s) - received_s
-                known_s = apart_s if self._closest_s is None else self._closest_s
-                self._closest_s = max(apart_s, known_s)
+                known_s = self._closest_s.get(type(one), apart_s)
+                self._closest_s[type(one)] = max(apart_s, known_s)

@@ -28,7 +28,7 @@ from kling_async import (
     settings,
 )
 from kling_async import call as call_module
-from kling_async.emulator import Emulator, Fault
+from kling_async.emulator import EmulatedAccount, Emulator, Fault
 from kling_async.progress import Progress
 
 TOKEN = "user:12345-abcdefghi"
@@ -76,9 +76,10 @@ async def until(reached: Callable[[], bool]) -> None:
 
 
 def arrived(emulator: Emulator) -> set[str]:
-    """The nicknames of the creates that reached the server."""
-    creates = [one for one in emulator.calls if one.operation == "avatars.create"]
-    names = [str((one.fields or {})["nickname"]) for one in creates]
+    """The names of the creates that reached the server."""
+    called = {"avatars.create": "nickname", "avatars.video": "replyRef"}
+    creates = [one for one in emulator.calls if one.operation in called]
+    names = [str((one.fields or {})[called[str(one.operation)]]) for one in creates]
     assert len(names) == len(set(names)), "a create was sent twice"
     return set(names)
 
@@ -113,7 +114,7 @@ async def test_storm(
     """Thousands of calls cancelled at random moments leave the pool whole and nobody waiting."""
     pool_of(POOL)
     dice = random.Random(1)
-    emulator = Emulator(latency_s=0.001)
+    emulator = Emulator(latency_s=0.001, job_s=0)
     files, tasks = open_files(), asyncio.all_tasks()
     results: dict[str, str] = {}
     gone: dict[str, bool] = {}  # nickname -> whether a byte may have been written by then
@@ -130,11 +131,17 @@ async def test_storm(
         me = asyncio.current_task()
         assert me is not None
         try:
-            results[name] = (await kling.avatars.create(image_url=URL, nickname=name)).id
+            results[name] = await make(kling, name)
         except asyncio.CancelledError:
             gone[name] = me in progress and progress[me].may_have_begun
         finally:
             progress.pop(me, None)
+
+    async def make(kling: AsyncKlingClient, name: str) -> str:
+        if int(name[1:]) % 2:
+            return (await kling.avatars.create(image_url=URL, nickname=name)).id
+        task = await kling.avatars.video(image_url=URL, audio_url=URL, reply_ref=name)
+        return str(task.id)
 
     async def cancelled_at_random(kling: AsyncKlingClient, n: int) -> None:
         act = kling.accounts.list() if n % 4 == 0 else create(kling, f"n{n}")
@@ -161,8 +168,10 @@ async def test_storm(
         assert emulator.counts["accounts.list"] == asked + 100
 
         # nothing is made twice, nothing is lost, nothing is made for one who left in time
-        made = {one.nickname: one.id for one in emulator.avatars}
-        assert len(made) == len(emulator.avatars)
+        avatars = {str(one.nickname): one.id for one in emulator.avatars}
+        made = {**avatars, **{str(one.reply_ref): str(one.id) for one in emulator.tasks}}
+        assert len(made) == len(emulator.avatars) + len(emulator.tasks)
+        assert emulator.tasks
         assert results.items() <= made.items()
         assert {name for name in made if name not in results} <= gone.keys()
         in_time = {name for name, begun in gone.items() if not begun}
@@ -345,5 +354,67 @@ async def test_like_calls_never_get_the_same_avatar(
         if vague:  # an avatar of another name is not the call's that named it
             names = {one.id: one.nickname for one in emulator.avatars}
             assert all(names[one] == "Ada" for one in found[1:] if one is not None)
+    assert adopted > 5
+    assert unknown > 5
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("part", range(4))
+async def test_like_videos_never_get_the_same_job(
+    part: int, open_client: Callable[..., Awaitable[AsyncKlingClient]]
+) -> None:
+    """Equal calls at once. Each has a mark of its own, so nothing but time and faults decides."""
+    adopted = unknown = 0
+    for seed in range(part * 20, part * 20 + 20):
+        dice = random.Random(seed)
+        emulator = Emulator(
+            accounts=[EmulatedAccount("demo@example.com", max_jobs=50)],
+            seed=seed,
+            job_s=dice.choice([0.1, 600]),
+            scheduler_lag_s=dice.choice([0, 0, 0.5, 30]),
+        )
+        for n in range(1, 6):
+            if (kind := dice.choice((*WAYS, "no_task_id"))) is not None:
+                delay_s = dice.randrange(3000) / 1000
+                emulator.add_faults([Fault("avatars.video", kind, at=n, delay_s=delay_s)])
+        kling = await open_client(
+            transport=emulator.transport(),
+            retry=RetryPolicy(reconcile_within_s=20),
+            deadline_s=dice.choice([None, None, 2.0]),
+        )
+
+        async def one(wait_s: float, gone_s: float | None, kling: AsyncKlingClient) -> int | None:
+            await asyncio.sleep(wait_s)
+            create = asyncio.create_task(kling.avatars.video(image_url=URL, audio_url=URL))
+            if gone_s is not None:
+                asyncio.get_running_loop().call_later(gone_s, create.cancel)
+            await asyncio.wait({create})
+            if create.cancelled():
+                return None
+            if (error := create.exception()) is not None:
+                assert isinstance(error, (OutcomeUnknownError, TimeoutError)), error
+                return None
+            nonlocal adopted
+            assert create.result().meta is not None
+            adopted += create.result().meta.adopted
+            return create.result().id
+
+        found = await asyncio.gather(
+            *(
+                one(
+                    dice.randrange(2000) / 1000,
+                    dice.randrange(2000) / 1000 if dice.random() < 0.15 else None,
+                    kling,
+                )
+                for _ in range(5)
+            )
+        )
+        ids = [one for one in found if one is not None]
+        unknown += 5 - len(ids)
+        assert len(ids) == len(set(ids)), f"seed {seed}: two calls have the same job"
+        assert set(ids) <= {one.id for one in emulator.tasks}
+        assert emulator.counts["avatars.video"] <= 5
+        marks = [one.reply_ref for one in emulator.tasks]
+        assert len(marks) == len(set(marks))
     assert adopted > 5
     assert unknown > 5

@@ -138,6 +138,7 @@ LAYERS: list[set[str]] = [
     },
     {"models.tasks"},
     {"models.accounts", "models.scheduler", "models.assets", "models.avatars", "models.tts"},
+    {"models.videos"},
     {"webhooks", "accounts", "protocol", "retry"},
     {"outbox", "transports", "reconcile"},
     {"wire"},

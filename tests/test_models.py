@@ -16,6 +16,7 @@ import pytest
 from kling_async import (
     AddAccount,
     CreateAvatar,
+    CreateAvatarVideo,
     CreateSpeech,
     DeleteAvatar,
     DeleteTask,
@@ -244,6 +245,10 @@ OPERATIONS: dict[str, tuple[str, str, set[str], set[str], set[str]]] = {
     "avatars.create": ("POST", "/avatars", set(), set(), {
         "email", "imageUrl", "nickname", "prompt", "scene", "ttsSpeaker", "ttsSpeed",
         "ttsEmotionKey"}),
+    # avatarId and imageUrl, text and audioUrl exclude each other: test_videos.py sends the others.
+    "avatars.video": ("POST", "/avatars/video", set(), set(), {
+        "email", "avatarId", "text", "speakerId", "speed", "emotion", "prompt", "mode", "maxJobs",
+        "replyUrl", "replyRef"}),
     "avatars.list": ("GET", "/avatars", set(), {"email", "type"}, set()),
     "avatars.delete": ("DELETE", "/avatars/{avatarId}", {"avatarId"}, {"email"}, set()),
     "assets.upload": ("POST", "/assets/", set(), {"email"}, set()),
@@ -276,6 +281,9 @@ FULL: dict[str, Request[Any]] = {
     "avatars.create": CreateAvatar(
         image_url=URL, nickname="n", prompt="p", scene="all", tts_speaker="s", tts_speed=1,
         tts_emotion="happy"),
+    "avatars.video": CreateAvatarVideo(
+        avatar_id="300137233318846", text="t", speaker_id="s", speed=1, emotion="happy",
+        prompt="p", mode="pro", max_jobs=3, reply_url=URL, reply_ref="r"),
     "avatars.list": ListAvatars(type="personal"),
     "avatars.delete": DeleteAvatar(avatar_id="300137233318846"),
     "assets.upload": UploadAsset(file=b"ID3\x04\0\0"),
@@ -331,5 +339,7 @@ def test_no_field_of_a_full_request_is_left_empty(operation: str) -> None:
     spare = {"email", "extra", "image", "created_after_ms"} - OPERATIONS[operation][2]
     if operation == "assets.upload":
         spare.add("content_type")
+    if operation == "avatars.video":
+        spare |= {"image_url", "audio_url", "audio"}
     for one in attrs.fields(type(request)):
         assert one.name in spare or getattr(request, one.name) is not None

@@ -64,6 +64,7 @@ ACTS: dict[str, Act] = {
     "assets.upload": lambda kling: kling.assets.upload(PNG),
     "avatars.create": lambda kling: kling.avatars.create(image_url=URL),
     "avatars.delete": lambda kling: kling.avatars.delete(kling_avatar(kling)),
+    "avatars.video": lambda kling: kling.avatars.video(image_url=URL, audio_url=URL),
 }
 
 
@@ -75,32 +76,32 @@ OK = "ok"
 UNKNOWN, UNEXPECTED = "OutcomeUnknownError", "UnexpectedResponseError"
 
 Fate = tuple[int, str]  # how often it is sent, and how it ends
-Fates = tuple[Fate, Fate, Fate, Fate]  # list, upload, create, delete
+Fates = tuple[Fate, Fate, Fate, Fate, Fate]  # list, upload, create, delete, video
 
 
 def lost(delete: Fate = (3, UNKNOWN)) -> Fates:
     """The answer is lost: repeat what may be repeated, send a create once."""
-    return (3, UNKNOWN), (3, UNKNOWN), (1, UNKNOWN), delete
+    return (3, UNKNOWN), (3, UNKNOWN), (1, UNKNOWN), delete, (1, UNKNOWN)
 
 
 def odd(delete: Fate = (3, UNEXPECTED)) -> Fates:
     """A success that can't be read."""
-    return (3, UNEXPECTED), (3, UNEXPECTED), (1, UNKNOWN), delete
+    return (3, UNEXPECTED), (3, UNEXPECTED), (1, UNKNOWN), delete, (1, UNKNOWN)
 
 
 def passing(error: str) -> Fates:
     """Trouble that may pass, and that leaves open what was done."""
-    return (3, error), (3, error), (1, UNKNOWN), (3, error)
+    return (3, error), (3, error), (1, UNKNOWN), (3, error), (1, UNKNOWN)
 
 
 def never(error: str) -> Fates:
     """Not to be repeated, and no clear no either."""
-    return (1, error), (1, error), (1, UNKNOWN), (1, error)
+    return (1, error), (1, error), (1, UNKNOWN), (1, error), (1, UNKNOWN)
 
 
 def refused(error: str, times: int = 1) -> Fates:
     """A clear no."""
-    return ((times, error),) * 4
+    return ((times, error),) * 5
 
 
 MATRIX: dict[str, tuple[dict[str, Any], Fates]] = {
@@ -116,8 +117,8 @@ MATRIX: dict[str, tuple[dict[str, Any], Fates]] = {
     "read timeout": ({"kind": "stall"}, lost()),
     "read timeout, nothing done": ({"kind": "stall", "before_work": True}, lost()),
     "too late": ({"kind": "latency", "delay_s": 60}, lost()),
-    "late": ({"kind": "latency", "delay_s": 4}, ((1, OK),) * 4),
-    "slow loris": ({"kind": "slow_loris"}, ((1, OK),) * 4),
+    "late": ({"kind": "latency", "delay_s": 4}, ((1, OK),) * 5),
+    "slow loris": ({"kind": "slow_loris"}, ((1, OK),) * 5),
     "truncated body": ({"kind": "truncated_body"}, lost()),
     "wrong length": ({"kind": "wrong_length"}, odd(delete=(2, OK))),  # the second is cut, too: 404
     "broken chunk": ({"kind": "bad_chunk"}, lost()),
@@ -152,7 +153,7 @@ MATRIX: dict[str, tuple[dict[str, Any], Fates]] = {
         for form in ("json", "text", "html", "empty", "nested")
     },
     "500 after the work": ({"status": 500, "after_work": True}, (
-        (3, "ServerError"), (3, "ServerError"), (1, UNKNOWN), (3, "ServerError"))),
+        (3, "ServerError"), (3, "ServerError"), (1, UNKNOWN), (3, "ServerError"), (1, UNKNOWN))),
     "500 moderation": ({"status": 500, "form": "moderation"}, refused("ContentModeratedError")),
     "502": ({"status": 502}, passing("ServerError")),
     "503": ({"status": 503, "retry_after_s": 20}, passing("ServerError")),
@@ -161,7 +162,7 @@ MATRIX: dict[str, tuple[dict[str, Any], Fates]] = {
     "522": ({"status": 522}, passing("ServerError")),
     "596": ({"status": 596}, never("AccountBrokenError")),
     "FAILED": ({"kind": "failed_status"}, (
-        (3, UNEXPECTED), (3, UNEXPECTED), (1, "AvatarFailedError"), (1, OK))),
+        (3, UNEXPECTED), (3, UNEXPECTED), (1, "AvatarFailedError"), (1, OK), (1, UNKNOWN))),
 }  # fmt: skip
 
 
@@ -194,6 +195,7 @@ async def test_sends_and_error(name: str, column: int, operation: str) -> None:
         assert len(emulator.avatars) + len(emulator.deleted_avatars) <= (
             2 if operation == "avatars.create" else 1
         )
+        assert len(emulator.tasks) <= (1 if operation == "avatars.video" else 0)
 
 
 async def ending_of(call: Awaitable[Any]) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from kling_async import Avatar, CreateAvatar, OutcomeUnknownError, RetryPolicy
+from kling_async import Avatar, CreateAvatar, OutcomeUnknownError, Request, RetryPolicy
 from kling_async.emulator import EmulatedAccount, Emulator, Fault
 from kling_async.errors import ConfigurationError, ServerError
 from kling_async.models.avatars import CreatedAvatar, ImageResource, ListAvatars
@@ -47,14 +47,16 @@ class Following:
     def begin(
         self, *, account: str | None = ADA, own_token: bool = False, **how: Any
     ) -> Trail[Any]:
-        trail = self.reconciler.begin(request(**how), account, own_token)
+        own = ("image_url",) if own_token else ()
+        trail = self.reconciler.begin(request(**how), account, own)
         assert trail is not None
         return trail
 
     async def follow(
         self, trail: Trail[Any], *listings: Sequence[Avatar] | Exception, within_s: float = 120
     ) -> Verdict[Any]:
-        async def look() -> Sequence[Avatar]:
+        async def look(listing: Request[Any]) -> Sequence[Avatar]:
+            assert listing == ListAvatars(email=trail.account)
             found = listings[min(self.looks, len(listings) - 1)]
             self.looks += 1
             if isinstance(found, Exception):
@@ -116,7 +118,7 @@ class TestLooking:
             await it.follow(it.begin(), ZeroDivisionError())
 
     def test_what_nothing_lists_has_no_trail(self, it: Following) -> None:
-        assert it.reconciler.begin(ListAvatars(), ADA, False) is None
+        assert it.reconciler.begin(ListAvatars(), ADA, ()) is None
         it.reconciler.end(None, lost=True)
         it.reconciler.answered(None, None)
 

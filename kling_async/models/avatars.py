@@ -5,6 +5,7 @@ Source: `POST /avatars`, `GET /avatars`, `DELETE /avatars/{avatarId}` (vendor pa
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from datetime import datetime, timezone
 from typing import ClassVar, Literal, get_args
 from urllib.parse import urlsplit
@@ -14,7 +15,7 @@ from attrs import frozen
 from ..errors import JSON, AvatarFailedError
 from ..media import Media, MediaSource
 from . import checks
-from .requests import Request, Safety, attachment, body, path, query
+from .requests import Evidence, Request, Safety, attachment, body, path, query
 from .responses import Model, list_of, wired
 
 Scene = Literal[
@@ -130,6 +131,7 @@ class CreateAvatar(Request[CreatedAvatar]):
     operation: ClassVar[str] = "avatars.create"
     method: ClassVar[str] = "POST"
     route: ClassVar[str] = "/avatars"
+    look_at: ClassVar[str] = "kling.avatars.list()"
     # Usually free of credits, but every send may make another avatar, so it counts as paid.
     safety: ClassVar[Safety] = Safety.PAID
     email_in: ClassVar[Literal["body"]] = "body"
@@ -171,23 +173,33 @@ class CreateAvatar(Request[CreatedAvatar]):
 
     # --- looking for one whose answer was lost ---
 
-    def listing(self, account: str | None) -> ListAvatars:
+    def listings(self, account: str | None) -> tuple[ListAvatars]:
         """Where it would show."""
-        return ListAvatars(email=account)
+        return (ListAvatars(email=account),)
+
+    def tokens(self) -> Mapping[str, str]:
+        """The image's path."""
+        return {} if self.image_url is None else {"image_url": url_path(self.image_url)}
 
     def fingerprint(self) -> tuple[str | None, ...]:
         """The image and the texts. The rest is filled in by AI, or not listed as it was sent."""
         path = None if self.image_url is None else url_path(self.image_url)
         return (path, self.nickname, self.prompt)
 
-    def resembles(self, listed: Avatar) -> bool:
-        """The same image, and the same texts where they were given."""
-        return (
+    def weigh(
+        self, listed: Avatar, *, account: str | None, own: Collection[str], timely: bool
+    ) -> Evidence:
+        """The same image, and the same texts where they were given; an own image is proof."""
+        if not (
             self.image_url is not None
             and url_path(self.image_url) in listed.image_paths
             and self.nickname in (None, listed.nickname)
             and self.prompt in (None, listed.prompt)
-        )
+        ):
+            return Evidence.NOTHING
+        if "image_url" in own:
+            return Evidence.PROOF
+        return Evidence.ALIKE if timely else Evidence.NOTHING
 
     def listed_id(self, listed: Avatar) -> str:
         """The avatar's id."""

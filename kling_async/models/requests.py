@@ -7,8 +7,8 @@ Each operation of the API is one subclass, in the file of its part (`avatars.py`
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from enum import Enum
+from collections.abc import Collection, Iterable, Mapping
+from enum import Enum, IntEnum
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from attrs import Attribute, field, fields, frozen
@@ -34,6 +34,19 @@ class Safety(Enum):
     """Each send may make another thing: repeat only if it never left, or was plainly refused."""
 
 
+class Evidence(IntEnum):
+    """What a listed thing says about a create whose answer was lost, from nothing to everything."""
+
+    NOTHING = 0
+    """It is another's."""
+    POSSIBLE = 1
+    """It could be the result: shown to the caller, never taken."""
+    ALIKE = 2
+    """It shows what was asked for: taken where nobody else can have made it."""
+    PROOF = 3
+    """It carries something that no other call has."""
+
+
 @frozen(kw_only=True)
 class Request(Generic[R]):
     """The base of all requests; `await kling.send(request)` returns what it stands for.
@@ -57,6 +70,8 @@ class Request(Generic[R]):
     """A status by which this operation says "there is none": `decode(None)` is the result."""
     gone_is_done: ClassVar[bool] = False
     """A 404 after an earlier attempt of ours means that attempt worked (deletes)."""
+    look_at: ClassVar[str | None] = None
+    """Where its result would show, should its answer be lost; for the text of the error."""
     starts_job: ClassVar[bool] = False
     """It starts a job, which takes one of its account's job places until it is final."""
     text_is_fine: ClassVar[bool] = False
@@ -106,18 +121,48 @@ class Request(Generic[R]):
         """An answer's body without this request's secrets, should the server repeat them."""
         return body
 
-    # --- for creates whose result can be looked for; see reconcile.py ---
+    # --- for requests that need something made before they go out; see pipeline.py ---
 
-    def listing(self, account: str | None) -> Request[Any] | None:
-        """What lists the results of requests like this one; None where nothing does."""
+    def first(self, account: str | None) -> Request[Any] | None:
+        """What to send before it, whose result it needs; None where it needs nothing."""
         return None
 
-    def fingerprint(self) -> tuple[Any, ...]:
-        """Equal for requests whose results look alike in the listing."""
+    def after(self, result: Any) -> Request[R]:
+        """The request, now that the result of `first()` is there."""
         raise NotImplementedError
 
-    def resembles(self, listed: Any) -> bool:
-        """Whether a listed thing shows what this request asked for."""
+    # --- for creates whose result can be looked for; see reconcile.py ---
+
+    def marked(self) -> Request[R]:
+        """The request as one call sends it: with a mark of that call's own, where it can bear one.
+
+        Called once a call, before its first attempt, so that two calls never share a mark.
+        """
+        return self
+
+    def listings(self, account: str | None) -> tuple[Request[Any], ...]:
+        """What lists the results of requests like this one, best evidence first; may be empty."""
+        return ()
+
+    def tokens(self) -> Mapping[str, str]:
+        """Field -> the form in which a listing shows it again, of fields that may be unique."""
+        return {}
+
+    def fingerprint(self) -> tuple[Any, ...]:
+        """Equal for requests whose results look alike in the listings; None: left to the server."""
+        return ()
+
+    def weigh(
+        self, listed: Any, *, account: str | None, own: Collection[str], timely: bool
+    ) -> Evidence:
+        """What a listed thing says of whether this request made it.
+
+        Args:
+            listed: one thing of a listing.
+            account: the one that the request went to.
+            own: fields of `tokens()` whose value was made for this call and that no other call has.
+            timely: it is not from before the request was sent, as far as clocks tell.
+        """
         raise NotImplementedError
 
     def listed_id(self, listed: Any) -> str:
@@ -135,6 +180,10 @@ class Request(Generic[R]):
     def adopt(self, listed: Any) -> R:
         """The result that a listed thing stands for."""
         raise NotImplementedError
+
+    def whole(self, listed: Any, account: str | None) -> Request[R] | None:
+        """What asks for the rest of a result, where its listing shows too little of it."""
+        return None
 
     def _field_problems(self) -> dict[str, str]:
         problems = {}
@@ -195,6 +244,12 @@ def secret(wire: str, *, required: bool = False) -> Any:
         repr=False,
         metadata={"wire": wire, "place": "body", "check": checks.secret, "required": required},
     )
+
+
+def hidden(wire: str, check: Check) -> Any:
+    """A field of the JSON body that no repr shows: not secret, but nothing for a log either."""
+    metadata = {"wire": wire, "place": "body", "check": check, "required": False}
+    return field(default=None, repr=False, metadata=metadata)
 
 
 def attachment(into: str, only: str) -> Any:

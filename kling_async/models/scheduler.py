@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-from attrs import frozen
+from attrs import field, frozen
 
 from ..errors import JSON
 from .requests import Request, Safety, path
@@ -28,7 +28,7 @@ class RunningTask(Model):
     email: str | None = None
     started: str | None = None
     elapsed: str | None = None
-    reply_url: str | None = None
+    reply_url: str | None = field(default=None, repr=False)  # may hold a receiver's secret path
     reply_ref: str | None = None
 
     @property

@@ -17,6 +17,8 @@ from ..models.avatars import (
     ListAvatars,
     is_template_id,
 )
+from ..models.tasks import Task
+from ..models.videos import CreateAvatarVideo
 from .base import Resource
 
 if TYPE_CHECKING:
@@ -82,6 +84,95 @@ class Avatars(Resource):
             request = CreateAvatar(**fields)
         else:  # looks into the file, so not on the loop
             request = await asyncio.to_thread(CreateAvatar, image=image, **fields)
+        return await self._pipeline.send(request, self._options)
+
+    async def video(
+        self,
+        *,
+        avatar_id: str | Avatar | CreatedAvatar | None = None,
+        image_url: str | None = None,
+        image: MediaSource | None = None,
+        text: str | None = None,
+        speaker_id: str | None = None,
+        audio_url: str | None = None,
+        audio: MediaSource | None = None,
+        speed: float | None = None,
+        emotion: str | None = None,
+        prompt: str | None = None,
+        mode: Literal["std", "pro"] | None = None,
+        render_speech: bool = False,
+        max_jobs: int | None = None,
+        reply_url: str | None = None,
+        reply_ref: str | None = None,
+        email: str | None = None,
+        extra: Mapping[str, JSON] | None = None,
+    ) -> Task:
+        """A job that makes an avatar talk, just begun: `kling.tasks.wait(task)` for its video.
+
+        It costs credits, and is never sent twice by itself. Give exactly one of `avatar_id`,
+        `image_url` and `image`, and exactly one of `text`, `audio_url` and `audio`.
+
+        Args:
+            avatar_id: an id, or an avatar of this client, whose account is then used. Its saved
+                prompt and voice settings are the defaults.
+            image_url: http or https address of a portrait that Kling can fetch.
+            image: path, bytes or binary file; PNG or JPEG, at most 10 MB, each side at least
+                300 px. Uploaded first, to the same account.
+            text: what to say, at most 5000 characters; needs `speaker_id`.
+            speaker_id: a `speaker_id` of `kling.tts.voices()`.
+            audio_url: http or https address of the speech.
+            audio: path, bytes or binary file; WAV, MP3, M4A, FLAC, AAC or OGG, at most 20 MB.
+                Uploaded first.
+            speed: 0.8 to 2.0, only with `text`; default 1, or the avatar's.
+            emotion: neutral, happy, angry, sad, fearful, disgusted or surprised, only with `text`;
+                default neutral. Not every voice has each.
+            prompt: how to move, at most 2000 characters; default "Natural speaking", or the
+                avatar's.
+            mode: "std" (default) or "pro".
+            render_speech: speak the text first with the free `tts.create` and send its audio.
+                Should the answer be lost, the job can then be told by the audio's address even
+                after it has ended. For short texts: how long they may be there is not clear from
+                the vendor's pages. Default False.
+            max_jobs: 1 to 50 jobs at once on this account, instead of its own limit.
+            reply_url: http or https address that is told of progress and end.
+            reply_ref: comes back in webhooks and `kling.scheduler.running()`. Default: one made
+                for this call, by which a lost job is found; one of your own is not taken as proof.
+            email: the Kling account; default: the avatar's own, else chosen by the registry.
+            extra: fields newer than this library, under the API's names.
+
+        Raises:
+            InvalidRequestError: something is not allowed; all faults at once, nothing was sent.
+            OutcomeUnknownError: the answer was lost and the job was not found, so it may be running
+                and paid for. Look at `candidates`; see docs/lost-answers.md.
+            RateLimitedError: no job place became free within the attempts.
+            ContentModeratedError: refused; change text, prompt or portrait.
+
+        Source: `POST /avatars/video`.
+        """
+        if isinstance(avatar_id, (Avatar, CreatedAvatar)):
+            email = email if email is not None else _account_of(avatar_id)
+            avatar_id = avatar_id.id
+        fields: dict[str, Any] = {
+            "avatar_id": avatar_id,
+            "image_url": image_url,
+            "text": text,
+            "speaker_id": speaker_id,
+            "audio_url": audio_url,
+            "speed": speed,
+            "emotion": emotion,
+            "prompt": prompt,
+            "mode": mode,
+            "render_speech": render_speech,
+            "max_jobs": max_jobs,
+            "reply_url": reply_url,
+            "reply_ref": reply_ref,
+            "email": email,
+            "extra": extra,
+        }
+        if image is None and audio is None:
+            request = CreateAvatarVideo(**fields)
+        else:  # looks into the files, so not on the loop
+            request = await asyncio.to_thread(CreateAvatarVideo, image=image, audio=audio, **fields)
         return await self._pipeline.send(request, self._options)
 
     async def list(

@@ -136,7 +136,7 @@ class Bench:
         host: str = "127.0.0.1",
     ) -> None:
         self.monkeypatch = monkeypatch
-        self.emulator = Emulator(**(emulator or {}))
+        self.emulator = Emulator(**{"job_s": 600.0, **(emulator or {})})
         self.clock = JumpClock(self.emulator)
         self.gate = Gate(self.emulator, _free_port())
         self.operation = ""

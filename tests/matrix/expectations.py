@@ -129,47 +129,67 @@ ROW_UNWRITTEN = Row(0, LedgerError, "ready", None, 0, None, "done", 1)
 ROW_UNRECORDED = Row(1, LedgerError, "intent", None, 1, None, "done", 1)
 
 
-# --- whole lines: read, upload, avatar, avatar in bulk, delete --------------------------------
+# --- whole lines ------------------------------------------------------------------------------
 
-Line = tuple[Expectation, Expectation, Expectation, Expectation, Expectation]
+Line = dict[str, Expectation]
+"""The expectations by operation, in the order of `cells.OPERATIONS`."""
 
-NEVER_SENT: Line = (LATER, LATER, LATER, MADE, LATER)
-NOT_HANDLED: Line = (AGAIN, AGAIN, UNKNOWN, ROW_UNKNOWN, AGAIN)
-HANDLED: Line = (AGAIN, TWICE, FOUND, ROW_FOUND, AGAIN)
-GONE_BEFORE: Line = (
-    STOPPED_BEFORE,
-    STOPPED_BEFORE,
-    STOPPED_BEFORE,
-    ROW_STOPPED,
-    STOPPED_BEFORE,
-)
-GONE_AFTER: Line = (STOPPED_AFTER, STOPPED_AFTER, STOPPED_AFTER, ROW_FINISHED, STOPPED_AFTER)
+
+def line(
+    read: Expectation,
+    upload: Expectation,
+    create: Expectation,
+    row: Expectation,
+    delete: Expectation,
+) -> Line:
+    """One fault. What is paid for fares alike, avatar or video."""
+    return {
+        "read": read,
+        "upload": upload,
+        "avatar": create,
+        "avatar in bulk": row,
+        "video": create,
+        "delete": delete,
+    }
 
 
 def calls(single: Call, row: Row) -> Line:
     """The same for all single calls."""
-    return (single, single, single, row, single)
+    return line(single, single, single, row, single)
 
 
-def after(seconds: float, line: Line = (AGAIN, AGAIN, AGAIN, MADE_AGAIN, AGAIN)) -> Line:
+NEVER_SENT = calls(LATER, MADE)
+NOT_HANDLED = line(AGAIN, AGAIN, UNKNOWN, ROW_UNKNOWN, AGAIN)
+HANDLED = line(AGAIN, TWICE, FOUND, ROW_FOUND, AGAIN)
+REFUSED = calls(AGAIN, MADE_AGAIN)
+GONE_BEFORE = calls(STOPPED_BEFORE, ROW_STOPPED)
+GONE_AFTER = calls(STOPPED_AFTER, ROW_FINISHED)
+
+
+def after(seconds: float, than: Line = REFUSED) -> Line:
     """W: the same, once the account has waited."""
-    read, upload, avatar, row, delete = (evolve(one, waits_s=seconds) for one in line)
-    return (read, upload, avatar, row, delete)
+    return {name: evolve(one, waits_s=seconds) for name, one in than.items()}
 
 
-def shown(avatar: Call, row: Row) -> Line:
-    """What a listing shows matters to avatars alone; the lost answer is theirs, too."""
-    return (OK, OK, avatar, row, OK)
+def shown(create: Call, row: Row) -> Line:
+    """What a listing shows matters to creates alone; the lost answer is theirs, too."""
+    return line(OK, OK, create, row, OK)
 
 
 def recorded(row: Row) -> Line:
     """What only a ledger can meet."""
     none = Nothing("a single call has no ledger")
-    return (none, none, none, row, none)
+    return line(none, none, none, row, none)
+
+
+def jobs(video: Call) -> Line:
+    """What only a job can meet."""
+    none = Nothing("it starts no job")
+    return {**line(none, none, none, none, none), "video": video}
 
 
 def killed(test: str) -> Line:
     """What ends the process: covered where processes are."""
     none = Nothing("a single call leaves nothing that outlives its process")
     upload = Elsewhere(f"tests/chaos/test_sigkill.py::{test}")
-    return (none, upload, none, upload, none)
+    return line(none, upload, none, upload, none)

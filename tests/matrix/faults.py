@@ -161,7 +161,7 @@ async def _cancelled_after(bench: Bench) -> None:
 
 async def _lost_answer(bench: Bench) -> None:
     """A create loses its answer; other operations meet nothing but what the emulator is like."""
-    if bench.operation == "avatars.create":
+    if bench.operation in ("avatars.create", "avatars.video"):
         await _strike(bench, "reset_after", {})
 
 
@@ -269,9 +269,23 @@ FAULTS: Mapping[str, Injection] = {
     "cancelled after it": Injection(_cancelled_after),
     "clock 10 min ahead": Injection(partial(_skewed, skew_s=599.0)),
     "clock 10 min behind": Injection(partial(_skewed, skew_s=-599.0)),
-    "listing lags": Injection(_lost_answer, emulator={"listing_lag_s": 3600.0}),
-    "listing cut": Injection(_lost_answer, emulator={"listing_limit": 0}),
-    "listing shuffled": Injection(_among_others, emulator={"listing_shuffled": True}),
+    "listing lags": Injection(
+        _lost_answer,
+        emulator={"listing_lag_s": 3600.0, "history_lag_s": 3600.0, "scheduler_lag_s": 3600.0},
+    ),
+    "listing cut": Injection(
+        _lost_answer,
+        emulator={"listing_limit": 0, "history_limit": 0, "scheduler_lag_s": 3600.0},
+    ),
+    "listing shuffled": Injection(
+        _among_others, emulator={"listing_shuffled": True, "history_shuffled": True}
+    ),
+    "no task id, not handled": _kind("no_task_id", before_work=True),
+    "no task id, handled": _kind("no_task_id"),
+    "no free place for 7 s": _kind("no_slot", form="seconds", retry_after_s=7),
+    "refused by moderation": _kind("task_moderated", form="create"),
+    "job fails": _kind("task_failed"),
+    "job is over before anybody looks": Injection(_lost_answer, emulator={"job_s": 0.0}),
     "ledger full": Injection(_nothing, prepare=_failing_disk("intent", "database or disk is full")),
     "ledger can't sync": Injection(_nothing, prepare=_failing_disk("intent", "disk I/O error")),
     "ledger full after the answer": Injection(

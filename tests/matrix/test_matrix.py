@@ -29,11 +29,13 @@ ROWS = [
     {"key": name, "nickname": name, "prompt": "p", "image_url": f"https://example.com/{name}.png"}
     for name in ("row-1", "row-2")
 ]
+SPEECH = "https://example.com/row-1.mp3"
 NAMES = {
     "read": "avatars.list",
     "upload": "assets.upload",
     "avatar": "avatars.create",
     "avatar in bulk": "avatars.create",
+    "video": "avatars.video",
     "delete": "avatars.delete",
 }
 RUN: set[tuple[str, str, str]] = set()
@@ -131,11 +133,14 @@ async def _single(cell: Cell, bench: Bench) -> None:
         "read": expects.done,
         "upload": len(emulator.uploads),
         "avatar": len(mine),
+        "video": len(emulator.tasks),
         "delete": len(emulator.deleted_avatars),
     }
     assert done[cell.operation] == expects.done
     if cell.operation == "avatar" and isinstance(expects.gets, str):
         assert mine == [got.id]
+    if cell.operation == "video" and isinstance(expects.gets, str):
+        assert [one.id for one in emulator.tasks] == [got.id]
     if cell.operation == "upload" and isinstance(expects.gets, str):
         assert got.url in {one.url for one in emulator.uploads}
 
@@ -151,6 +156,7 @@ def _call(kling: AsyncKlingClient, operation: str, old: str) -> Any:
         "read": lambda: kling.avatars.list(),
         "upload": lambda: kling.assets.upload(PNG),
         "avatar": lambda: kling.avatars.create(**row),
+        "video": lambda: kling.avatars.video(image_url=row["image_url"], audio_url=SPEECH),
         "delete": lambda: kling.avatars.delete(old),
     }[operation]()
 
