@@ -104,6 +104,7 @@ from .models.tts import (
 )
 from .models.videos import CreateAvatarVideo
 from .retry import RetryPolicy
+from .stats import AccountStats, AttemptEvent, Hook, Stats
 from .version import __version__
 from .webhooks import Received, WebhookReceiver
 
@@ -116,9 +117,11 @@ __all__ = [
     "AccountRequiredError",
     "AccountSession",
     "AccountSlots",
+    "AccountStats",
     "AddAccount",
     "Asset",
     "AsyncKlingClient",
+    "AttemptEvent",
     "AuthenticationError",
     "Availability",
     "Avatar",
@@ -150,6 +153,7 @@ __all__ = [
     "GetDownload",
     "GetTask",
     "GoneError",
+    "Hook",
     "ImageResource",
     "InsufficientCreditsError",
     "InvalidRequestError",
@@ -184,6 +188,7 @@ __all__ = [
     "ServerError",
     "Speech",
     "Stated",
+    "Stats",
     "SubscriptionError",
     "Task",
     "TaskArgument",

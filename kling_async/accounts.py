@@ -38,7 +38,8 @@ class AccountRegistry:
         accounts: e-mails or `Account`s. None known: `email` is left out and the server decides.
             One: it is filled in. Several: the call names one, or `choose` does.
         choose: "round_robin" (in turn), "least_busy" (fewest calls under way), or a callable that
-            is given the accounts and returns one; default: `AccountRequiredError`.
+            is given the accounts and returns one; default: `AccountRequiredError`. Accounts that
+            are paused after a 429 are left out while there are others.
     """
 
     def __init__(
@@ -77,16 +78,32 @@ class AccountRegistry:
         """Forget an account; nothing happens where it is not known."""
         self._accounts.pop(email, None)
 
-    def choose(self, email: str | None) -> str | None:
+    def max_jobs(self, email: str | None) -> int | None:
+        """How many jobs `email` runs at once; None where unknown."""
+        found = self._accounts.get(email) if email is not None else None
+        return None if found is None else found.max_jobs
+
+    def choose(
+        self, email: str | None, paused_s: Callable[[str], float] | None = None
+    ) -> str | None:
         """The account for a call that names `email`; None to let the server decide.
 
-        An e-mail that is named is taken as it is, known here or not.
+        An e-mail that is named is taken as it is, known here or not. A strategy chooses among
+        those that are not paused, or that are paused for the shortest time.
+
+        Args:
+            email: named by the call, or None.
+            paused_s: how long an account is still paused, in seconds; None: nothing is paused.
         """
         if email is not None or not self._accounts:
             return email
         known = tuple(self._accounts.values())
         if len(known) == 1:
             return known[0].email
+        if paused_s is not None and self._strategy is not None:
+            pauses = [paused_s(one.email) for one in known]
+            least_s = min(pauses)
+            known = tuple(one for one, left in zip(known, pauses, strict=True) if left <= least_s)
         if self._strategy == "round_robin":
             return known[next(self._turn) % len(known)].email
         if self._strategy == "least_busy":

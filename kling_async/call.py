@@ -5,25 +5,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from datetime import datetime, timezone
 from typing import Any, Generic, TypeVar
 
 from .clock import Clock
 from .errors import (
+    APIError,
     CallContext,
     ConfigurationError,
     DeadlineExceededError,
     KlingError,
     NotSentError,
     OutcomeUnknownError,
+    UnexpectedResponseError,
 )
+from .jobs import Place
 from .models.requests import Request, Safety
 from .models.responses import Meta, with_meta
 from .progress import Progress
 from .protocol import is_refusal, what_was_lost, with_context
 from .reconcile import Trail, Verdict
 from .retry import pause_s
+from .stats import AttemptEvent
 
 R = TypeVar("R")
 log = logging.getLogger("kling_async")
@@ -52,11 +57,25 @@ class Call(Generic[R]):
         self._lost = False
         self.may_be_done = False
         """An earlier attempt may have been carried out, so "not found" may be what it left."""
+        self.job_place: Place | None = None
+        """The latest attempt's, where the request starts a job."""
+        self.asked_s = 0.0
+        """Monotonic: when the latest attempt began to wait for its turn."""
 
     @property
     def lost(self) -> bool:
         """Whether it may have been carried out, and its caller does not know the result."""
-        return self._lost or (self._progress is not None and self._progress.may_have_begun)
+        return self._lost or self.may_have_begun
+
+    @property
+    def may_have_begun(self) -> bool:
+        """Whether an attempt is under way that may have written a byte."""
+        return self._progress is not None and self._progress.may_have_begun
+
+    @property
+    def left_behind(self) -> asyncio.Future[Any] | None:
+        """The exchange that goes on although its caller was cancelled."""
+        return None if self._progress is None else self._progress.left_behind
 
     def begin_exchange(self) -> Progress:
         """The attempt goes out now; the wire fills in how far it comes."""
@@ -106,10 +125,25 @@ class Call(Generic[R]):
             more = self._unknown(f"{text} while it was looked for: {self._doubt.text}")
             more.candidates = () if self.trail is None else self.trail.candidates
             return more
-        began = self._progress is not None and self._progress.may_have_begun
-        if began and self.request.safety is Safety.PAID:
+        if self.may_have_begun and self.request.safety is Safety.PAID:
             return self._unknown(f"{text} while the answer was awaited")
         return DeadlineExceededError(text, context=self._context())
+
+    def event(self, sent_s: float, status: int | None, error: BaseException | None) -> AttemptEvent:
+        """What hooks are told of the latest attempt, which went out at `sent_s`, monotonic."""
+        if status is None and isinstance(error, (APIError, UnexpectedResponseError)):
+            status = error.status_code
+        return AttemptEvent(
+            operation=self.request.operation,
+            method=self.request.method,
+            route=self.request.route,
+            account=self.account,
+            attempt=self.attempts,
+            status=status,
+            error=None if error is None else type(error).__name__,
+            waited_s=sent_s - self.asked_s,
+            elapsed_s=self._clock.monotonic() - sent_s,
+        )
 
     def log_retry(self, attempt: int, error: KlingError, wait_s: float) -> None:
         """Tell the log of another attempt; the route's template, never what is in it."""

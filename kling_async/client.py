@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import settings
 from .accounts import Account, AccountRegistry
+from .admission import Admission
 from .clock import Clock, LoopClock
 from .downloads import Downloads
 from .errors import ConfigurationError
-from .limits import AccountBuckets, Admission, Limiter, RateLimit
+from .limits import Limiter, RateLimit
+from .lines import Places
 from .models.requests import Request
 from .pipeline import Options, Pipeline
 from .resources.accounts import Accounts
@@ -24,6 +26,7 @@ from .resources.scheduler import Scheduler
 from .resources.tasks import Tasks
 from .resources.tts import Tts
 from .retry import RetryPolicy
+from .stats import Hook, Stats
 from .transports import default_timeout
 from .version import __version__
 from .wire import Wire
@@ -49,6 +52,7 @@ class AsyncKlingClient:
             separated.
         base_url: default: KLING_BASE_URL, else the vendor's. `http://` only for this machine.
         rate_limit: a `RateLimit` per account (default 10 a second), any `Limiter`, or None.
+        client_rate_limit: the same for all accounts together, on top; default: None.
         retry: when and how often a call is repeated.
         timeout: seconds per attempt, or an `httpx.Timeout`; default: 10 to connect, 60 to write,
             180 to read. `httpx.Timeout(None)` for no limit.
@@ -56,6 +60,7 @@ class AsyncKlingClient:
         transport: "httpx", "aiohttp" (extra `speed`) or any `httpx.AsyncBaseTransport`; default:
             aiohttp where the extra is installed and no proxy is set in the environment.
         http_client: your own `httpx.AsyncClient` to send through, which stays yours to close.
+        hooks: plain functions, each called with an `AttemptEvent` when an attempt is over.
         clock: for tests that hold the time.
 
     Raises:
@@ -69,11 +74,13 @@ class AsyncKlingClient:
         accounts: AccountRegistry | Iterable[Account | str] = (),
         base_url: str | None = None,
         rate_limit: RateLimit | Limiter | None = DEFAULT_RATE,
+        client_rate_limit: RateLimit | Limiter | None = None,
         retry: RetryPolicy = RetryPolicy(),
         timeout: httpx.Timeout | float | None = None,
         deadline_s: float | None = None,
         transport: httpx.AsyncBaseTransport | str | None = None,
         http_client: httpx.AsyncClient | None = None,
+        hooks: Iterable[Hook] = (),
         clock: Clock | None = None,
     ) -> None:
         if transport is not None and http_client is not None:
@@ -81,7 +88,6 @@ class AsyncKlingClient:
         if not isinstance(accounts, AccountRegistry):
             accounts = AccountRegistry(accounts or settings.accounts())
         clock = clock if clock is not None else LoopClock()
-        limiter = AccountBuckets(rate_limit) if isinstance(rate_limit, RateLimit) else rate_limit
         self._wire = Wire(
             settings.base_url(base_url),
             settings.token(token),
@@ -90,7 +96,13 @@ class AsyncKlingClient:
             transport=transport,
             http_client=http_client,
         )
-        self.pipeline = Pipeline(accounts, Admission(limiter, clock), self._wire, clock)
+        admission = Admission(
+            rate_limit,
+            clock,
+            client_limiter=client_rate_limit,
+            places=None if self._wire.most_in_flight is None else Places(self._wire.most_in_flight),
+        )
+        self.pipeline = Pipeline(accounts, admission, self._wire, clock, tuple(hooks))
         """The way of every call; for code that drives it by itself, as the command line does."""
         self._downloads = Downloads(self.pipeline, self._wire, clock)
         self.options = Options(retry, _deadline(deadline_s))
@@ -148,6 +160,11 @@ class AsyncKlingClient:
             request: `CreateAvatar(...)`, `ListVoices()`, ...
         """
         return await self.pipeline.send(request, self.options)
+
+    @property
+    def stats(self) -> Stats:
+        """What each account has sent, what was refused, who waits and for how long: now."""
+        return self.pipeline.turns.stats()
 
     @cached_property
     def avatars(self) -> Avatars:

@@ -27,6 +27,22 @@ class Clock(Protocol):
         ...
 
 
+async def woken_within(clock: Clock, seconds: float, woken: asyncio.Future[None]) -> bool:
+    """Whether somebody set `woken` before `seconds` passed; it is of no use afterwards."""
+    sleep = asyncio.ensure_future(clock.sleep(seconds))
+    try:
+        await asyncio.wait({woken, sleep}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        in_time = woken.done() and not woken.cancelled()
+        woken.cancel()
+        if not sleep.done():
+            sleep.cancel()
+            await asyncio.wait({sleep})
+    if not sleep.cancelled():
+        sleep.result()  # passes on what a clock raises
+    return in_time
+
+
 class LoopClock:
     """The running event loop's own time, and the system's wall clock."""
 

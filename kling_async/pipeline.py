@@ -4,7 +4,9 @@
     pipeline.py            ORDER    account -> what it needs -> attempts -> admission -> exchange
         accounts.py        WHOSE    an account
         retry.py           AGAIN?   asks the request's safety and the error
-        limits.py          WHEN     pause and rate, entered once per attempt
+        turns.py           TURN     one attempt's beginning and end, and who is told
+        jobs.py            ROOM?    a job place, for what starts a job
+        admission.py       WHEN     pause, places in flight, rate: passed once per attempt
         call.py            SO FAR   context, progress, what an error means for the caller
         reconcile.py       THERE?   looks for a create whose answer was lost
     wire.py                HOW      bytes over httpx: an Answer, or "not sent", or "lost"
@@ -18,23 +20,25 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import evolve, frozen
 
 from . import settings
 from .accounts import AccountRegistry
+from .admission import Admission
 from .call import Call
 from .clock import Clock
 from .errors import ConfigurationError, KlingError, OutcomeUnknownError
-from .limits import Admission
 from .models.assets import UploadAsset
 from .models.requests import Request, attachments
-from .progress import Progress
+from .models.scheduler import ListRunning
 from .protocol import Outgoing, decode, encode
 from .reconcile import Reconciler
-from .retry import Attempts, RetryPolicy, pause_s
+from .retry import Attempts, RetryPolicy
 from .settings import service_name
+from .stats import Hook
+from .turns import Turns, Witness
 from .wire import Wire
 
 if sys.version_info >= (3, 11):
@@ -50,20 +54,6 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 
-class Witness(Protocol):
-    """Is told the turns of a call that must be remembered, before they happen.
-
-    A bulk ledger is one: it commits its intent in `sending`, before the first byte is written.
-    Raising there stops the call before it is sent.
-    """
-
-    async def sending(self, account: str | None, attempt: int) -> None:
-        """Attempt number `attempt` (from 1) is admitted and goes out right after this."""
-
-    async def not_carried_out(self, error: KlingError) -> None:
-        """The attempt certainly did nothing: it was never sent, or was plainly refused."""
-
-
 @frozen
 class Options:
     """What a call may override. `None` deadline: as long as it takes."""
@@ -77,10 +67,16 @@ class Pipeline:
     """Carries any request from its object to its result. One per client and its views."""
 
     def __init__(
-        self, accounts: AccountRegistry, admission: Admission, wire: Wire, clock: Clock
+        self,
+        accounts: AccountRegistry,
+        admission: Admission,
+        wire: Wire,
+        clock: Clock,
+        hooks: tuple[Hook, ...] = (),
     ) -> None:
         self.accounts = accounts
         self.admission = admission
+        self.turns = Turns(accounts, admission, clock, hooks, self._running)
         self.clock = clock
         self._wire = wire
         self._reconciler = Reconciler(clock)
@@ -109,7 +105,7 @@ class Pipeline:
         """
         await self._wire.open()  # a closed client says so before anything is prepared
         of_account = request.email_in != "nowhere"
-        account = self.accounts.choose(request.email) if of_account else None
+        account = self.choose(request.email) if of_account else None
         call: Call[R] = Call(request, account, self.clock)
         async with _Span(call, self.accounts, self._reconciler, options.deadline_s):
             call.request = await self._prepared(request, call.account, options)
@@ -119,45 +115,48 @@ class Pipeline:
             out = _encoded(call.request, call.account)
             try:
                 async for attempt in Attempts(
-                    options.retry, request.safety, self.clock.sleep, call.log_retry
+                    options.retry,
+                    request.safety,
+                    self.clock.sleep,
+                    call.log_retry,
+                    lambda: self.admission.may_retry(call.account),
                 ):
                     with attempt:
-                        progress = await self._admitted(call, witness)
+                        turn = await self.turns.begin(call, options.retry, witness)
                         try:
+                            progress = call.begin_exchange()
                             answer = await self._wire.exchange(out, options.timeout, progress)
                             now_s, again = self.clock.wall(), call.may_be_done
                             result = decode(call.request, answer, now_s, repeated=again)
                             self._reconciler.answered(call.trail, result)
-                            return call.result(result, answer.status_code)
+                            self.turns.over(call, turn, answer.status_code)
+                            return self.turns.noted(call, call.result(result, answer.status_code))
                         except KlingError as exc:
-                            error = await self._judged(call, exc, options, witness)
+                            self.turns.over(call, turn, error=exc)
+                            error = await self.turns.judged(call, exc, witness)
                             if error is exc:
                                 raise
                             raise error from exc
+                        except BaseException as exc:  # cancelled, first of all
+                            self.turns.over(call, turn, error=exc)
+                            raise
             except OutcomeUnknownError as exc:
                 return await self._looked_for(call, exc, options)
         raise AssertionError("the attempts return or raise")  # pragma: no cover
 
-    async def _admitted(self, call: Call[Any], witness: Witness | None) -> Progress:
-        """Wait for one attempt's turn, and tell the witness; the attempt goes out right after."""
-        await self.admission.admit(call.account)
-        call.attempts += 1
-        if witness is not None:
-            await witness.sending(call.account, call.attempts)
-        return call.begin_exchange()
+    def choose(self, email: str | None) -> str | None:
+        """The account for a call that names `email`, or none: one that is not paused, if any."""
+        paused_s = self.admission.paused_s if self.admission.anything_paused else None
+        return self.accounts.choose(email, paused_s)
 
-    async def _judged(
-        self, call: Call[Any], exc: KlingError, options: Options, witness: Witness | None
-    ) -> KlingError:
-        """The attempt failed with `exc`: what that means for its account and for the caller."""
-        call.end_exchange()
-        call.may_be_done |= not call.certainly_nothing(exc)
-        if (wait_s := pause_s(exc)) <= options.retry.retry_after_max_s:
-            self.admission.pause(call.account, wait_s)  # else nobody would wait so long
-        error = call.judged(exc)
-        if witness is not None and call.certainly_nothing(error):
-            await witness.not_carried_out(error)
-        return error
+    async def _running(self, account: str) -> Collection[int] | None:
+        """The ids of the jobs that run on `account`; None where the server can't say now."""
+        once = Options(RetryPolicy(attempts=1))
+        try:
+            listed = await self.send(ListRunning(), once)
+        except KlingError:
+            return None
+        return [one.id for one in listed if one.email == account]
 
     async def _prepared(
         self, request: Request[R], account: str | None, options: Options
@@ -197,7 +196,7 @@ class Pipeline:
         if verdict.found is None:
             raise call.not_found(error, verdict)
         found = await self._whole(verdict.found, verdict.whole, options)
-        return call.result(found, 200, adopted=True)
+        return self.turns.noted(call, call.result(found, 200, adopted=True))
 
     async def _whole(self, found: R, whole: Request[R] | None, options: Options) -> R:
         """All of a result whose listing showed only a part; that part, where it can't be had."""

@@ -6,6 +6,7 @@ been written decides what a failure means.
 
 from __future__ import annotations
 
+import asyncio
 from contextvars import ContextVar
 from typing import Any
 
@@ -23,6 +24,8 @@ class Progress:
         self.began = False
         self.abandoned = False
         """The caller has left: writing must not begin any more."""
+        self.left_behind: asyncio.Future[Any] | None = None
+        """The exchange, where it goes on although the caller has left."""
 
     @property
     def may_have_begun(self) -> bool:

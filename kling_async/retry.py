@@ -43,6 +43,9 @@ class RetryPolicy:
         resend_after_absence: in bulk jobs, send a create again that was looked for in vain for at
             least 30 minutes (or `reconcile_within_s`, if longer). It may duplicate: absence can't
             be proven. Default False.
+        budget: retries of reads, uploads and deletes are paid for from a budget of their account,
+            which successes fill: 100 tokens, 10 a retry. While a service is ill they fade, and
+            `attempts` is the upper bound. False: as many as `attempts` allows. Default True.
     """
 
     attempts: int = field(default=settings.ATTEMPTS, validator=ge(1))
@@ -51,6 +54,7 @@ class RetryPolicy:
     retry_after_max_s: float = field(default=settings.RETRY_AFTER_MAX_S, validator=ge(0))
     reconcile_within_s: float = field(default=settings.RECONCILE_WITHIN_S, validator=ge(0))
     resend_after_absence: bool = False
+    budget: bool = True
 
 
 def may_resend(safety: Safety, error: BaseException, policy: RetryPolicy) -> bool:
@@ -70,6 +74,15 @@ def may_resend(safety: Safety, error: BaseException, policy: RetryPolicy) -> boo
     if isinstance(error, ServerError):
         return (error.retry_after_s or 0) <= policy.retry_after_max_s
     return isinstance(error, APIError) and error.status_code in (408, 409)
+
+
+def costs(safety: Safety, error: BaseException) -> bool:
+    """Whether repeating this after `error` is paid for from the account's retry budget.
+
+    Waiting out a 429 is what the server asks for. And a paid request goes again only if it never
+    left, which bothers nobody.
+    """
+    return safety is not Safety.PAID and not isinstance(error, RateLimitedError)
 
 
 def pause_s(error: KlingError) -> float:
@@ -111,9 +124,19 @@ class Attempts:
         safety: of the request.
         sleep: waits between attempts.
         on_retry: told (attempt, error, wait in seconds) before each wait.
+        afford: takes the price of a retry from the budget; False where too little is left.
     """
 
-    __slots__ = ("_begun", "_failed", "_on_retry", "_policy", "_rest", "_safety", "_sleep")
+    __slots__ = (
+        "_afford",
+        "_begun",
+        "_failed",
+        "_on_retry",
+        "_policy",
+        "_rest",
+        "_safety",
+        "_sleep",
+    )
 
     def __init__(
         self,
@@ -121,11 +144,13 @@ class Attempts:
         safety: Safety,
         sleep: Callable[[float], Awaitable[None]],
         on_retry: Callable[[int, KlingError, float], None],
+        afford: Callable[[], bool] = lambda: True,
     ) -> None:
         self._policy = policy
         self._safety = safety
         self._sleep = sleep
         self._on_retry = on_retry
+        self._afford = afford
         self._begun = False
         self._failed: BaseException | None = None
         self._rest: AsyncIterator[AttemptManager] | None = None
@@ -151,17 +176,24 @@ class Attempts:
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
         """Keep its failure for tenacity where it may be repeated; let everything else pass."""
-        again = error is not None and may_resend(self._safety, error, self._policy)
-        if again and self._policy.attempts > 1:
+        if error is not None and self._policy.attempts > 1 and self._again(error):
             self._failed = error
         return self._failed is not None
+
+    def _again(self, error: BaseException) -> bool:
+        if not may_resend(self._safety, error, self._policy):
+            return False
+        return not self._policy.budget or not costs(self._safety, error) or self._afford()
 
     def _controller(self) -> AsyncRetrying:
         policy, safety = self._policy, self._safety
 
         def again(state: RetryCallState) -> bool:
             error = _error(state)
-            return error is not None and may_resend(safety, error, policy)
+            if state.attempt_number in (1, policy.attempts):
+                # The first one is decided already, and after the last `stop` decides.
+                return error is not None and may_resend(safety, error, policy)
+            return error is not None and self._again(error)
 
         def wait_s(state: RetryCallState) -> float:
             error = _error(state)

@@ -44,6 +44,21 @@ WHOLE_WITHIN_S = 10.0  # to ask for the record of a job that was found: its id i
 CLOCK_SLACK_S = 600.0  # how far Kling's clock may be from ours
 
 REQUESTS_PER_S = 10  # no quota is published; this is calm for one account
+LEARN_FROM_PER_S = 10.0  # where an adaptive rate begins; 5 found 40/s twice as late in simulation
+LEARNING_ABSENT_S = 0.5  # instead of RETRY_AFTER_ABSENT_S for a rate that falls by itself
+
+PAUSE_MAX_S = 86_400.0  # a longer wait is taken for a mistake of the server's, and counts as
+PAUSE_ABSURD_S = 3600.0  # this long: then one request asks again
+PAUSE_JITTER = 0.01  # of a pause, added so that processes do not come back together
+PAUSE_JITTER_MAX_S = 1.0
+RAMP_OPEN_AT = 64  # places after a pause, one more for each answer, beyond which all may go
+PROBE_WITHIN_S = 5.0  # a place more where nothing was answered for so long: creates can be slow
+
+RETRY_BUDGET = 100  # tokens per account; a success gives one back
+RETRY_COST = 10  # of a retry, but for those after a 429
+
+JOB_TRACKED_S = 3600.0  # the server tracks a job for at most so long
+JOB_LOOK_EVERY_S = 15.0  # how often those who wait for a job place look whether one is free
 
 
 def token(given: str | None, env: Mapping[str, str] = os.environ) -> str:

@@ -79,6 +79,14 @@ class Wire:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
+    @property
+    def most_in_flight(self) -> int | None:
+        """How many exchanges at once the pool below takes well; None: any number.
+
+        httpx's own pool looks at all that wait in it on each event, so nothing may wait there.
+        """
+        return settings.MAX_CONNECTIONS if self._transport == "httpx" else None
+
     def __repr__(self) -> str:
         return f"Wire({self.base_url!r})"  # and not the token
 
@@ -266,6 +274,7 @@ class Wire:
     def _leave(self, task: asyncio.Task[httpx.Response], progress: Progress, out: Outgoing) -> None:
         """The caller was cancelled: stop what has not begun, let the rest finish, tell of it."""
         progress.abandoned = True
+        progress.left_behind = task
         if not progress.may_have_begun and self._transport == "aiohttp":
             task.cancel()  # aiohttp takes this well, and has no hook that may raise
 

@@ -269,7 +269,8 @@ async def test_closing_waits_no_longer_than_a_limit(
         await kling._wire.aclose()
         with pytest.raises(OutcomeUnknownError, match="closed before the answer came"):
             await sent
-        with pytest.raises(NotSentError, match="closed before the answer came"):
+        # On httpx it waited for a place of ours, on aiohttp in the pool below.
+        with pytest.raises((NotSentError, ConfigurationError), match=r"(?i)nothing was sent"):
             await queued
         with pytest.raises(ConfigurationError, match="Nothing was sent"):  # its second attempt
             await again

@@ -111,6 +111,10 @@ class Request(Generic[R]):
         """The ids of the jobs that `result` shows to be final, or gone."""
         return ()
 
+    def missing_job(self) -> int | None:
+        """The id of the job that is not there when this request is answered 404."""
+        return None
+
     # --- for requests that carry secrets; see accounts.py ---
 
     def shown(self: Q) -> Q:

@@ -6,7 +6,7 @@ Source: `GET /scheduler`, `GET /scheduler/available`, `DELETE /scheduler/{task_i
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import ClassVar, Literal
 
 from attrs import field, frozen
@@ -131,3 +131,7 @@ class ForgetTask(Request[ForgottenTask]):
         return (
             ForgottenTask.from_api(body) if isinstance(body, Mapping) else ForgottenTask(raw=body)
         )
+
+    def finished_jobs(self, result: ForgottenTask) -> Iterable[int]:
+        """What is not tracked takes no place."""
+        return (self.task_id,) if isinstance(self.task_id, int) else ()

@@ -6,7 +6,7 @@ calls, and the bodies of webhooks (vendor pages, April 2025 to January 2026).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Any, ClassVar, Literal, get_args
 
@@ -256,6 +256,14 @@ class GetTask(Request[Task]):
             body = {**body, "id": self.task_id}
         return Task.from_api(body)
 
+    def finished_jobs(self, result: Task) -> Iterable[int]:
+        """The task, where it is final."""
+        return (result.id,) if result.is_final else ()
+
+    def missing_job(self) -> int | None:
+        """404 means deleted, failed at moderation, or out of credits."""
+        return self.task_id if isinstance(self.task_id, int) else None
+
 
 @frozen(kw_only=True)
 class ListTasks(Request[list[Task]]):
@@ -292,6 +300,10 @@ class ListTasks(Request[list[Task]]):
             raise ValueError("an object with 'history' was expected")
         return list(tasks_of(body.get("history")))
 
+    def finished_jobs(self, result: list[Task]) -> Iterable[int]:
+        """The final ones."""
+        return [one.id for one in result if one.is_final]
+
 
 @frozen(kw_only=True)
 class DeletedTask(Model):
@@ -322,3 +334,7 @@ class DeleteTask(Request[DeletedTask]):
     def decode(self, body: JSON) -> DeletedTask:
         """Judged by the HTTP status; the body may be missing."""
         return DeletedTask.from_api(body) if isinstance(body, Mapping) else DeletedTask(raw=body)
+
+    def finished_jobs(self, result: DeletedTask) -> Iterable[int]:
+        """Only a finished task can be deleted."""
+        return (self.task_id,) if isinstance(self.task_id, int) else ()

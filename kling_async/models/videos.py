@@ -6,7 +6,7 @@ Source: `POST /avatars/video` (vendor page, January 2026).
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Any, ClassVar, Literal, get_args
 
@@ -114,6 +114,10 @@ class CreateAvatarVideo(Request[Task]):
     def started_job(self, result: Task) -> int:
         """The task's id."""
         return result.id
+
+    def finished_jobs(self, result: Task) -> Iterable[int]:
+        """The task, should it be final already."""
+        return (result.id,) if result.is_final else ()
 
     # --- speech that is rendered first ---
 

@@ -245,6 +245,7 @@ class TestRestored:
     async def test_rows_that_were_ready(
         self,
         kling: AsyncKlingClient,
+        open_client: Callable[..., Any],
         emulator: Emulator,
         tmp_path: Path,
         ledger: Path,
@@ -261,6 +262,7 @@ class TestRestored:
         assert "ready" in states
         ready = {key for key, one in in_ledger(ledger).items() if one.state == "ready"}
         old = shutil.copy(ledger, tmp_path / "old.sqlite")
+        kling = await open_client()  # the first one keeps the account parked
         await results(kling, rows, ledger)
         made = {one.nickname: one.id for one in emulator.avatars}
         assert ready <= set(made)

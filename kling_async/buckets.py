@@ -1,0 +1,164 @@
+"""How is a rate kept? Leaky buckets of aiolimiter, shaped so that the promise holds everywhere.
+
+The promise: at most N arrivals in *every* window of T seconds, and 97 % of them used. aiolimiter's
+`AsyncLimiter(N, T)` lets almost 2N through in its first window (the full bucket, and the leak
+behind it); `AsyncLimiter(1, T / N)` is exact, but loses the lateness of each timer: a tenth of
+1,000 a second, four fifths of 5,000.
+
+A bucket of capacity C that leaks r a second lets at most C + r * t through in t seconds. Ours takes
+C = burst + N / 100: a hundredth of N in arrears is caught up, which makes up for timers that are
+late by T / 100. And r = (N + 1 - C) / (T + J): N + 1 need more than T + J, where J, 10 ms at most
+for windows of a second, is what two requests may lose or win against each other on their way. The
+two cost a hundredth each, so 98 % of N remain.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiolimiter import AsyncLimiter
+
+from .cubic import Cubic
+from .limits import RateLimit
+from .lines import Line
+from .settings import LEARN_FROM_PER_S
+
+ARREARS = 0.01  # of N
+JITTER = 0.01  # of T
+JITTER_MAX_S = 0.02
+
+
+def leaky(limit: RateLimit) -> AsyncLimiter:
+    """Aiolimiter's bucket in the shape that keeps `limit` in every window, from the first on."""
+    capacity = limit.burst + ARREARS * limit.requests
+    window_s = limit.per_s + min(JITTER_MAX_S, JITTER * limit.per_s)
+    leak_per_s = (limit.requests + 1 - capacity) / window_s
+    return AsyncLimiter(capacity, capacity / leak_per_s)
+
+
+class Bucket:
+    """One bucket with a line in front, because aiolimiter lets newcomers overtake.
+
+    Only the head of the line asks aiolimiter, so one timer runs however many wait. Nothing belongs
+    to a loop before the first request.
+    """
+
+    def __init__(self, limit: RateLimit) -> None:
+        self._leaky = leaky(limit)
+        self._line = Line()
+
+    async def acquire(self) -> bool:
+        """Return when there is room; whether that had to be waited for."""
+        waited = not self._line.enter()
+        if waited:
+            await self._line.wait()
+        try:
+            waited = waited or not self._leaky.has_capacity()
+            await self._leaky.acquire()
+        finally:
+            self._line.leave()
+        return waited
+
+
+class LearningBucket:
+    """A bucket whose rate follows what the server refuses, below the bound that `limit` is."""
+
+    def __init__(self, limit: RateLimit) -> None:
+        self._bound = Bucket(limit)
+        self._line = Line()
+        self._law = Cubic(LEARN_FROM_PER_S, limit.requests / limit.per_s)
+        self._shaped_per_s = 0.0
+        self._leaky = self._shaped()
+
+    @property
+    def per_s(self) -> float:
+        """The rate now."""
+        return self._law.per_s
+
+    async def acquire(self) -> None:
+        """Return when there is room."""
+        waited = not self._line.enter()
+        if waited:
+            await self._line.wait()
+        try:
+            waited = waited or not self._leaky.has_capacity()
+            await self._leaky.acquire()
+            await self._bound.acquire()
+            self._law.sent(_now_s(), waited=waited)
+            if abs(self._law.per_s / self._shaped_per_s - 1) > 0.005:
+                self._leaky = self._shaped()
+                await self._leaky.acquire(self._leaky.max_rate)  # full, as the last one left it
+        finally:
+            self._line.leave()
+
+    def refused(self, sent_s: float) -> None:
+        """What went out at `sent_s` was answered 429."""
+        self._law.refused(sent_s, _now_s())
+
+    def _shaped(self) -> AsyncLimiter:
+        self._shaped_per_s = rate = self._law.per_s
+        capacity = 1.5 + rate * ARREARS  # the arrears of half a step, and of timers 10 ms late
+        return AsyncLimiter(capacity, capacity / rate)
+
+
+class AccountBuckets:
+    """The default limiter: one bucket per account, made when first used."""
+
+    def __init__(self, limit: RateLimit) -> None:
+        self._limit = limit
+        self._buckets: dict[str | None, Bucket] = {}
+
+    async def acquire(self, account: str | None) -> None:
+        """Return when the bucket of `account` has room."""
+        found = self._buckets.get(account)
+        if found is None:
+            found = self._buckets[account] = Bucket(self._limit)
+        await found.acquire()
+
+    def per_s(self, account: str | None) -> float:
+        """The rate, in requests a second."""
+        return self._limit.requests / self._limit.per_s
+
+    def refused(self, account: str | None, sent_s: float) -> None:
+        """Nothing is learned from a 429."""
+
+
+class LearningBuckets:
+    """The limiter of `RateLimit(..., adaptive=True)`: a learning bucket per account."""
+
+    def __init__(self, limit: RateLimit) -> None:
+        self._limit = limit
+        self._buckets: dict[str | None, LearningBucket] = {}
+
+    async def acquire(self, account: str | None) -> None:
+        """Return when the bucket of `account` has room."""
+        await self._of(account).acquire()
+
+    def per_s(self, account: str | None) -> float:
+        """The rate that is held right for `account` now, in requests a second."""
+        return self._of(account).per_s
+
+    def refused(self, account: str | None, sent_s: float) -> None:
+        """What went out for `account` at `sent_s` (monotonic) was answered 429."""
+        self._of(account).refused(sent_s)
+
+    def _of(self, account: str | None) -> LearningBucket:
+        found = self._buckets.get(account)
+        if found is None:
+            found = self._buckets[account] = LearningBucket(self._limit)
+        return found
+
+
+class SharedBucket:
+    """The limiter for a whole client: one bucket for all accounts."""
+
+    def __init__(self, limit: RateLimit) -> None:
+        self._bucket = LearningBucket(limit) if limit.adaptive else Bucket(limit)
+
+    async def acquire(self, account: str | None) -> None:
+        """Return when the bucket has room, whoever asks."""
+        await self._bucket.acquire()
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()

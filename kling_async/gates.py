@@ -1,0 +1,104 @@
+"""May this account be asked now? Its pause, the probe after it, and what was counted there.
+
+A 429 pauses its account for every caller: a monotonic deadline joined by `max`, which nobody can
+open early. Afterwards one request goes first; each answer that is no 429 opens one place more, so
+that the refused are those in flight and not all who waited.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from . import settings
+from .budget import RetryBudget
+from .clock import Clock, woken_within
+from .errors import RateLimitedError
+from .lines import Line
+
+
+class Gate:
+    """What admission knows of one account."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.line = Line()
+        self.budget = RetryBudget()
+        self.sent = 0
+        self.refused = 0
+        self.waiting = 0
+        self.in_flight = 0
+        self.places: int | None = None
+        """How many may be in flight after a pause; None: as many as there are."""
+        self.round = 0
+        """Which pause the present places belong to; who went before one does not count there."""
+        self._taken = 0
+        self._clock = clock
+        self._until_s: float | None = None
+        self._changed: asyncio.Future[None] | None = None
+
+    def pause(self, seconds: float) -> None:
+        """Let nothing go for `seconds` from now; then a probe first."""
+        until_s = self._clock.monotonic() + seconds
+        self._until_s = until_s if self._until_s is None else max(until_s, self._until_s)
+        self.round += 1
+        self.places, self._taken = 1, 0
+        left_s = self.paused_s()
+        self.line.dismiss(left_s, lambda: told(left_s))
+        self._wake()
+
+    def paused_s(self) -> float:
+        """How many seconds are left of the pause; 0 when there is none."""
+        if self._until_s is None:
+            return 0.0
+        left_s = self._until_s - self._clock.monotonic()
+        return left_s if left_s > 1e-9 else 0.0  # 1 ns: float rounding must not wait for ever
+
+    async def enter(self, longest_s: float) -> int:
+        """Take a place once the pause is over and one is free; its round. For the line's head.
+
+        Raises:
+            RateLimitedError: the pause is longer than `longest_s`.
+        """
+        while self.places is not None:
+            if (left_s := self.paused_s()) > longest_s:
+                raise told(left_s)
+            if left_s > 0:
+                await self._change_within(left_s)
+            elif self._taken < self.places:
+                self._taken += 1
+                break
+            elif not await self._change_within(settings.PROBE_WITHIN_S):
+                self.places += 1  # no news for so long is no 429
+        return self.round
+
+    def leave(self, entered: int, *, answered: bool) -> None:
+        """Give the place of round `entered` back; one more is open if there was an answer."""
+        if entered != self.round or self.places is None:
+            return
+        self._taken -= 1
+        if answered:
+            self.places += 1
+            if self.places >= settings.RAMP_OPEN_AT:
+                self.places = self._until_s = None
+        self._wake()
+
+    async def _change_within(self, seconds: float) -> bool:
+        """Whether something changed; False after `seconds`."""
+        self._changed = changed = asyncio.get_running_loop().create_future()
+        try:
+            return await woken_within(self._clock, seconds, changed)
+        finally:
+            self._changed = None
+
+    def _wake(self) -> None:
+        if self._changed is not None and not self._changed.done():
+            self._changed.set_result(None)
+
+
+def told(left_s: float) -> RateLimitedError:
+    """What those hear at once who would not wait for `left_s` seconds."""
+    return RateLimitedError(
+        f"nothing was sent: the server asked this account to wait, for another {left_s:.0f} s, "
+        f"which is longer than retry_after_max_s allows",
+        status_code=429,
+        retry_after_s=left_s,
+    )

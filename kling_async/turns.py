@@ -1,0 +1,144 @@
+"""How does one attempt begin and end? What it waits for, what it gives back, and who is told.
+
+`pipeline.py` calls `begin` before each exchange and `over` after it, whatever became of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection
+from logging import DEBUG
+from typing import Any, Protocol, TypeVar
+
+from attrs import evolve
+
+from .accounts import AccountRegistry
+from .admission import Admission, Turn
+from .call import Call
+from .clock import Clock
+from .errors import APIError, KlingError, NotFoundError
+from .jobs import JobPlaces
+from .retry import RetryPolicy
+from .stats import Hook, Stats, log, tell
+
+R = TypeVar("R")
+
+
+class Witness(Protocol):
+    """Is told the turns of a call that must be remembered, before they happen.
+
+    A bulk ledger is one: it commits its intent in `sending`, before the first byte is written.
+    Raising there stops the call before it is sent.
+    """
+
+    async def sending(self, account: str | None, attempt: int) -> None:
+        """Attempt number `attempt` (from 1) is admitted and goes out right after this."""
+
+    async def not_carried_out(self, error: KlingError) -> None:
+        """The attempt certainly did nothing: it was never sent, or was plainly refused."""
+
+
+class Turns:
+    """The turns of a client's attempts.
+
+    Args:
+        accounts: say how many jobs each runs at once.
+        admission: says when.
+        clock: tells the time.
+        hooks: are told of each attempt that is over.
+        running: asks the server for the ids of the jobs that run on an account.
+    """
+
+    def __init__(
+        self,
+        accounts: AccountRegistry,
+        admission: Admission,
+        clock: Clock,
+        hooks: tuple[Hook, ...],
+        running: Callable[[str], Awaitable[Collection[int] | None]],
+    ) -> None:
+        self.jobs = JobPlaces(clock)
+        self._accounts = accounts
+        self._admission = admission
+        self._clock = clock
+        self._hooks = hooks
+        self._running = running
+
+    def stats(self) -> Stats:
+        """Where each account is now."""
+        return Stats(
+            evolve(
+                one,
+                jobs_running=self.jobs.running(one.account),
+                jobs_waiting=self.jobs.waiting(one.account),
+                jobs_most=self._accounts.max_jobs(one.account),
+            )
+            for one in self._admission.stats(known.email for known in self._accounts)
+        )
+
+    async def begin(self, call: Call[Any], retry: RetryPolicy, witness: Witness | None) -> Turn:
+        """Wait for one attempt's turn, and tell the witness; the attempt goes out right after."""
+        call.asked_s = self._clock.monotonic()
+        turn = None
+        try:
+            if call.request.starts_job:
+                await self._take_job_place(call)
+            turn = await self._admission.admit(call.account, retry.retry_after_max_s)
+            call.attempts += 1
+            if witness is not None:
+                await witness.sending(call.account, call.attempts)
+        except BaseException as exc:
+            self.jobs.give_back(call.job_place)
+            if turn is not None:
+                turn.ended(exc)
+                turn.landed()
+            elif isinstance(exc, APIError):  # told that the pause is longer than it would wait
+                call.judged(exc)
+            raise
+        return turn
+
+    def over(
+        self,
+        call: Call[Any],
+        turn: Turn,
+        status: int | None = None,
+        error: BaseException | None = None,
+    ) -> None:
+        """The attempt is over, with a result or with `error`: give back what it held, tell."""
+        turn.ended(error, learn=not call.request.starts_job)
+        if (left := call.left_behind) is not None:
+            left.add_done_callback(turn.landed)
+        else:
+            turn.landed()
+        if error is not None and not call.may_have_begun:
+            self.jobs.give_back(call.job_place)
+        if self._hooks or log.isEnabledFor(DEBUG):
+            tell(self._hooks, call.event(turn.sent_s, status, error))
+
+    async def judged(self, call: Call[Any], exc: KlingError, witness: Witness | None) -> KlingError:
+        """The attempt failed with `exc`: what that means for the caller."""
+        call.end_exchange()
+        call.may_be_done |= not call.certainly_nothing(exc)
+        if call.certainly_nothing(exc):
+            self.jobs.give_back(call.job_place)
+        missing = call.request.missing_job() if isinstance(exc, NotFoundError) else None
+        if missing is not None:
+            self.jobs.missing(missing)
+        error = call.judged(exc)
+        if witness is not None and call.certainly_nothing(error):
+            await witness.not_carried_out(error)
+        return error
+
+    def noted(self, call: Call[Any], result: R) -> R:
+        """`result`, after noting which jobs it shows to have started or ended."""
+        if call.job_place is not None:
+            self.jobs.started(call.job_place, call.request.started_job(result))
+        if self.jobs:
+            self.jobs.finished(call.request.finished_jobs(result))
+        return result
+
+    async def _take_job_place(self, call: Call[Any]) -> None:
+        """Wait for a free job place of the call's account, where it is known how many it has."""
+        account = call.account
+        most = getattr(call.request, "max_jobs", None) or self._accounts.max_jobs(account)
+        if account is not None and most is not None:
+            call.job_place = await self.jobs.take(account, most, lambda: self._running(account))
