@@ -141,6 +141,7 @@ class Reconciler:
             waits = settings.LOOK_AFTER_S
             await self._clock.sleep(min(left_s, waits[min(looks, len(waits) - 1)]))
             looks += 1
+            others: set[str] = set()  # what one listing shows to be another's is it in the next
             for listing in request.listings(trail.account):
                 try:
                     listed = await look(listing)
@@ -149,25 +150,35 @@ class Reconciler:
                 except KlingError:
                     continue  # an account that can't be listed now may be listed later
                 self._skew.listed(request, listed)
-                mine = self._mine(trail, sent_s, listing.operation, listed)
+                mine = self._mine(trail, sent_s, listing.operation, listed, others)
                 if mine is not None:
                     self._taken.add((request.operation, request.listed_id(mine)))
                     whole = request.whole(mine, trail.account)
                     return Verdict(request.adopt(mine), trail.candidates, whole)
         return Verdict(None, trail.candidates)
 
-    def _mine(self, trail: Trail[Any], sent_s: float, listing: str, listed: Sequence[Any]) -> Any:
+    def _mine(
+        self,
+        trail: Trail[Any],
+        sent_s: float,
+        listing: str,
+        listed: Sequence[Any],
+        others: set[str],
+    ) -> Any:
         """The listed thing that is this call's, where that can be decided."""
         request, own = trail.request, self._exclusive(trail)
         weighed: list[tuple[float, Evidence, Any]] = []
         for one in listed:
-            if (request.operation, request.listed_id(one)) in self._taken:
-                continue  # another call's
+            listed_id = request.listed_id(one)
+            if listed_id in others or (request.operation, listed_id) in self._taken:
+                continue
             earliest_s = sent_s + self._skew.earliest_s(one)
             at_s = request.listed_at_s(one, earliest_s)
             timely = at_s >= earliest_s
             evidence = request.weigh(one, account=trail.account, own=own, timely=timely)
-            if evidence is not Evidence.NOTHING:
+            if evidence is Evidence.NOTHING:
+                others.add(listed_id)
+            else:
                 weighed.append((at_s, evidence, one))
         weighed.sort(key=lambda one: one[0])
         trail.seen[listing] = tuple(one for _, _, one in weighed)

@@ -218,10 +218,16 @@ class Calls(RuleBasedStateMachine):
         job = self._job(account, CreateAvatarVideo(**urls), False)
         job.at_s = START_S - 1300 + self.skew_s
 
+    @rule(account=st.sampled_from((ADA, BEN)))
+    def elsewhere_of_equal_files(self, account: str) -> None:
+        """Another process makes one now, of equal files; that it runs under another mark tells."""
+        urls = {"image_url": "https://kling/same-i", "audio_url": "https://kling/same-a"}
+        self._job(account, CreateAvatarVideo(**urls, reply_ref="theirs"), True)
+
     @rule(which=WHICH)
     def finish(self, which: int) -> None:
         for job in self.jobs[which : which + 1]:
-            job.runs = False
+            job.runs = job.ref == "theirs"
 
     @rule(seconds=st.sampled_from([0.5, 5.0]))
     def time_passes(self, seconds: float) -> None:

@@ -39,6 +39,7 @@ from kling_async import (
     Request,
     RetryPolicy,
     ServerAccount,
+    Task,
     UploadAsset,
     Voice,
     VoiceList,
@@ -92,6 +93,8 @@ async def calls() -> None:
         avatar_id: str = created.id
         meta: Meta | None = created.meta
         extra: Mapping[str, object] = created.extra
+        task: Task = await kling.avatars.video(avatar_id=created, text="Hi", speaker_id="s")
+        task = await kling.avatars.video(image=Path("a.jpg"), audio=b"...", mode="pro")
         avatars: list[Avatar] = await kling.avatars.list()
         avatars = await kling.avatars.list("templates")
         avatar: Avatar = await kling.avatars.get(created)
@@ -107,7 +110,9 @@ async def calls() -> None:
         accounts: list[ServerAccount] = await kling.accounts.list()
         account: ServerAccount = await kling.accounts.get("a@b.c")
         known: list[Account] = await kling.accounts.sync()
-        print(meta, extra, avatars, made_at, speed, deleted, url, can, accounts, account, known)
+        print(
+            meta, extra, task, avatars, made_at, speed, deleted, url, can, accounts, account, known
+        )
         async for row in kling.avatars.create_many([{"image": "a.png"}], ledger="a.sqlite"):
             bulk: BulkRow = row
             print(bulk.key, bulk.state, bulk.avatar_id, bulk.error, bulk.attempts)
