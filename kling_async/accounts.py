@@ -6,7 +6,7 @@ The pipeline asks `choose` once per call. Passwords never come here: useapi.net 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import count
 from typing import Literal
 
@@ -118,17 +118,20 @@ class AccountRegistry:
         chosen = self._strategy(known)
         return chosen.email if isinstance(chosen, Account) else chosen
 
-    @contextmanager
-    def busy(self, email: str | None) -> Iterator[None]:
+    def busy(self, email: str | None) -> AbstractContextManager[None]:
         """Count a call under way on `email`, for "least_busy"."""
-        if email is None:
-            yield
-            return
+        return _NOBODY if email is None else self._counted(email)
+
+    @contextmanager
+    def _counted(self, email: str) -> Iterator[None]:
         self._busy[email] = self._busy.get(email, 0) + 1
         try:
             yield
         finally:
             self._busy[email] -= 1
+
+
+_NOBODY = nullcontext()
 
 
 def _be_email(value: object) -> None:

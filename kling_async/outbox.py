@@ -60,6 +60,7 @@ class Outbox:
         request = httpx.Request(
             out.method, url, headers=headers, stream=stream, extensions=extensions
         )
+        request.headers.encoding = "ascii"  # as they all are; httpx would try it on each again
         if out.method == "POST":
             request.headers["content-length"] = str(len(body))
         request.read()  # transports may ask for `request.content`

@@ -10,6 +10,7 @@ before the job began.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 from attrs import define, field, frozen
@@ -52,15 +53,18 @@ class Trail(Generic[R]):
     seen: dict[str, tuple[Any, ...]] = field(factory=dict)
     """What the latest look at each listing showed that could be its result."""
 
-    tokens: dict[int, str] = field(init=False)
-    """The values that may be unique, and their fields. Hashes: equal ones only cost certainty."""
-    fingerprint: tuple[int | None, ...] = field(init=False)
-    """Operation, account, image and texts; None where the server chose."""
+    # Most calls end well and nobody asks for these, so they wait until somebody does.
 
-    def __attrs_post_init__(self) -> None:
-        self.tokens = {hash(value): name for name, value in self.request.tokens().items()}
+    @cached_property
+    def tokens(self) -> dict[int, str]:
+        """Hashes of values that may be unique, and their fields. Equal ones cost only certainty."""
+        return {hash(value): name for name, value in self.request.tokens().items()}
+
+    @cached_property
+    def fingerprint(self) -> tuple[int | None, ...]:
+        """Operation, account, image and texts; None where the server chose."""
         known = (self.request.operation, self.account, *self.request.fingerprint())
-        self.fingerprint = tuple(None if one is None else hash(one) for one in known)
+        return tuple(None if one is None else hash(one) for one in known)
 
     @property
     def candidates(self) -> tuple[Any, ...]:
@@ -95,7 +99,7 @@ class Reconciler:
         self, request: Request[R], account: str | None, own: Collection[str]
     ) -> Trail[R] | None:
         """A call goes out; its trail, or None where nothing lists what it makes."""
-        if not request.listings(account):
+        if type(request).listings is Request.listings:  # to ask it would build them on every call
             return None
         trail = Trail(request, account, own)
         self._open[trail] = None
