@@ -31,6 +31,7 @@ class Call:
         done: how often it was carried out in truth.
         attempts: how many the caller is told of, where that differs from `sends`.
         waits_s: the account waits at least so long.
+        parks: the account is kept out of use afterwards, for about an hour.
     """
 
     sends: int
@@ -38,6 +39,7 @@ class Call:
     done: int
     attempts: int | None = None
     waits_s: float = 0.0
+    parks: bool = False
 
 
 @frozen
@@ -54,6 +56,7 @@ class Row:
         finally_kept: its state after a second run, with the fault gone.
         finally_sends: all creates of it, those of the second run included.
         waits_s: the account waits at least so long.
+        parks: the account is kept out of use afterwards, for about an hour.
     """
 
     sends: int
@@ -65,6 +68,7 @@ class Row:
     finally_kept: str
     finally_sends: int
     waits_s: float = 0.0
+    parks: bool = False
 
 
 @frozen
@@ -169,6 +173,11 @@ GONE_AFTER = calls(STOPPED_AFTER, ROW_FINISHED)
 def after(seconds: float, than: Line = REFUSED) -> Line:
     """W: the same, once the account has waited."""
     return {name: evolve(one, waits_s=seconds) for name, one in than.items()}
+
+
+def parked(than: Line) -> Line:
+    """P, because it was asked to wait longer than anybody would."""
+    return {name: evolve(one, parks=True) for name, one in than.items()}
 
 
 def shown(create: Call, row: Row) -> Line:

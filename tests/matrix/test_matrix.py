@@ -88,6 +88,15 @@ def assert_struck(bench: Bench) -> None:
     assert bench.faults_left == 0
 
 
+def assert_stands(bench: Bench, expects: Call | Row) -> None:
+    """How the account stands: what waited has waited, and nobody after it has to."""
+    assert expects.waits_s <= bench.clock.slept_s < 600
+    if expects.parks:
+        assert 3000 < bench.paused_s() < 3700
+    else:
+        assert bench.paused_s() == 0
+
+
 # --- single calls -----------------------------------------------------------------------------
 
 
@@ -145,8 +154,7 @@ async def _single(cell: Cell, bench: Bench) -> None:
         assert got.url in {one.url for one in emulator.uploads}
 
     # how the account stands
-    assert expects.waits_s <= bench.clock.slept_s < 600
-    assert bench.paused_s() == 0
+    assert_stands(bench, expects)
     assert_struck(bench)
 
 
@@ -209,8 +217,7 @@ async def _bulk(cell: Cell, bench: Bench, path: Path) -> None:
     assert bench.sends("row-1") == expects.sends
     assert len(_made(bench)) == expects.done
     _assert_true(path, bench)
-    assert expects.waits_s <= bench.clock.slept_s < 600
-    assert bench.paused_s() == 0
+    assert_stands(bench, expects)
     assert_struck(bench)
 
     # a second run, by another client, with the fault gone
