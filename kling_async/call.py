@@ -112,8 +112,9 @@ class Call(Generic[R]):
 
     def not_found(self, error: OutcomeUnknownError, verdict: Verdict[Any]) -> OutcomeUnknownError:
         """`error` after looking in vain."""
-        found = len(verdict.candidates)
-        looked = f"{found} that could be it" if found else "nothing that could be it"
+        ids = [self.request.listed_id(one) for one in verdict.candidates]
+        shown = ", ".join(ids[:5]) + (", ..." if ids[5:] else "")
+        looked = f"{len(ids)} that could be it ({shown})" if ids else "nothing that could be it"
         more = self._unknown(f"{error.text}; its account lists {looked}")
         more.candidates = verdict.candidates
         return more

@@ -193,9 +193,8 @@ class CreateAvatarVideo(Request[Task]):
         same = account is None or theirs is None or theirs.casefold() == account.casefold()
         if listed.reply_ref is not None and listed.reply_ref != self.reply_ref:
             return Evidence.NOTHING  # whatever addresses it has
-        if (
-            listed.reply_ref is not None and "reply_ref" in own
-        ):  # on another account it is shown, but calls about it would go astray
+        if listed.reply_ref is not None and "reply_ref" in own:
+            # On another account it is only shown: later calls about it would go astray.
             return Evidence.PROOF if same else Evidence.POSSIBLE
         return Evidence.POSSIBLE if same and timely else Evidence.NOTHING
 

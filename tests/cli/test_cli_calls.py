@@ -91,6 +91,68 @@ class TestAvatars:
         assert "POST /avatars" in line
 
 
+class TestVideos:
+    VIDEO = ("avatars", "video", "--image-url", "https://example.com/a.png")
+    TALK = (*VIDEO, "--audio-url", "https://example.com/a.mp3")
+
+    def test_files(self, invoke: Callable[..., Any], service: Any, emulator: Emulator) -> None:
+        Path("ada.png").write_bytes(sample_png())
+        Path("ada.mp3").write_bytes(b"ID3\x04\0\0" + b"\0" * 64)
+        made = invoke(
+            "avatars", "video", "--image", "ada.png", "--audio", "ada.mp3", "--mode", "pro",
+            "--prompt", "Calm", "--max-jobs", "3", "--reply-ref", "row 17",
+        )  # fmt: skip
+        assert made.exit_code == 0, made.stderr
+        (task,) = emulator.tasks
+        assert json.loads(made.stdout)["task"]["id"] == task.id
+        assert task.input_urls == tuple(one.url for one in emulator.uploads)
+        assert (task.reply_ref, task.arguments["mode"]) == ("row 17", "pro")
+        assert (task.arguments["prompt"], emulator.calls[-1].fields["maxJobs"]) == ("Calm", 3)
+
+    @pytest.mark.parametrize("rendered", [False, True])
+    def test_a_text(
+        self, invoke: Callable[..., Any], service: Any, emulator: Emulator, rendered: bool
+    ) -> None:
+        voice = objects(invoke("tts", "voices").stdout)[0]["speakerId"]
+        words = ["--text", "Hello!", "--speaker-id", voice, "--speed", "1.2"]
+        made = invoke(*self.VIDEO, *words, *(["--render-speech"] if rendered else []))
+        assert made.exit_code == 0, made.stderr
+        assert len(emulator.speeches) == rendered
+        assert len(emulator.tasks) == 1
+
+    def test_a_lost_answer_is_found(
+        self, invoke: Callable[..., Any], service: Any, emulator: Emulator
+    ) -> None:
+        emulator.add_faults([Fault("avatars.video", "reset_after", at=1)])
+        made = invoke(*self.TALK)
+        assert made.exit_code == 0, made.stderr
+        assert json.loads(made.stdout)["task"]["id"] == emulator.tasks[0].id
+        assert emulator.counts["avatars.video"] == 1
+
+    @pytest.mark.parametrize(
+        ("words", "said"),
+        [
+            (("avatars", "video"), "exactly one of text, audio_url and audio is needed"),
+            ((*VIDEO, "--text", "Hi"), "speaker_id: is required with text"),
+            ((*TALK, "--speed", "1"), "speed: has a meaning only with text"),
+            ((*TALK, "--mode", "4k"), "'4k' is not one of"),
+            ((*TALK, "--max-jobs", "51"), "max_jobs: is 51; it must be from 1 to 50"),
+        ],
+    )
+    def test_wrong_use(
+        self,
+        invoke: Callable[..., Any],
+        service: Any,
+        emulator: Emulator,
+        words: tuple[str, ...],
+        said: str,
+    ) -> None:
+        done = invoke(*words)
+        assert done.exit_code == 2
+        assert said in done.stderr
+        assert emulator.calls == []
+
+
 class TestOthers:
     def test_voices(self, invoke: Callable[..., Any], service: Any) -> None:
         done = invoke("tts", "voices")
