@@ -313,9 +313,14 @@ def _lies_below(url: str, base_url: str) -> bool:
 
 
 def _harmless(exc: Exception) -> Exception:
-    """`exc`, mended where it shows the request's headers: aiohttp's response errors print them."""
+    """`exc` without the request: its headers hold the token, and its body may hold a password.
+
+    httpx's errors keep it as an attribute; aiohttp's response errors even print its headers.
+    """
     link: BaseException | None = exc
     while link is not None:
+        if isinstance(link, httpx.RequestError):
+            link._request = None
         if (info := getattr(link, "request_info", None)) is not None:
             shown = SimpleNamespace(method=info.method, url=info.url, real_url=info.real_url)
             link.__dict__["request_info"] = shown

@@ -1,4 +1,4 @@
-"""Does the token show anywhere but in the Authorization header?
+"""Does the token show anywhere but in the Authorization header, or a password but in its body?
 
 One run through many kinds of failure, on both transports and in process; then every text that
 came of it is searched: reprs, errors with all their causes, log records of any logger, the ledger.
@@ -7,6 +7,7 @@ came of it is searched: reprs, errors with all their causes, log records of any 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import pickle
 import traceback
@@ -14,11 +15,13 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import attrs
 import httpx
 import pytest
 
-from kling_async import AsyncKlingClient, CreateAvatar, KlingError, RetryPolicy
+from kling_async import AddAccount, AsyncKlingClient, CreateAvatar, KlingError, RetryPolicy
 from kling_async.emulator import Emulator, Fault, sample_png
+from kling_async.protocol import encode
 
 MARK = "marked0secret0token0marked"
 TOKEN = f"user:4711-{MARK}"
@@ -164,6 +167,102 @@ async def test_nor_where_a_client_is_refused() -> None:
     with pytest.raises(KlingError) as caught:
         AsyncKlingClient(TOKEN, base_url="http://elsewhere.example")
     assert tokens_in(str(caught.value), repr(caught.value)) == []
+
+
+# --- passwords --------------------------------------------------------------------------------
+
+PASSWORD, PASS_TOKEN, DID = "marked0password", "marked0pass0token", "marked0did"
+SECRETS = (PASSWORD, PASS_TOKEN, DID)
+
+
+def secrets_in(*things: object) -> list[object]:
+    return [one for one in things if any(secret in str(one) for secret in SECRETS)]
+
+
+def echo(request: httpx.Request) -> dict[str, Any]:
+    """The worst answer: all that was sent, in each place where an answer has text."""
+    sent = json.loads(request.content)
+    text = f"login failed for {sent['password']} {sent['passToken']}: {sent}"
+    return {"error": text, "message": text, "password": sent["password"], "email": sent["email"],
+            "session": {"userId": sent["did"], "more": [sent]}, "new": [text]}  # fmt: skip
+
+
+def html(request: httpx.Request) -> httpx.Response:
+    return httpx.Response(500, text=f"<pre>{request.content.decode()}</pre>")
+
+
+def cut(request: httpx.Request) -> httpx.Response:
+    raise httpx.ReadError(f"lost after {len(request.content)} bytes", request=request)
+
+
+ADDED: list[tuple[str, Callable[[httpx.Request], httpx.Response], str]] = [
+    ("stored", lambda request: httpx.Response(201, json=echo(request)), ""),
+    ("refused", lambda request: httpx.Response(400, json=echo(request)), "BadRequestError"),
+    ("nested", lambda request: httpx.Response(500, json={"error": echo(request)}), "ServerError"),
+    ("html", html, "ServerError"),
+    ("text", lambda request: httpx.Response(200, content=request.content[1:]),
+     "UnexpectedResponseError"),
+    ("a list", lambda request: httpx.Response(200, json=[echo(request)]),
+     "UnexpectedResponseError"),
+    ("lost", cut, "OutcomeUnknownError"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "react", "kind"), ADDED, ids=[one[0] for one in ADDED])
+async def test_a_password_shows_nowhere(
+    name: str,
+    react: Callable[[httpx.Request], httpx.Response],
+    kind: str,
+    open_client: Open,
+    no_waiting: Any,
+    heard: Heard,
+) -> None:
+    sent: list[bytes] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        sent.append(request.content)
+        return react(request)
+
+    kling = await open_client(transport=httpx.MockTransport(handle), retry=ONCE, clock=no_waiting)
+    found: Any = None
+    try:
+        found = await kling.accounts.add(
+            "a@b.c", PASSWORD, max_jobs=3, pass_token=PASS_TOKEN, did=DID, user_id="7"
+        )
+    except KlingError as error:
+        found = error
+    assert type(found).__name__ == (kind or "ServerAccount")
+    assert all(secret.encode() in sent[0] for secret in SECRETS)  # there it belongs
+    if isinstance(found, KlingError):
+        assert secrets_in(*texts_of(found)) == []
+        for one in chain(found):
+            request = getattr(one, "_request", None)  # httpx's errors would keep it
+            assert request is None, one
+        if kind == "OutcomeUnknownError":
+            asked = found.request  # type: ignore[attr-defined]
+            assert (asked.email, asked.max_jobs) == ("a@b.c", 3)
+            assert (
+                secrets_in(*(getattr(asked, one.name) for one in attrs.fields(type(asked)))) == []
+            )
+    else:
+        assert secrets_in(found.raw, dict(found.extra), found.error, found.session.extra) == []
+    pickled = pickle.dumps(found)
+    assert [one for one in SECRETS if one.encode() in pickled] == []
+    assert secrets_in(repr(found), *heard.lines, repr(kling.accounts.registry)) == []
+    assert ("kling_async" in heard.loggers) is (len(sent) > 1)  # each retry is told
+
+
+def test_an_account_to_add_shows_no_password() -> None:
+    request = AddAccount(
+        email="a@b.c", password=PASSWORD, max_jobs=3, pass_token=PASS_TOKEN, did=DID, user_id="7"
+    )
+    assert secrets_in(repr(request), str(request), repr(encode(request, "a@b.c"))) == []
+    with pytest.raises(KlingError) as caught:
+        AddAccount(email="no e-mail", password=PASSWORD, max_jobs=99, pass_token=PASS_TOKEN)
+    assert secrets_in(*texts_of(caught.value)) == []
+    with pytest.raises(KlingError) as caught:
+        AddAccount(email="a@b.c", password=PASSWORD.encode(), max_jobs=3)  # type: ignore[arg-type]
+    assert secrets_in(*texts_of(caught.value)) == []
 
 
 def test_the_search_finds_what_is_there() -> None:

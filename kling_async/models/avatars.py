@@ -6,7 +6,7 @@ Source: `POST /avatars`, `GET /avatars`, `DELETE /avatars/{avatarId}` (vendor pa
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import ClassVar, Literal, get_args
 from urllib.parse import urlsplit
 
@@ -16,7 +16,7 @@ from ..errors import JSON, AvatarFailedError
 from ..media import Media, MediaSource
 from . import checks
 from .requests import Evidence, Request, Safety, attachment, body, path, query
-from .responses import Model, list_of, wired
+from .responses import Model, list_of, moment, wired
 
 Scene = Literal[
     "all",
@@ -90,9 +90,7 @@ class Avatar(Model):
     @property
     def created_at(self) -> datetime | None:
         """When it was made, in UTC by Kling's clock; None for templates."""
-        if self.create_time_ms is None:
-            return None
-        return datetime.fromtimestamp(self.create_time_ms / 1000, timezone.utc)
+        return moment(self.create_time_ms)
 
 
 @frozen(kw_only=True)

@@ -8,6 +8,7 @@ required one raises, and the caller gets `UnexpectedResponseError`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timezone
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar, get_origin, get_type_hints
 
@@ -86,6 +87,14 @@ def with_meta(result: T, meta: Meta) -> T:
         for one in result:
             with_meta(one, meta)
     return result
+
+
+def moment(ms: int | None) -> datetime | None:
+    """Epoch milliseconds as a time in UTC; None where there are none, or none that can be."""
+    try:
+        return None if ms is None else datetime.fromtimestamp(ms / 1000, timezone.utc)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def wired(wire: str, **options: Any) -> Any:

@@ -7,7 +7,7 @@ calls, and the bodies of webhooks (vendor pages, April 2025 to January 2026).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any, ClassVar, Literal, get_args
 
 from attrs import frozen
@@ -15,7 +15,7 @@ from attrs import frozen
 from ..errors import JSON
 from . import checks
 from .requests import Request, Safety, path, query
-from .responses import Model, wired
+from .responses import Model, moment, wired
 
 ContentType = Literal["video", "image", "audio"]
 CONTENT_TYPES: tuple[str, ...] = get_args(ContentType)
@@ -40,20 +40,29 @@ class Stated(Model):
     @property
     def is_final(self) -> bool:
         """Whether it is over: the server's own flag; where that is missing, its name, or 99."""
-        if self.status_final is not None:
-            return self.status_final
-        return self.status_name in _ENDS or self.status == _STATUS_SUCCEED
+        return _is_over(self)
 
     @property
     def succeeded(self) -> bool:
         """Whether it is over and went well."""
-        well = self.status == _STATUS_SUCCEED if self.status_name is None else None
-        return self.is_final and (self.status_name == SUCCEED if well is None else well)
+        return _went_well(self)
 
     @property
     def failed(self) -> bool:
         """Whether it is over and anything but well."""
         return self.is_final and not self.succeeded
+
+
+def _is_over(one: Stated) -> bool:
+    if one.status_final is not None:
+        return one.status_final
+    return one.status_name in _ENDS or one.status == _STATUS_SUCCEED
+
+
+def _went_well(one: Stated) -> bool:
+    if one.status_name is None:
+        return _is_over(one) and one.status == _STATUS_SUCCEED
+    return _is_over(one) and one.status_name == SUCCEED
 
 
 @frozen(kw_only=True)
@@ -138,14 +147,14 @@ class Task(Stated):
         """Whether it is over: what the record says; where it says nothing, what its works say."""
         if self._says_nothing:
             return bool(self.works) and all(one.is_final for one in self.works)
-        return Stated.is_final.fget(self)  # type: ignore[attr-defined, no-any-return]
+        return _is_over(self)
 
     @property
     def succeeded(self) -> bool:
         """Whether it is over and went well."""
         if self._says_nothing:
             return bool(self.works) and all(one.succeeded for one in self.works)
-        return Stated.succeeded.fget(self)  # type: ignore[attr-defined, no-any-return]
+        return _went_well(self)
 
     @property
     def reason(self) -> str | None:
@@ -158,9 +167,7 @@ class Task(Stated):
     @property
     def created_at(self) -> datetime | None:
         """When it was made, in UTC by Kling's clock."""
-        if self.create_time_ms is None:
-            return None
-        return datetime.fromtimestamp(self.create_time_ms / 1000, timezone.utc)
+        return moment(self.create_time_ms)
 
     @property
     def _says_nothing(self) -> bool:

@@ -15,34 +15,52 @@ import httpx
 from kling_async import (
     Account,
     AccountRegistry,
+    AccountSlots,
+    AddAccount,
     APIError,
     Asset,
     AsyncKlingClient,
+    Availability,
     Avatar,
     BulkRow,
     CallContext,
     CreateAvatar,
     CreatedAvatar,
+    CreateSpeech,
     DeadlineExceededError,
     DeleteAvatar,
     DeletedAvatar,
+    DeletedTask,
+    DeletedUploads,
+    DownloadLink,
+    ForgottenTask,
+    GeneratedAssets,
     GetAccount,
+    GetDownload,
+    GetTask,
     InvalidRequestError,
     KlingError,
     ListAccounts,
     ListAvatars,
+    ListRunning,
+    ListTasks,
     ListVoices,
     Meta,
     OutcomeUnknownError,
     RateLimit,
     RateLimitedError,
+    RemovedAccount,
     Request,
     RetryPolicy,
+    RunningTask,
     ServerAccount,
+    Speech,
     Task,
     UploadAsset,
+    UploadedAsset,
     Voice,
     VoiceList,
+    Work,
 )
 from kling_async.emulator import Emulator, Fault
 
@@ -113,11 +131,41 @@ async def calls() -> None:
         print(
             meta, extra, task, avatars, made_at, speed, deleted, url, can, accounts, account, known
         )
+        await operations(kling)
         async for row in kling.avatars.create_many([{"image": "a.png"}], ledger="a.sqlite"):
             bulk: BulkRow = row
             print(bulk.key, bulk.state, bulk.avatar_id, bulk.error, bulk.attempts)
         view: AsyncKlingClient = kling.with_options(deadline_s=5, retry=RetryPolicy())
         await view.aclose()
+
+
+async def operations(kling: AsyncKlingClient) -> None:
+    task: Task = await kling.tasks.get(77)
+    task = await kling.tasks.get("77", email="a@b.c")
+    tasks: list[Task] = await kling.tasks.list(content_type="video", created_before_ms=1)
+    task = await kling.tasks.get(tasks[0])
+    final: bool = task.is_final and task.succeeded and not task.failed
+    name: str | None = task.status_name or task.reason
+    work: Work = task.works[0]
+    place: str | None = work.url
+    length_ms: int | None = None if work.resource is None else work.resource.duration_ms
+    gone: DeletedTask = await kling.tasks.delete(task)
+    running: list[RunningTask] = await kling.scheduler.running()
+    free: Availability = await kling.scheduler.available()
+    slots: tuple[AccountSlots, ...] = free.available
+    forgotten: ForgottenTask = await kling.scheduler.forget(running[0])
+    uploads: list[UploadedAsset] = await kling.assets.uploaded(sort="asc")
+    erased: DeletedUploads = await kling.assets.delete_uploaded(uploads)
+    erased = await kling.assets.delete_uploaded("12")
+    made: GeneratedAssets = await kling.assets.generated()
+    link: DownloadLink = await kling.assets.download_link(made.tasks[0], file_types="MP4")
+    link = await kling.assets.download_link([work, 7, "8"], file_types=["MP4", "PNG"])
+    speech: Speech = await kling.tts.create("Hi", speaker_id="s", speed=1)
+    heard: str | None = speech.url
+    account: ServerAccount = await kling.accounts.add("a@b.c", "password", max_jobs=5)
+    removed: RemovedAccount = await kling.accounts.remove("a@b.c")
+    print(final, name, place, length_ms, gone, slots, forgotten, erased, link, heard)
+    print(account, removed)
 
 
 async def requests(kling: AsyncKlingClient) -> None:
@@ -128,6 +176,13 @@ async def requests(kling: AsyncKlingClient) -> None:
     voices: VoiceList = await kling.send(ListVoices())
     accounts: list[ServerAccount] = await kling.send(ListAccounts())
     account: ServerAccount = await kling.send(GetAccount(email="a@b.c"))
+    task: Task = await kling.send(GetTask(task_id=7))
+    tasks: list[Task] = await kling.send(ListTasks(page_size=5))
+    running: list[RunningTask] = await kling.send(ListRunning())
+    link: DownloadLink = await kling.send(GetDownload(work_ids=(5,), file_types=("MP4",)))
+    speech: Speech = await kling.send(CreateSpeech(speaker_id="s", text="t"))
+    account = await kling.send(AddAccount(email="a@b.c", password="p", max_jobs=5))
+    print(task, tasks, running, link, speech)
     request: Request[CreatedAvatar] = CreateAvatar(image_url="https://x.y/z.png")
     made = await kling.send(request)
     print(listed, deleted, asset, voices, accounts, account)

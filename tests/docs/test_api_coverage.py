@@ -1,0 +1,39 @@
+"""Is the table of operations what the code says, and does it name all that there is?"""
+
+from __future__ import annotations
+
+import api_coverage
+import pytest
+from api_coverage import API, COMMANDS, PAGE, Row, page, requests, rows
+
+
+def test_the_page_is_what_the_code_says() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(), "run: python tests/docs/api_coverage.py"
+
+
+def test_the_api_has_45_operations_and_each_request_is_one_of_them() -> None:
+    every = [operation for operations in API.values() for operation in operations]
+    assert (len(every), len(set(every))) == (45, 45)
+    assert set(requests()) <= set(every)
+
+
+def test_what_the_library_sends_has_a_method_and_a_command() -> None:
+    for row in rows():
+        if row.request is not None:
+            assert row.method == row.request.operation
+            assert row.command is not None, row
+
+
+def test_the_first_21_are_counted_in_the_text() -> None:
+    there = [row for row in rows() if row.request is not None]
+    assert f"{len(there)} of the 45 operations" in page()
+
+
+def test_a_missing_method_or_command_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert api_coverage._method("tasks.cancel") is None
+    assert api_coverage._command("tasks cancel") is None
+    assert api_coverage._command("tasks get now") is None
+    monkeypatch.setitem(COMMANDS, "tasks.get", "tasks nowhere")
+    (row,) = [one for one in rows() if one.operation == "GET /tasks/{task_id}"]
+    assert row.line().endswith("| read | later | yes |")
+    assert Row("GET /elements").line() == "| `GET /elements` | later | | | | |"
