@@ -80,6 +80,7 @@ ERRORS: list[tuple[int, Any, type[KlingError], str]] = [
     (522, b"", errors.ServerError, "522"),
     (596, {"error": "Session refresh failed"}, errors.AccountBrokenError, "add the account again"),
 ]  # fmt: skip
+PAID = ("avatars.create", "avatars.video")
 AMBIGUOUS = (408, 500, 502, 503, 504, 522, 596)
 
 
@@ -92,11 +93,8 @@ async def test_an_error(
     if (operation, status) == ("accounts.list", 404):
         assert found == []  # none is configured: documented as 404
         return
-    if (
-        operation == "avatars.create"
-        and status in AMBIGUOUS
-        and kind is not (errors.ContentModeratedError)
-    ):
+    moderated = kind is errors.ContentModeratedError
+    if operation in PAID and status in AMBIGUOUS and not moderated:
         kind = errors.OutcomeUnknownError  # it makes something: no clear no
     assert type(found) is kind, found
     assert text in str(found)
@@ -128,7 +126,7 @@ async def test_a_success_that_is_no_json(operation: str, body: bytes) -> None:
     found = await outcome(operation, (200, body))
     if operation in ("scheduler.forget", "accounts.remove") and not body.startswith(b"<"):
         assert found.raw == body.decode("utf-8", "replace")  # a line of text is documented
-    elif operation == "avatars.create":
+    elif operation in PAID:
         assert type(found) is errors.OutcomeUnknownError
     else:
         assert type(found) is errors.UnexpectedResponseError
@@ -267,6 +265,12 @@ async def test_speech_that_failed_raises_with_the_reason(status: int) -> None:
     assert type(found) is errors.TaskFailedError
     assert "too odd" in str(found)
     assert found.task.failed
+
+
+@pytest.mark.parametrize("body", [{}, {"task": {}}, {"task": {"status": 5}}, [], {"id": None}])
+async def test_a_video_without_a_task_id_is_nothing_to_build_on(body: Any) -> None:
+    found = await outcome("avatars.video", (200, body))
+    assert type(found) is errors.OutcomeUnknownError  # it may be running, and it is paid
 
 
 async def test_a_record_without_its_id_is_that_of_the_task_asked_for() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import click
 
+from ..client import AsyncKlingClient
+from ..downloads import Download
 from ..models.assets import FILE_TYPES, SORTS
 from ..models.tasks import CONTENT_TYPES
 from .output import answer, email_option
@@ -87,3 +90,51 @@ def link(
             work_ids, file_types=file_types or None, email=email
         ),
     )
+
+
+@assets.command("download")
+@click.argument("works", nargs=-1, metavar="[WORK_ID|URL]...")
+@click.option("--task", "task_id", metavar="TASK_ID", help="The first work of a task instead.")
+@click.option("--to", type=click.Path(path_type=Path), required=True, help="A file or a directory.")
+@click.option(
+    "--file-type",
+    "file_types",
+    multiple=True,
+    type=click.Choice(FILE_TYPES, case_sensitive=False),
+    help="Default: what the work is. May be repeated; several come as a zip.",
+)
+@click.option(
+    "--clean/--watermark",
+    default=None,
+    help="Only without watermark (paid Kling plans), or with. Default: without where possible.",
+)
+@email_option
+@with_session
+def download(
+    session: Session,
+    works: tuple[str, ...],
+    task_id: str | None,
+    to: Path,
+    file_types: tuple[Any, ...],
+    clean: bool | None,
+    email: str | None,
+) -> None:
+    """Fetch works as a file, whole or not at all; several come as one zip."""
+    if bool(works) == bool(task_id):
+        raise click.UsageError("name works to download, or give --task, and not both")
+
+    async def fetched(kling: AsyncKlingClient) -> Download:
+        wanted: Any = works[0] if len(works) == 1 else works
+        if task_id:
+            wanted = await kling.tasks.get(task_id, email=email)
+        return await kling.assets.download(
+            wanted, to, file_type=file_types or None, clean=clean, email=email
+        )
+
+    def shown(done: Download) -> None:
+        told = {"path": str(done.path), "bytes": done.size_bytes, "clean": done.clean}
+        click.echo(json.dumps(told, ensure_ascii=False))
+        if done.reason:
+            click.echo(f"With watermark: {done.reason}", err=True)
+
+    answer(session, fetched, shown)

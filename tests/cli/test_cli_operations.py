@@ -102,6 +102,17 @@ ROWS: list[tuple[list[str], Any, tuple[str, str, Any], Any]] = [
      {"cdnUrl": "https://k/z.zip"},
      ("GET", f"/assets/download?workIds=5%2C6&fileTypes=MP4%2CPNG&{MAIL}", None),
      {"cdnUrl": "https://k/z.zip"}),
+    (["avatars", "video", "--avatar-id", "12345678", "--text", "Hi", "--speaker-id", "s",
+      "--speed", "1.5", "--emotion", "sad", "--prompt", "Calm", "--mode", "pro", "--max-jobs", "5",
+      "--reply-url", "https://me/x", "--reply-ref", "r", *ME], TASK,
+     ("POST", "/avatars/video", {
+         "avatarId": "12345678", "text": "Hi", "speakerId": "s", "speed": 1.5, "emotion": "sad",
+         "prompt": "Calm", "mode": "pro", "maxJobs": 5, "replyUrl": "https://me/x",
+         "replyRef": "r", "email": "a+b@c.de"}), TASK),
+    (["avatars", "video", "--image-url", "https://x.y/a.png", "--audio-url", "https://x.y/a.mp3",
+      "--reply-ref", "r"], TASK,
+     ("POST", "/avatars/video", {
+         "imageUrl": "https://x.y/a.png", "audioUrl": "https://x.y/a.mp3", "replyRef": "r"}), TASK),
     (["assets", "link", "5"], {"cdnUrl": "u"}, ("GET", "/assets/download?workIds=5", None),
      {"cdnUrl": "u"}),
     (["accounts", "get", "a+b@c.de"], {**ADDED, "balance": {"total": 9}},
@@ -151,6 +162,10 @@ def test_forgetting_says_what_it_does_not_do(
     (["assets", "delete", "1"], "give email="),
     (["tts", "create", " ", "--speaker-id", "s"], "text: must not be blank"),
     (["tts", "create", "Hi"], "--speaker-id"),
+    (["avatars", "video", "--avatar-id", "12345678", "--text", "Hi"], "speaker_id: "),
+    (["avatars", "video", "--text", "Hi", "--speaker-id", "s"], "avatar_id"),
+    (["assets", "download", "--to", "x.mp4"], "or give --task, and not both"),
+    (["assets", "download", "5", "--task", "7", "--to", "x.mp4"], "and not both"),
     (["accounts", "remove", "nobody"], "is not an e-mail address"),
 ])  # fmt: skip
 def test_wrong_use_sends_nothing(
@@ -189,8 +204,6 @@ def add(
     env: dict[str, str] | None = None,
     typed: str = "",
 ) -> Any:
-    from kling_async.cli.app import cli
-
     done = CliRunner().invoke(cli, [*ADD, *more], env={**environment, **(env or {})}, input=typed)
     assert PASSWORD not in done.output
     return done
