@@ -35,6 +35,7 @@ from .errors import (
     ServerError,
     SubscriptionError,
     TaskFailedError,
+    TaskModeratedError,
     UnexpectedResponseError,
 )
 from .limits import Limiter, RateLimit
@@ -106,6 +107,7 @@ from .models.videos import CreateAvatarVideo
 from .retry import RetryPolicy
 from .stats import AccountStats, AttemptEvent, Hook, Stats
 from .version import __version__
+from .watched import PollSchedule
 from .webhooks import Received, WebhookReceiver
 
 __all__ = [
@@ -175,6 +177,7 @@ __all__ = [
     "NotSentError",
     "OutcomeUnknownError",
     "PermissionDeniedError",
+    "PollSchedule",
     "RateLimit",
     "RateLimitedError",
     "Received",
@@ -194,6 +197,7 @@ __all__ = [
     "TaskArgument",
     "TaskFailedError",
     "TaskInput",
+    "TaskModeratedError",
     "UnexpectedResponseError",
     "UploadAsset",
     "UploadedAsset",

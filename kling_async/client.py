@@ -29,6 +29,7 @@ from .retry import RetryPolicy
 from .stats import Hook, Stats
 from .transports import default_timeout
 from .version import __version__
+from .waiting import Waiting
 from .wire import Wire
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ class AsyncKlingClient:
         self.pipeline = Pipeline(accounts, admission, self._wire, clock, tuple(hooks))
         """The way of every call; for code that drives it by itself, as the command line does."""
         self._downloads = Downloads(self.pipeline, self._wire, clock)
+        self._waiting = Waiting(self.pipeline, clock)
         self.options = Options(retry, _deadline(deadline_s))
         """What calls of this client, or view, use."""
 
@@ -125,6 +127,7 @@ class AsyncKlingClient:
 
     async def aclose(self) -> None:
         """Close the connections. A second call does nothing; calls after it raise."""
+        await self._waiting.aclose()
         await self._wire.aclose()
 
     def with_options(
@@ -145,6 +148,7 @@ class AsyncKlingClient:
         view = object.__new__(type(self))
         view._wire = self._wire
         view._downloads = self._downloads
+        view._waiting = self._waiting
         view.pipeline = self.pipeline
         view.options = Options(
             retry=here.retry if retry is None else retry,
@@ -174,7 +178,7 @@ class AsyncKlingClient:
     @cached_property
     def tasks(self) -> Tasks:
         """Jobs and their results."""
-        return Tasks(self.pipeline, self.options)
+        return Tasks(self.pipeline, self.options, self._waiting)
 
     @cached_property
     def scheduler(self) -> Scheduler:

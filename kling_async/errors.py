@@ -16,6 +16,7 @@
     ├── UnexpectedResponseError     2xx whose body is not what the contract says
     ├── AvatarFailedError           the server said FAILED
     ├── TaskFailedError             a job ended without a result; .task
+    │   └── TaskModeratedError      its content was refused: change it
     ├── DeadlineExceededError       also a TimeoutError; .task when there is one
     ├── LedgerError                 a bulk ledger can't be used; what to do is in the message
     └── InputError                  a bulk input can't be used (bulk/located.py); .problems
@@ -249,6 +250,10 @@ class TaskFailedError(KlingError):
     def __init__(self, text: str, *, task: Any = None, context: CallContext | None = None) -> None:
         super().__init__(text, context=context)
         self.task = task
+
+
+class TaskModeratedError(TaskFailedError):
+    """The job failed because its content was refused. Change it before you make another."""
 
 
 class DeadlineExceededError(KlingError, TimeoutError):

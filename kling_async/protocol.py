@@ -156,6 +156,11 @@ def retry_after_s(headers: Mapping[str, str], body: JSON, now_s: float) -> float
     return _sane(None if until is None else _ahead(until, now_s))
 
 
+def speaks_of_moderation(text: str) -> bool:
+    """Whether a server's text has a known mark of refused content; it has no status of its own."""
+    return any(mark.lower() in text.lower() for mark in _MODERATION_MARKS)
+
+
 def with_context(error: KlingError, context: CallContext) -> KlingError:
     """`error`, knowing the call it belongs to."""
     error.context = context
@@ -251,7 +256,7 @@ def _api_error(answer: Answer, body: JSON, now_s: float) -> APIError:
     if cls is None:
         cls = errors.ServerError if 500 <= status < 600 else APIError
     # 500 is also how Kling refuses content; only known markers count as that.
-    if status == 500 and any(mark.lower() in message.lower() for mark in _MODERATION_MARKS):
+    if status == 500 and speaks_of_moderation(message):
         cls = errors.ContentModeratedError
     text = f"the server answered {status}" + (f": {message[:500]}" if message else "")
     if cls in _REMEDY:

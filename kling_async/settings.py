@@ -43,6 +43,16 @@ LOOK_AFTER_S = (0.2, 1.0, 2.0, 5.0, 15.0, 30.0, 60.0)  # waits between looks; th
 WHOLE_WITHIN_S = 10.0  # to ask for the record of a job that was found: its id is known already
 CLOCK_SLACK_S = 600.0  # how far Kling's clock may be from ours
 
+POLL_WAITS_S = (2.0, 3.0, 5.0, 8.0, 10.0, 15.0, 20.0)  # the vendor's samples: 15 to 20 s
+WAIT_WITHIN_S = 3600.0  # how long a job is waited for; the vendor's scheduler tracks as long
+LOOK_WITHIN_S = 30.0  # a look that takes longer is given up; the next one comes by itself
+MISSING_FOR_S = 15.0  # how long after its create a task may not show yet; a delay is undocumented
+READS_AT_ONCE = 8  # of one account's tasks
+LIST_FROM = 4  # due tasks from which the history is asked before each of them
+LIST_AGAIN_AFTER_S = 60.0  # once it spared too little
+GATHER_S = 1.0  # added to waits where so many wait, so that they come due together
+READ_EVERY = 5  # looks: every fifth is not left to the history
+
 REQUESTS_PER_S = 10  # no quota is published; this is calm for one account
 LEARN_FROM_PER_S = 10.0  # where an adaptive rate begins; 5 found 40/s twice as late in simulation
 LEARNING_ABSENT_S = 0.5  # instead of RETRY_AFTER_ABSENT_S for a rate that falls by itself

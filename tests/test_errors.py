@@ -39,6 +39,7 @@ TREE: dict[str, tuple[type, ...]] = {
     "UnexpectedResponseError": (errors.KlingError,),
     "AvatarFailedError": (errors.KlingError,),
     "TaskFailedError": (errors.KlingError,),
+    "TaskModeratedError": (errors.TaskFailedError,),
     "DeadlineExceededError": (errors.KlingError, TimeoutError),
     "LedgerError": (errors.KlingError,),
 }

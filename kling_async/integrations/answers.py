@@ -49,6 +49,7 @@ from ..errors import (
     ServerError,
     SubscriptionError,
     TaskFailedError,
+    TaskModeratedError,
     UnexpectedResponseError,
 )
 from ..settings import RETRY_AFTER_ABSENT_S
@@ -150,7 +151,7 @@ _MEANINGS: tuple[tuple[type[KlingError], tuple[int, str, str]], ...] = (
 
 
 def _task_failed(error: TaskFailedError) -> tuple[int, str, str]:
-    if getattr(error, "moderated", False):
+    if isinstance(error, TaskModeratedError):
         return 422, "content_moderated", "Kling refused the content."
     return 502, "task_failed", "Kling could not finish the job."
 

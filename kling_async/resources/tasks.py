@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from typing import List  # noqa: UP035  (the class has a method named list)
 
+from .. import settings
 from ..errors import JSON
 from ..models.scheduler import RunningTask
 from ..models.tasks import (
@@ -15,6 +17,10 @@ from ..models.tasks import (
     ListTasks,
     Task,
 )
+from ..paging import is_between, pages, reaches
+from ..pipeline import Options, Pipeline
+from ..waiting import Waiting
+from ..watched import PollSchedule
 from .base import Resource, account_of
 
 AnyTask = int | str | Task | RunningTask
@@ -23,6 +29,10 @@ AnyTask = int | str | Task | RunningTask
 
 class Tasks(Resource):
     """The jobs of your Kling accounts, those made on Kling's site included."""
+
+    def __init__(self, pipeline: Pipeline, options: Options, waiting: Waiting) -> None:
+        super().__init__(pipeline, options)
+        self._waiting = waiting
 
     async def get(
         self,
@@ -102,6 +112,140 @@ class Tasks(Resource):
         """
         request = DeleteTask(task_id=id_of(task), email=email or account_of(task), extra=extra)
         return await self._pipeline.send(request, self._options)
+
+    async def wait(
+        self,
+        task: AnyTask,
+        *,
+        deadline_s: float | None = settings.WAIT_WITHIN_S,
+        poll: PollSchedule = PollSchedule(),
+        email: str | None = None,
+    ) -> Task:
+        """The task once it has succeeded; its `works` are the results.
+
+        It is over when the server says so; states this library does not know are waited through.
+        Trouble on the way (lost answers, 5xx, 429) does not end the waiting, and neither does a
+        404 in the first 15 seconds. Thousands may wait at once: one poller per account serves them
+        all, by the account's history where many tasks are due.
+
+        Args:
+            task: an id, or a result that has one.
+            deadline_s: seconds until it is given up; default 3600. None: never. The job goes on at
+                Kling, whatever happens here.
+            poll: when to look; default after 2, 3, 5, 8, 10, 15 s, then every 20 s.
+            email: the Kling account; default: the result's own, else chosen by the registry.
+
+        Raises:
+            TaskFailedError: it is over without success; `.task` says what is known. Also where the
+                task is not there any more. Its kind `TaskModeratedError`: change the content.
+            DeadlineExceededError: it is not over yet; `.task` is its latest state, and can be
+                waited for again.
+            NotFoundError: there never was such a task, as far as anybody knows.
+            AuthenticationError, SubscriptionError, AccountBrokenError: nothing can be read.
+            ConfigurationError: the client was closed meanwhile.
+
+        Source: `GET /tasks/{task_id}`, `GET /tasks`.
+        """
+        return await self._waiting.wait(
+            id_of(task),
+            task if isinstance(task, Task) else None,
+            self._options,
+            email=email or account_of(task),
+            poll=poll,
+            deadline_s=deadline_s,
+        )
+
+    def watch(
+        self,
+        task: AnyTask,
+        *,
+        deadline_s: float | None = settings.WAIT_WITHIN_S,
+        poll: PollSchedule = PollSchedule(),
+        email: str | None = None,
+    ) -> AsyncGenerator[Task, None]:
+        """Each state of the task as it changes, the final one last; for `async for`.
+
+        A job that failed ends the loop, too: see `failed` of the last state. A loop that is left
+        early ends the looks; wrap it in `contextlib.aclosing` to have that happen at once.
+
+        Args:
+            task: an id, or a result that has one.
+            deadline_s: seconds until it is given up; default 3600. None: never.
+            poll: when to look; see `wait`.
+            email: the Kling account; default: the result's own, else chosen by the registry.
+
+        Raises:
+            DeadlineExceededError: it is not over yet; `.task` is its latest state.
+            TaskFailedError: it is not there any more.
+
+        Source: `GET /tasks/{task_id}`, `GET /tasks`.
+        """
+        return self._waiting.watch(
+            id_of(task),
+            task if isinstance(task, Task) else None,
+            self._options,
+            email=email or account_of(task),
+            poll=poll,
+            deadline_s=deadline_s,
+        )
+
+    def hint(self, task_id: int) -> bool:
+        """Have a task read now, because somebody says that it moved on (a webhook does).
+
+        False where nobody waits for it; then nothing is done. Call it on the client's event loop.
+
+        Args:
+            task_id: its number.
+        """
+        return self._waiting.hint(task_id)
+
+    async def iter(
+        self,
+        *,
+        content_type: ContentType | None = None,
+        created_before_ms: int | None = None,
+        created_after_ms: int | None = None,
+        page_size: int | None = None,
+        email: str | None = None,
+        extra: Mapping[str, JSON] | None = None,
+    ) -> AsyncGenerator[Task, None]:
+        """All tasks of an account, newest first, page by page: `async for task in tasks.iter()`.
+
+        None is missed and none comes twice, also where several were made in one millisecond, as
+        long as those fit on one page. Tasks that are made meanwhile are not among them.
+
+        Args:
+            content_type: "video", "image" or "audio"; default: all.
+            created_before_ms: only older ones, epoch milliseconds by Kling's clock.
+            created_after_ms: only newer ones. Both together are allowed here.
+            page_size: tasks per request, from 1; the server's default and most are unknown.
+            email: the Kling account; default: chosen by the registry.
+            extra: query fields newer than this library.
+
+        Raises:
+            UnexpectedResponseError: the server shows the same tasks again and again.
+
+        Source: `GET /tasks`.
+        """
+        account = self._pipeline.accounts.choose(email)  # one for all pages
+
+        async def page_before(before_ms: int | None) -> List[Task]:  # noqa: UP006
+            request = ListTasks(
+                page_size=page_size,
+                content_type=content_type,
+                created_before_ms=before_ms,
+                email=account,
+                extra=extra,
+            )
+            return await self._pipeline.send(request, self._options)
+
+        async with aclosing(pages(page_before, created_before_ms)) as history:
+            async for page in history:
+                for one in page:
+                    if is_between(one, created_after_ms, created_before_ms):
+                        yield one
+                if created_after_ms is not None and reaches(page, created_after_ms):
+                    return
 
 
 def id_of(task: AnyTask) -> int | str:

@@ -42,9 +42,9 @@ def list_tasks(context: Context) -> Reply:
         and (kind is None or any(work.kind == kind for work in task.planned_works))
         and (task.works or not views.history_works_only)
     ]
-    if views.history_shuffled:
-        random.Random(context.call_number).shuffle(found)
     shown = found[: min(page_size, LARGEST_PAGE)]
+    if views.history_shuffled:
+        random.Random(context.call_number).shuffle(shown)
     return Reply.of_json({"history": [_entry(task, now_s, context) for task in shown]})
 
 

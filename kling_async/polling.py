@@ -1,0 +1,305 @@
+"""When is which task looked at? One poller per account, for all who wait for its tasks.
+
+`waiting.py` puts a `Listener` on a task and takes it away; the poller runs while there is any. It
+has one timer. Where many tasks are due, their account's history is asked first, and only those
+that moved on are read; what listeners get is always a record of `GET /tasks/{id}`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+import random
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import aclosing
+from itertools import count
+from typing import Any
+
+from . import settings
+from .clock import Clock
+from .errors import ConfigurationError, KlingError, NotFoundError
+from .models.tasks import GetTask, ListTasks, Task
+from .paging import pages
+from .pipeline import Options, Pipeline
+from .watched import Listener, PollSchedule, Watched, ends_waiting, may_have_moved, tells
+
+log = logging.getLogger("kling_async")
+
+
+class Poller:
+    """Looks at the watched tasks of one account, for as long as there are any.
+
+    Args:
+        account: whose tasks; None where the server decides.
+        pipeline: reads them.
+        clock: sleeps and tells the time.
+    """
+
+    def __init__(self, account: str | None, pipeline: Pipeline, clock: Clock) -> None:
+        self._account = account
+        self._pipeline = pipeline
+        self._clock = clock
+        self._watched: dict[int, Watched] = {}
+        self._due: list[tuple[float, int, Watched]] = []
+        self._order = count()
+        self._woken = asyncio.Event()
+        self._places = asyncio.Semaphore(settings.READS_AT_ONCE)
+        self._work: set[asyncio.Task[None]] = set()
+        self._list_from_s = 0.0
+        self._run: asyncio.Task[None] | None = None
+
+    def listen(
+        self,
+        task_id: int,
+        listener: Listener,
+        *,
+        given: Task | None,
+        at_once: bool,
+        poll: PollSchedule,
+        options: Options,
+    ) -> Watched:
+        """Put a listener on a task; all on one task share the looks at it, by the latest schedule.
+
+        Args:
+            task_id: which.
+            listener: is told its changes.
+            given: what its caller knows of it.
+            at_once: look now; else after the first wait of `poll`.
+            poll: when to look.
+            options: to read it with.
+        """
+        now_s = self._clock.monotonic()
+        due_s = now_s if at_once else now_s + poll.wait_s(0, random.random())
+        found = self._watched.get(task_id)
+        if found is None:
+            found = self._watched[task_id] = Watched(task_id, given, poll, options, now_s)
+            found.looks = -1 if at_once else 0
+            self._plan(found, due_s)
+        else:
+            found.poll, found.options = poll, options
+            found.given = found.given or given
+            if found.latest is not None:
+                listener.tell(found.latest)
+            if found.reading is None and due_s < found.due_s:
+                self._plan(found, due_s)
+        found.listeners.append(listener)
+        if self._run is None or self._run.done():
+            self._run = asyncio.create_task(self._look_until_nobody_waits())
+            self._run.add_done_callback(self._ended)
+        return found
+
+    def leave(self, watched: Watched, listener: Listener) -> None:
+        """Take a listener away; nobody looks at a task without any."""
+        if listener in watched.listeners:
+            watched.listeners.remove(listener)
+        if not watched.listeners:
+            self._forget(watched)
+
+    def hint(self, task_id: int) -> bool:
+        """Read the task now; False where nobody waits for it."""
+        found = self._watched.get(task_id)
+        if found is None:
+            return False
+        if found.reading is not None:
+            found.hinted = True
+        else:
+            self._plan(found, self._clock.monotonic(), hinted=True)
+        return True
+
+    async def aclose(self, why: Callable[[Watched], KlingError]) -> None:
+        """End at once; every listener is told `why`."""
+        for watched in tuple(self._watched.values()):
+            self._end(watched, why(watched))
+        if self._run is not None:
+            self._run.cancel()
+            await asyncio.gather(self._run, return_exceptions=True)
+
+    # The timer
+
+    async def _look_until_nobody_waits(self) -> None:
+        try:
+            while self._watched:
+                self._woken.clear()
+                due = self._take_due()
+                if due:
+                    self._start(due)
+                else:
+                    await self._nap()
+                if not self._watched:
+                    await self._stop_work()  # and meanwhile somebody may come
+        finally:
+            await self._stop_work()
+
+    async def _stop_work(self) -> None:
+        for work in self._work:
+            work.cancel()
+        await asyncio.gather(*self._work, return_exceptions=True)
+
+    def _ended(self, run: asyncio.Task[None]) -> None:
+        """Nobody may wait for a poller that is gone, whatever ended it."""
+        error = None if run.cancelled() else run.exception()
+        if self._run is not run or not (run.cancelled() or error):
+            return
+        for watched in tuple(self._watched.values()):
+            gone = ConfigurationError(
+                f"nothing looks at task {watched.task_id} any more: "
+                + ("its event loop is ending" if error is None else repr(error))
+            )
+            gone.__cause__ = error
+            self._end(watched, gone)
+
+    def _take_due(self) -> list[Watched]:
+        now_s = self._clock.monotonic()
+        due = []
+        while self._due and self._due[0][0] <= now_s + 1e-9:
+            _, plan, watched = heapq.heappop(self._due)
+            if self._is_current(watched, plan):
+                due.append(watched)
+        return due
+
+    async def _nap(self) -> None:
+        """Until the next task is due, or something changed."""
+        while self._due and not self._is_current(self._due[0][2], self._due[0][1]):
+            heapq.heappop(self._due)
+        naps: list[asyncio.Task[Any]] = [asyncio.create_task(self._woken.wait())]
+        if self._due:
+            due_s, _, first = self._due[0]
+            left_s = due_s - self._clock.monotonic()
+            if len(self._watched) >= settings.LIST_FROM:
+                # So many look together, so that one listing can serve them.
+                left_s += min(settings.GATHER_S, first.poll.waits_s[0] / 2)
+            naps.append(asyncio.create_task(self._sleep(max(0.0, left_s))))
+        try:
+            done, _ = await asyncio.wait(naps, return_when=asyncio.FIRST_COMPLETED)
+            for nap in done:
+                nap.result()  # a clock of the user's may fail
+        finally:
+            for nap in naps:
+                nap.cancel()
+
+    async def _sleep(self, seconds: float) -> None:
+        await self._clock.sleep(seconds)  # any awaitable will do for a clock
+
+    def _plan(self, watched: Watched, due_s: float, *, hinted: bool = False) -> None:
+        watched.due_s, watched.plan = due_s, next(self._order)
+        if hinted or not self._due or due_s < self._due[0][0]:
+            self._woken.set()
+        heapq.heappush(self._due, (due_s, watched.plan, watched))
+
+    def _is_current(self, watched: Watched, plan: int) -> bool:
+        here = self._watched.get(watched.task_id) is watched
+        return here and watched.reading is None and watched.plan == plan
+
+    # The looks
+
+    def _start(self, due: list[Watched]) -> None:
+        listed = len(due) >= settings.LIST_FROM and self._clock.monotonic() >= self._list_from_s
+        if not listed:
+            for watched in due:
+                self._begin([watched], self._read(watched))
+            return
+        self._begin(due, self._sift(due))
+
+    def _begin(self, watched: Sequence[Watched], look: Coroutine[Any, Any, None]) -> None:
+        work = asyncio.create_task(look)
+        self._work.add(work)
+        for one in watched:
+            one.reading = work
+
+        def over(work: asyncio.Task[None]) -> None:
+            self._work.discard(work)
+            error = None if work.cancelled() else work.exception()
+            for one in watched:
+                if one.reading is work and isinstance(error, Exception):
+                    self._end(one, error)  # not ours: a limiter of the user's may fail
+                elif one.reading is work:
+                    self._over(one)
+
+        work.add_done_callback(over)
+
+    def _over(self, watched: Watched) -> None:
+        """A look is over: plan the next one, unless nobody waits any more."""
+        watched.reading = None
+        watched.looks += 1
+        if self._watched.get(watched.task_id) is not watched:
+            return
+        now_s = self._clock.monotonic()
+        wait_s = 0.0 if watched.hinted else watched.poll.wait_s(watched.looks, random.random())
+        watched.hinted = False
+        self._plan(watched, now_s + wait_s)
+
+    async def _read(self, watched: Watched) -> None:
+        async with self._places:
+            request = GetTask(task_id=watched.task_id, email=self._account)
+            try:
+                task = await self._pipeline.send(request, watched.options)
+            except NotFoundError as exc:
+                watched.missing += 1
+                young = self._clock.monotonic() - watched.began_s < settings.MISSING_FOR_S
+                if not (young and watched.latest is None) and watched.missing > 1:
+                    self._end(watched, exc)
+            except KlingError as exc:
+                if ends_waiting(exc):
+                    self._end(watched, exc)
+            else:
+                self._seen(watched, task)
+
+    def _seen(self, watched: Watched, task: Task) -> None:
+        watched.missing = 0
+        if task != watched.latest:
+            watched.latest = task
+            for listener in watched.listeners:
+                listener.tell(task)
+        if task.is_final:
+            self._forget(watched)
+
+    async def _sift(self, due: list[Watched]) -> None:
+        """Ask the history which of `due` moved on, and read those; the others were looked at."""
+        try:
+            listed = await self._listed(due)
+        except KlingError as exc:
+            log.info(
+                "the history can't be read (%s); tasks are read one by one", type(exc).__name__
+            )
+            self._list_from_s = self._clock.monotonic() + settings.LIST_AGAIN_AFTER_S
+            listed = {}
+        changed = [one for one in due if may_have_moved(one, listed.get(one.task_id))]
+        if sum(not tells(listed.get(one.task_id)) for one in due) * 2 > len(due):
+            self._list_from_s = self._clock.monotonic() + settings.LIST_AGAIN_AFTER_S
+        for watched in changed:
+            if self._watched.get(watched.task_id) is watched:
+                self._begin([watched], self._read(watched))
+
+    async def _listed(self, due: list[Watched]) -> dict[int, Task]:
+        """The due tasks that the newest pages of the history show."""
+        options = due[0].options
+        sought = {one.task_id for one in due}
+        found: dict[int, Task] = {}
+
+        async def page_before(before_ms: int | None) -> list[Task]:
+            request = ListTasks(created_before_ms=before_ms, email=self._account)
+            return await self._pipeline.send(request, options)
+
+        most_pages = max(1, len(sought) // settings.LIST_FROM)  # more would cost what they spare
+        asked = 0
+        async with aclosing(pages(page_before)) as history:
+            async for page in history:
+                shown = {one.id: one for one in page if one.id in sought}
+                found.update(shown)
+                asked += 1
+                if len(found) == len(sought) or not shown or asked >= most_pages:
+                    break
+        return found
+
+    # The ends
+
+    def _end(self, watched: Watched, error: Exception) -> None:
+        for listener in watched.listeners:
+            listener.tell(error)
+        self._forget(watched)
+
+    def _forget(self, watched: Watched) -> None:
+        if self._watched.get(watched.task_id) is watched:
+            del self._watched[watched.task_id]
+            self._woken.set()

@@ -1,0 +1,579 @@
+"""Is a job waited for patiently, cheaply, and to the right end? On virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from typing import Any
+
+import httpx
+import pytest
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kling_async import (
+    AccountBrokenError,
+    AccountRequiredError,
+    AsyncKlingClient,
+    AuthenticationError,
+    BadRequestError,
+    ConfigurationError,
+    ContentModeratedError,
+    DeadlineExceededError,
+    GoneError,
+    InvalidRequestError,
+    KlingError,
+    Meta,
+    NotFoundError,
+    PollSchedule,
+    RateLimit,
+    RunningTask,
+    Task,
+    TaskFailedError,
+    TaskModeratedError,
+    settings,
+)
+
+pytestmark = pytest.mark.looptime
+
+Answer = httpx.Response
+State = Callable[[float], Answer]
+PLAIN = PollSchedule(jitter=0)
+
+
+def record(task_id: int, name: str = "processing", **more: Any) -> dict[str, Any]:
+    final = name in ("succeed", "failed")
+    given = {
+        "status_name": name,
+        "status_final": final,
+        "task": {"id": task_id, "createTime": task_id},
+    }
+    works = [{"workId": task_id * 10, "taskId": task_id}] if name == "succeed" else []
+    return {**given, "works": works, **more}
+
+
+def submitted(task_id: int, account: str | None = None) -> Task:
+    """What a create answers."""
+    made = Task.from_api({"task": {"id": task_id, "status": 5, "status_name": "submitted"}})
+    return evolve(made, meta=Meta(account, 200, 1, 0.1))
+
+
+def done_at(task_id: int, seconds: float, name: str = "succeed", **more: Any) -> State:
+    def state(now_s: float) -> Answer:
+        over = now_s >= seconds
+        return Answer(200, json=record(task_id, name if over else "processing", **more))
+
+    return state
+
+
+def error(status: int, text: str = "no") -> Answer:
+    return Answer(status, json={"error": text})
+
+
+class Server:
+    """Tasks, each as a function of the time since the start."""
+
+    def __init__(self) -> None:
+        self.tasks: dict[int, State] = {}
+        self.looks: list[tuple[float, int, str | None]] = []
+        self.lists: list[float] = []
+        self.listed: Callable[[float], Answer] | None = None
+        self.took_s = 0.0
+
+    @property
+    def now_s(self) -> float:
+        return asyncio.get_running_loop().time()  # looptime begins at 0
+
+    def at(self, task_id: int) -> list[float]:
+        return [round(at, 3) for at, one, _ in self.looks if one == task_id]
+
+    async def __call__(self, request: httpx.Request) -> Answer:
+        now_s = self.now_s
+        if request.url.path == "/v1/kling/tasks":
+            self.lists.append(now_s)
+            if self.listed is not None:
+                return self.listed(now_s)
+            before = int(request.url.params.get("createdBefore", 10**9))
+            newest = sorted((one for one in self.tasks if one < before), reverse=True)[:100]
+            return Answer(200, json={"history": [self.tasks[one](now_s).json() for one in newest]})
+        task_id = int(request.url.path.rpartition("/")[2])
+        self.looks.append((now_s, task_id, request.url.params.get("email")))
+        answer = self.tasks[task_id](now_s)  # as it was when the request came
+        await asyncio.sleep(self.took_s)
+        return answer
+
+
+@pytest.fixture
+async def server() -> Server:
+    return Server()
+
+
+@pytest.fixture
+async def connect(open_client: Any, server: Server) -> Callable[..., Awaitable[AsyncKlingClient]]:
+    async def connected(**options: Any) -> AsyncKlingClient:
+        client: AsyncKlingClient = await open_client(
+            transport=httpx.MockTransport(server), **options
+        )
+        return client
+
+    return connected
+
+
+@pytest.fixture
+async def kling(connect: Any) -> AsyncKlingClient:
+    client: AsyncKlingClient = await connect()
+    return client
+
+
+def tasks_left() -> set[str]:
+    mine = asyncio.current_task()
+    return {str(one.get_coro()) for one in asyncio.all_tasks() if one is not mine}
+
+
+async def settle() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+# --- to the end -------------------------------------------------------------------------------
+
+
+async def test_eager_first_then_patient(kling: AsyncKlingClient, server: Server) -> None:
+    server.tasks[1] = done_at(1, 100)
+    task = await kling.tasks.wait(submitted(1), poll=PLAIN)
+    assert (task.succeeded, task.works[0].work_id) == (True, 10)
+    assert server.at(1) == [2, 5, 10, 18, 28, 43, 63, 83, 103]
+    assert server.lists == []
+    await settle()
+    assert tasks_left() == set()
+
+
+async def test_an_id_is_looked_at_at_once(kling: AsyncKlingClient, server: Server) -> None:
+    server.tasks[1] = done_at(1, 4)
+    for given_as in (1, "1", RunningTask(id=1, email=None)):
+        await kling.tasks.wait(given_as, poll=PLAIN)
+    assert server.at(1) == [0, 2, 5, 5, 5]
+
+
+async def test_what_was_final_once_is_read_again(kling: AsyncKlingClient, server: Server) -> None:
+    # It may come from a callback that anybody could have sent.
+    server.tasks[1] = done_at(1, 10)
+    given_as = Task.from_api(record(1, "succeed"))
+    task = await kling.tasks.wait(given_as, poll=PLAIN)
+    assert server.at(1) == [0, 2, 5, 10]
+    assert task.meta is not None
+
+
+@pytest.mark.parametrize("state", [
+    {"status": 12, "status_name": "dreaming", "status_final": False},
+    {"status": 99, "status_name": "succeed", "status_final": False},
+    {"status": 50, "status_name": None, "status_final": None},
+    {"status_name": "paused", "status_final": None},
+])  # fmt: skip
+async def test_unknown_states_are_waited_through(
+    kling: AsyncKlingClient, server: Server, state: dict[str, Any]
+) -> None:
+    def one(now_s: float) -> Answer:
+        return Answer(200, json=record(1, "succeed") if now_s > 30 else {**record(1), **state})
+
+    server.tasks[1] = one
+    assert (await kling.tasks.wait(1)).succeeded
+
+
+async def test_99_counts_where_the_flag_is_missing(kling: AsyncKlingClient, server: Server) -> None:
+    server.tasks[1] = lambda _: Answer(200, json={"task": {"id": 1}, "status": 99})
+    assert (await kling.tasks.wait(1)).succeeded
+
+
+@pytest.mark.parametrize(("more", "kind", "words"), [
+    ({"error": "face not found"}, TaskFailedError, "ended as failed: face not found"),
+    ({"message": "busy"}, TaskFailedError, "busy"),
+    ({}, TaskFailedError, "no reason"),
+    ({"error": "violates community guidelines"}, TaskModeratedError, "change it"),
+    ({"error": "refused", "message": "busy (CM_EXT.POther)"}, TaskModeratedError, "refused"),
+])  # fmt: skip
+async def test_a_failed_job_says_why(
+    kling: AsyncKlingClient, server: Server, more: dict[str, Any], kind: type, words: str
+) -> None:
+    server.tasks[1] = done_at(1, 3, "failed", **more)
+    with pytest.raises(TaskFailedError) as caught:
+        await kling.tasks.wait(1)
+    assert type(caught.value) is kind
+    assert words in str(caught.value)
+    assert caught.value.task.failed
+
+
+async def test_a_final_state_of_another_name_is_a_failure(
+    kling: AsyncKlingClient, server: Server
+) -> None:
+    server.tasks[1] = lambda _: Answer(200, json=record(1, "deleted", status_final=True))
+    with pytest.raises(TaskFailedError, match="ended as deleted"):
+        await kling.tasks.wait(1)
+
+
+# --- missing ----------------------------------------------------------------------------------
+
+
+def missing_until(seconds: float, then: State) -> State:
+    return lambda now_s: error(404) if now_s < seconds else then(now_s)
+
+
+async def test_a_404_in_the_first_seconds(kling: AsyncKlingClient, server: Server) -> None:
+    server.tasks[1] = missing_until(12, done_at(1, 20))
+    assert (await kling.tasks.wait(submitted(1))).succeeded
+    server.tasks[2] = missing_until(server.now_s + 12, done_at(2, 20))
+    assert (await kling.tasks.wait(2)).succeeded
+
+
+async def test_a_lasting_404_of_a_job_that_was_started(
+    kling: AsyncKlingClient, server: Server
+) -> None:
+    server.tasks[1] = lambda _: error(404)
+    with pytest.raises(TaskFailedError, match="moderation, was deleted, or") as caught:
+        await kling.tasks.wait(submitted(1), poll=PLAIN)
+    assert caught.value.task == submitted(1)
+    assert isinstance(caught.value.__cause__, NotFoundError)
+    assert server.at(1) == [2, 5, 10, 18]
+
+
+async def test_a_lasting_404_of_a_mere_number(kling: AsyncKlingClient, server: Server) -> None:
+    server.tasks[1] = lambda _: error(404)
+    with pytest.raises(NotFoundError):
+        await kling.tasks.wait(1, poll=PLAIN)
+    assert server.now_s > settings.MISSING_FOR_S
+
+
+async def test_one_404_alone_does_not_end_it(kling: AsyncKlingClient, server: Server) -> None:
+    state = done_at(1, 100)
+    server.tasks[1] = lambda now_s: error(404) if 40 < now_s < 60 else state(now_s)
+    assert (await kling.tasks.wait(1, poll=PLAIN)).succeeded
+    server.tasks[2] = lambda now_s: error(404) if now_s > 150 else Answer(200, json=record(2))
+    with pytest.raises(TaskFailedError) as caught:
+        await kling.tasks.wait(2, poll=PLAIN)
+    assert caught.value.task.id == 2
+    assert caught.value.task.status_name == "processing"
+
+
+# --- trouble ----------------------------------------------------------------------------------
+
+
+def lost(_: float) -> Answer:
+    raise httpx.ReadError("gone")
+
+
+def unreachable(_: float) -> Answer:
+    raise httpx.ConnectError("closed")
+
+
+@pytest.mark.parametrize("trouble", [
+    lost, unreachable, lambda _: error(500), lambda _: error(502), lambda _: error(429),
+    lambda _: Answer(503, headers={"retry-after": "40"}), lambda _: error(408),
+    lambda _: error(418), lambda _: Answer(200, text="<html>"), lambda _: Answer(200, json=[]),
+    lambda _: Answer(429, headers={"retry-after": "100000"}) , lambda _: Answer(307),
+])  # fmt: skip
+async def test_trouble_does_not_end_it(
+    kling: AsyncKlingClient, server: Server, trouble: State
+) -> None:
+    well = done_at(1, 60)
+    server.tasks[1] = lambda now_s: trouble(now_s) if 4 < now_s < 45 else well(now_s)
+    task = await kling.tasks.wait(submitted(1), deadline_s=None)
+    assert task.succeeded
+    assert len(server.looks) < 12  # and no attempts besides
+
+
+@pytest.mark.parametrize(("status", "kind", "text"), [
+    (401, AuthenticationError, "no"), (402, KlingError, "no"), (403, KlingError, "no"),
+    (596, AccountBrokenError, "no"), (400, BadRequestError, "no"), (410, GoneError, "no"),
+    (500, ContentModeratedError, "CM_EXT.POther"), (422, ContentModeratedError, "no"),
+])  # fmt: skip
+async def test_what_waiting_can_not_mend(
+    kling: AsyncKlingClient, server: Server, status: int, kind: type, text: str
+) -> None:
+    server.tasks[1] = lambda now_s: error(status, text) if now_s > 4 else done_at(1, 99)(now_s)
+    with pytest.raises(kind):
+        await kling.tasks.wait(1)
+    assert server.now_s < 20
+
+
+async def test_a_look_that_hangs_is_given_up(kling: AsyncKlingClient, server: Server) -> None:
+    async def first_hangs(request: httpx.Request) -> Answer:
+        if len(server.looks) == 0:
+            server.took_s = 10_000
+        else:
+            server.took_s = 0
+        return await server(request)
+
+    kling._wire._client._transport.handler = first_hangs  # type: ignore[union-attr, attr-defined]
+    server.tasks[1] = done_at(1, 5)
+    task = await kling.tasks.wait(1, poll=PLAIN)
+    assert task.succeeded
+    assert server.at(1) == [0, 32]
+    kling.pipeline.leave()  # and wait for no answer when closing
+
+
+async def test_what_is_not_ours_comes_through(connect: Any, server: Server) -> None:
+    class Broken:
+        async def acquire(self, account: str | None) -> None:
+            raise RuntimeError("my limiter is broken")
+
+    kling = await connect(rate_limit=Broken())
+    server.tasks[1] = done_at(1, 5)
+    with pytest.raises(RuntimeError, match="my limiter"):
+        await kling.tasks.wait(1)
+
+
+# --- time -------------------------------------------------------------------------------------
+
+
+async def test_the_deadline_holds_the_task(kling: AsyncKlingClient, server: Server) -> None:
+    server.tasks[1] = done_at(1, 100)
+    with pytest.raises(DeadlineExceededError, match="not over within 50 s") as caught:
+        await kling.tasks.wait(submitted(1), deadline_s=50)
+    assert server.now_s == 50
+    assert caught.value.task.status_name == "processing"
+    assert (await kling.tasks.wait(caught.value.task)).succeeded
+    with pytest.raises(DeadlineExceededError) as caught:
+        await kling.tasks.wait(submitted(1), deadline_s=1)
+    assert caught.value.task == submitted(1)
+    for wrong in (0, -1, float("nan")):
+        with pytest.raises(InvalidRequestError):
+            await kling.tasks.wait(1, deadline_s=wrong)
+
+
+async def test_the_clients_deadline_is_for_calls(connect: Any, server: Server) -> None:
+    kling = await connect(deadline_s=5)
+    server.tasks[1] = done_at(1, 100)
+    assert (await kling.tasks.wait(1)).succeeded
+
+
+@given(st.lists(st.floats(0.001, 1e6), min_size=1), st.floats(0, 5), st.integers(0, 50),
+       st.floats(0, 1))  # fmt: skip
+def test_a_schedule_adds_and_never_takes(
+    waits_s: list[float], jitter: float, looks: int, chance: float
+) -> None:
+    poll = PollSchedule(waits_s=waits_s, jitter=jitter)  # type: ignore[arg-type]
+    planned_s = waits_s[min(looks, len(waits_s) - 1)]
+    assert planned_s <= poll.wait_s(looks, chance) <= planned_s * (1 + jitter) * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("options", [
+    {"waits_s": ()}, {"waits_s": (0,)}, {"waits_s": (1, -1)}, {"waits_s": (float("inf"),)},
+    {"waits_s": (float("nan"),)}, {"jitter": -0.1},
+])  # fmt: skip
+def test_schedules_that_make_no_sense(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"waits_s|jitter"):
+        PollSchedule(**options)
+
+
+# --- hints ------------------------------------------------------------------------------------
+
+
+async def test_a_hint_looks_at_once(kling: AsyncKlingClient, server: Server) -> None:
+    server.tasks[1] = done_at(1, 33)
+    waiting = asyncio.create_task(kling.tasks.wait(1, poll=PLAIN))
+    await asyncio.sleep(33.5)
+    assert not kling.tasks.hint(2)
+    assert kling.tasks.hint(1)
+    assert kling.with_options(deadline_s=1).tasks.hint(1)  # a view of the same
+    await waiting
+    assert server.at(1) == [0, 2, 5, 10, 18, 28, 33.5]
+    assert not kling.tasks.hint(1)
+
+
+async def test_a_hint_while_it_is_read_reads_again(kling: AsyncKlingClient, server: Server) -> None:
+    server.tasks[1] = done_at(1, 0.5)
+    server.took_s = 1.0
+    waiting = asyncio.create_task(kling.tasks.wait(1, poll=PLAIN))
+    await asyncio.sleep(0.7)  # what is being read is older than this
+    for _ in range(5):
+        assert kling.tasks.hint(1)
+    await waiting
+    assert server.at(1) == [0, 1]
+
+
+async def test_hints_change_no_schedule(kling: AsyncKlingClient, server: Server) -> None:
+    server.tasks[1] = done_at(1, 100)
+    waiting = asyncio.create_task(kling.tasks.wait(submitted(1), poll=PLAIN))
+    await asyncio.sleep(1)
+    kling.tasks.hint(1)
+    await waiting
+    assert server.at(1)[:4] == [1, 4, 9, 17]
+
+
+# --- watching ---------------------------------------------------------------------------------
+
+
+async def test_each_change_once(kling: AsyncKlingClient, server: Server) -> None:
+    def state(now_s: float) -> Answer:
+        name = "submitted" if now_s < 4 else "processing" if now_s < 40 else "failed"
+        return Answer(200, json=record(1, name, etaTime=now_s // 20))
+
+    server.tasks[1] = state
+    seen = [(one.status_name, one.eta_time) async for one in kling.tasks.watch(1)]
+    assert seen[0] == ("submitted", 0)
+    assert seen[-1][0] == "failed"
+    assert ("processing", 0) in seen
+    assert ("processing", 1) in seen
+    assert len(seen) == len(set(seen))
+
+
+async def test_a_loop_left_early_leaves_nothing(kling: AsyncKlingClient, server: Server) -> None:
+    server.tasks[1] = done_at(1, 1000)
+    async with aclosing(kling.tasks.watch(1)) as states:
+        async for _ in states:
+            break
+    await settle()
+    assert tasks_left() == set()
+    await asyncio.sleep(100)
+    assert server.at(1) == [0]
+
+
+async def test_slow_readers_miss_nothing(kling: AsyncKlingClient, server: Server) -> None:
+    server.tasks[1] = done_at(1, 3)
+    seen = []
+    async for one in kling.tasks.watch(1, deadline_s=10, poll=PLAIN):
+        seen.append(one.status_name)
+        await asyncio.sleep(60)
+    assert seen == ["processing", "succeed"]
+
+
+async def test_several_on_one_task_share_its_looks(kling: AsyncKlingClient, server: Server) -> None:
+    server.tasks[1] = done_at(1, 30)
+    many = [asyncio.create_task(kling.tasks.wait(submitted(1), poll=PLAIN)) for _ in range(50)]
+    await asyncio.sleep(15)
+    late = [one async for one in kling.tasks.watch(1, poll=PLAIN)]
+    assert [one.status_name for one in late] == ["processing", "succeed"]
+    assert {(await one).id for one in many} == {1}
+    assert len(server.looks) < 12
+
+
+async def test_one_waiter_leaves_the_others(kling: AsyncKlingClient, server: Server) -> None:
+    server.tasks[1] = done_at(1, 30)
+    hasty = asyncio.create_task(kling.tasks.wait(1, deadline_s=8))
+    gone = asyncio.create_task(kling.tasks.wait(1))
+    patient = asyncio.create_task(kling.tasks.wait(1))
+    await asyncio.sleep(5)
+    gone.cancel()
+    with pytest.raises(DeadlineExceededError):
+        await hasty
+    assert (await patient).succeeded
+    assert gone.cancelled()
+
+
+# --- many -------------------------------------------------------------------------------------
+
+
+async def test_many_are_listed_and_only_the_changed_are_read(
+    kling: AsyncKlingClient, server: Server
+) -> None:
+    for task_id in range(1, 41):
+        server.tasks[task_id] = done_at(task_id, 100 + task_id)
+    found = await asyncio.gather(*(kling.tasks.wait(submitted(one)) for one in server.tasks))
+    assert [one.id for one in found] == list(range(1, 41))
+    assert all(one.works for one in found)
+    alone = len(range(1, 41)) * 10  # at 2, 5, 10, 18, 28, 43, 63, 83, 103, 123 s
+    assert len(server.looks) + len(server.lists) < alone / 2
+    assert server.lists
+
+
+async def test_thousands_are_cheap(kling: AsyncKlingClient, server: Server) -> None:
+    for task_id in range(1, 3001):
+        server.tasks[task_id] = done_at(task_id, 30)
+    began_s = time.process_time()
+    waits = [asyncio.create_task(kling.tasks.wait(submitted(one))) for one in server.tasks]
+    await asyncio.sleep(1.5)
+    assert len(asyncio.all_tasks()) <= 3000 + 4  # this test, the poller, and its two naps
+    assert len(asyncio.get_running_loop()._scheduled) <= 3000 + 4  # type: ignore[attr-defined]
+    await asyncio.gather(*waits)
+    assert time.process_time() - began_s < 30  # some 5 s on a quiet machine
+
+
+@pytest.mark.parametrize("listed", [
+    lambda _: error(500), lambda _: Answer(200, json={"history": []}), lambda _: error(404),
+    lambda _: Answer(200, json={"history": [record(one) for one in range(1, 11)]}),
+    lambda _: Answer(200, json={"history": [{"works": [{"workId": 1, "taskId": 1}]}]}),
+    lambda _: Answer(200, json={"history": "nonsense"}),
+], ids=["500", "empty", "404", "stale", "works only", "nonsense"])  # fmt: skip
+async def test_a_history_that_does_not_help(
+    kling: AsyncKlingClient, server: Server, listed: Callable[[float], Answer]
+) -> None:
+    server.listed = listed
+    for task_id in range(1, 11):
+        server.tasks[task_id] = done_at(task_id, 50)
+    found = await asyncio.gather(*(kling.tasks.wait(submitted(one)) for one in server.tasks))
+    assert all(one.succeeded for one in found)
+    assert server.now_s < 150
+
+
+async def test_a_history_with_accounts_of_its_own(connect: Any, server: Server) -> None:
+    kling = await connect(accounts=["a@x.y", "b@x.y"])
+    for task_id in (1, 2):
+        server.tasks[task_id] = done_at(task_id, 5)
+    await asyncio.gather(
+        kling.tasks.wait(submitted(1, "a@x.y")),
+        kling.tasks.wait(RunningTask(id=2, email="b@x.y")),
+    )
+    assert {(one, email) for _, one, email in server.looks} == {(1, "a@x.y"), (2, "b@x.y")}
+    with pytest.raises(AccountRequiredError):
+        await kling.tasks.wait(1)
+    with pytest.raises(InvalidRequestError):
+        await kling.tasks.wait("one", email="a@x.y")
+
+
+async def test_the_rate_limit_holds_for_looks(connect: Any, server: Server) -> None:
+    kling = await connect(rate_limit=RateLimit(2))
+    for task_id in range(1, 31):
+        server.tasks[task_id] = done_at(task_id, 5)
+    await asyncio.gather(*(kling.tasks.wait(one) for one in server.tasks))
+    times = sorted([at for at, _, _ in server.looks] + server.lists)
+    assert all(later - first > 0.99 for first, later in zip(times, times[2:], strict=False))
+
+
+# --- the end of it all ------------------------------------------------------------------------
+
+
+async def test_closing_the_client_ends_all_waiting(kling: AsyncKlingClient, server: Server) -> None:
+    server.tasks[1] = done_at(1, 100)
+    server.tasks[2] = done_at(2, 100)
+    waits = [asyncio.create_task(kling.tasks.wait(one)) for one in (1, 2, submitted(2))]
+    await asyncio.sleep(3)
+    await kling.aclose()
+    for one in waits:
+        with pytest.raises(ConfigurationError, match=r"closed while task [12] was waited for"):
+            await one
+    assert tasks_left() == set()
+    with pytest.raises(ConfigurationError, match="closed"):
+        await kling.tasks.wait(1)
+    assert not kling.tasks.hint(1)
+
+
+async def test_cancelled_waiters_leave_nothing(kling: AsyncKlingClient, server: Server) -> None:
+    server.took_s = 1.0
+    server.tasks[1] = done_at(1, 100)
+    for moment in (0.0, 0.5, 1.0, 2.0, 2.5):
+        one = asyncio.create_task(kling.tasks.wait(1, poll=PLAIN))
+        await asyncio.sleep(moment)
+        one.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await one
+        await asyncio.sleep(1.5)  # an exchange under way is left to end
+        assert tasks_left() == set()
+    before = Counter(one for _, one, _ in server.looks)
+    await asyncio.sleep(100)
+    assert Counter(one for _, one, _ in server.looks) == before
+
+
+async def test_coming_back_while_the_poller_ends(kling: AsyncKlingClient, server: Server) -> None:
+    server.tasks[1] = done_at(1, 100)
+    server.tasks[2] = done_at(2, 30)
+    for turns in range(12):
+        one = asyncio.create_task(kling.tasks.wait(1, poll=PLAIN))
+        await asyncio.sleep(0)
+        one.cancel()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        assert (await kling.tasks.wait(2, deadline_s=200)).succeeded
