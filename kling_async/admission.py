@@ -31,6 +31,8 @@ from .stats import AccountStats
 
 log = logging.getLogger("kling_async")
 
+LAG_NOTED_S = 0.003  # below it a lag is within what every bucket has to spare
+
 
 class Turn:
     """One attempt that may go; it says when it is over.
@@ -76,6 +78,10 @@ class Turn:
             gate.budget.earn()  # a clear no comes from a service that is well
         if isinstance(error, APIError):
             self._admission.obey(self.account, error)
+
+    def began(self) -> None:
+        """Its first byte goes out now."""
+        self._admission.began(self.account, self.sent_s)
 
     def landed(self, _: object = None) -> None:
         """Nothing of the attempt is in flight any more; a second call does nothing."""
@@ -194,6 +200,18 @@ class Admission:
         status = error.status_code
         log.info("an account is paused for %.1f s: the server answered %d", seconds, status)
         self.pause(account, seconds)
+
+    def began(self, account: str | None, sent_s: float) -> None:
+        """What was let go at `sent_s` is written only now: its connection had to be made first.
+
+        The rate is promised where requests arrive, so those that follow on connections that are
+        there must not catch up with it.
+        """
+        lag_s = self._clock.monotonic() - sent_s
+        if lag_s > LAG_NOTED_S:
+            for limiter in self._limiters:
+                if isinstance(limiter, (AccountBuckets, LearningBuckets, SharedBucket)):
+                    limiter.lagged(account, lag_s)
 
     def learn(self, account: str | None, sent_s: float) -> None:
         """What went out for `account` at `sent_s` was one too many."""

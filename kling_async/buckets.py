@@ -10,6 +10,9 @@ C = burst + N / 100: a hundredth of N in arrears is caught up, which makes up fo
 late by T / 100. And r = (N + 1 - C) / (T + J): N + 1 need more than T + J, where J, 10 ms at most
 for windows of a second, is what two requests may lose or win against each other on their way. The
 two cost a hundredth each, so 98 % of N remain.
+
+A request that has to wait for a new connection is late by more than J, the first one above all. Its
+lag is charged to the bucket once, so that those behind it keep their distance where they arrive.
 """
 
 from __future__ import annotations
@@ -46,6 +49,10 @@ class Bucket:
     def __init__(self, limit: RateLimit) -> None:
         self._leaky = leaky(limit)
         self._line = Line()
+        self._window_s = limit.per_s
+        self._spare_s = min(JITTER_MAX_S, JITTER * limit.per_s)
+        self._debt_s = 0.0
+        self._due_s = 0.0
 
     async def acquire(self) -> bool:
         """Return when there is room; whether that had to be waited for."""
@@ -55,9 +62,37 @@ class Bucket:
         try:
             waited = waited or not self._leaky.has_capacity()
             await self._leaky.acquire()
+            if self._debt_s and _now_s() >= self._due_s:
+                await self._pay()
         finally:
             self._line.leave()
         return waited
+
+    def lagged(self, lag_s: float) -> None:
+        """A request goes out now, `lag_s` after it was let through.
+
+        Those behind it on quicker ways come too close to it, unless they lose as much time within
+        the window that begins now. One loss serves all late ones whose windows it lies in, so it
+        is put off for half a window.
+        """
+        lag_s = min(lag_s, self._window_s)
+        if lag_s <= self._spare_s:
+            return
+        due_s = _now_s() + min(self._window_s / 2, self._window_s - lag_s)
+        self._due_s = min(due_s, self._due_s) if self._debt_s else due_s
+        self._debt_s = max(self._debt_s, lag_s - self._spare_s)
+
+    async def _pay(self) -> None:
+        """Lose the time that is owed, in steps that fit into the bucket."""
+        leak_per_s = self._leaky.max_rate / self._leaky.time_period
+        owed, self._debt_s = self._debt_s * leak_per_s, 0.0
+        try:
+            while owed > 0:
+                await self._leaky.acquire(min(1.0, owed))
+                owed -= 1
+        finally:
+            if owed > 0:  # cancelled: the next one pays
+                self._debt_s = max(self._debt_s, owed / leak_per_s)
 
 
 class LearningBucket:
@@ -91,6 +126,10 @@ class LearningBucket:
         finally:
             self._line.leave()
 
+    def lagged(self, lag_s: float) -> None:
+        """See `Bucket.lagged`; the bound is what was promised."""
+        self._bound.lagged(lag_s)
+
     def refused(self, sent_s: float) -> None:
         """What went out at `sent_s` was answered 429."""
         self._law.refused(sent_s, _now_s())
@@ -119,6 +158,10 @@ class AccountBuckets:
         """The rate, in requests a second."""
         return self._limit.requests / self._limit.per_s
 
+    def lagged(self, account: str | None, lag_s: float) -> None:
+        """A request for `account` went out `lag_s` after it was let through."""
+        self._buckets[account].lagged(lag_s)
+
     def refused(self, account: str | None, sent_s: float) -> None:
         """Nothing is learned from a 429."""
 
@@ -137,6 +180,10 @@ class LearningBuckets:
     def per_s(self, account: str | None) -> float:
         """The rate that is held right for `account` now, in requests a second."""
         return self._of(account).per_s
+
+    def lagged(self, account: str | None, lag_s: float) -> None:
+        """A request for `account` went out `lag_s` after it was let through."""
+        self._of(account).lagged(lag_s)
 
     def refused(self, account: str | None, sent_s: float) -> None:
         """What went out for `account` at `sent_s` (monotonic) was answered 429."""
@@ -158,6 +205,10 @@ class SharedBucket:
     async def acquire(self, account: str | None) -> None:
         """Return when the bucket has room, whoever asks."""
         await self._bucket.acquire()
+
+    def lagged(self, account: str | None, lag_s: float) -> None:
+        """A request went out `lag_s` after it was let through."""
+        self._bucket.lagged(lag_s)
 
 
 def _now_s() -> float:

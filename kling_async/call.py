@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any, Generic, TypeVar
 
@@ -77,9 +78,9 @@ class Call(Generic[R]):
         """The exchange that goes on although its caller was cancelled."""
         return None if self._progress is None else self._progress.left_behind
 
-    def begin_exchange(self) -> Progress:
-        """The attempt goes out now; the wire fills in how far it comes."""
-        self._progress = Progress()
+    def begin_exchange(self, on_begin: Callable[[], None] | None = None) -> Progress:
+        """The attempt goes out now; the wire fills in how far it comes, and calls `on_begin`."""
+        self._progress = Progress(on_begin=on_begin)
         self.sent_s = self._clock.wall()
         return self._progress
 

@@ -124,7 +124,7 @@ class Pipeline:
                     with attempt:
                         turn = await self.turns.begin(call, options.retry, witness)
                         try:
-                            progress = call.begin_exchange()
+                            progress = call.begin_exchange(turn.began)
                             answer = await self._wire.exchange(out, options.timeout, progress)
                             now_s, again = self.clock.wall(), call.may_be_done
                             result = decode(call.request, answer, now_s, repeated=again)

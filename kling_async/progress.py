@@ -7,6 +7,7 @@ been written decides what a failure means.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
@@ -17,10 +18,12 @@ class Progress:
     Args:
         reported: whether the transport under it tells when writing begins. Where it does not, the
             worst is assumed.
+        on_begin: called then.
     """
 
-    def __init__(self, reported: bool = False) -> None:
+    def __init__(self, reported: bool = False, on_begin: Callable[[], None] | None = None) -> None:
         self.reported = reported
+        self._on_begin = on_begin
         self.began = False
         self.abandoned = False
         """The caller has left: writing must not begin any more."""
@@ -38,7 +41,13 @@ class Progress:
         if event.endswith(".send_request_headers.started"):
             if self.abandoned:
                 raise AbandonedError
-            self.began = True
+            self.begin()
+
+    def begin(self) -> None:
+        """The first byte goes out now."""
+        self.began = True
+        if self._on_begin is not None:
+            self._on_begin()
 
 
 class AbandonedError(Exception):

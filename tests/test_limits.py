@@ -104,6 +104,36 @@ def test_arrivals_that_swap_their_luck_still_fit_the_window() -> None:
     )
 
 
+@pytest.mark.parametrize("limit", [
+    RateLimit(10), RateLimit(100), RateLimit(60, per_s=2), RateLimit(20, adaptive=True),
+])  # fmt: skip
+@pytest.mark.parametrize("which", [{0}, {0, 1, 2}, {0, 30, 31}, {5, 90}])
+def test_a_new_connection_is_late_and_the_window_holds_where_requests_arrive(
+    limit: RateLimit, which: set[int]
+) -> None:
+    """A connection that has to be made takes 80 ms; one that is there takes none."""
+
+    async def arrivals() -> list[float]:
+        gate, arrivals_s = Admission(limit, LoopClock()), []
+
+        async def one(n: int) -> None:
+            turn = await gate.admit(ADA)
+            if n in which:
+                await asyncio.sleep(0.08)
+            turn.began()
+            arrivals_s.append(now_s())
+
+        await asyncio.gather(*(one(n) for n in range(4 * limit.requests)))
+        return sorted(arrivals_s)
+
+    arrivals_s = run(arrivals())
+    pairs = zip(arrivals_s, arrivals_s[limit.requests :], strict=False)
+    assert all(beyond_s - first_s >= limit.per_s for first_s, beyond_s in pairs)
+    if not limit.adaptive:
+        lost_s = 0.08 * 2 + 0.03 * limit.per_s * 4  # each episode once
+        assert arrivals_s[-1] <= 4 * limit.per_s + lost_s
+
+
 def test_a_burst_comes_back_after_rest() -> None:
     times_s = run(admitted(RateLimit(4, per_s=2, burst=2), [0, 0, 10, 10, 10]))
     assert times_s == pytest.approx([0, 0, 10, 10, 10.66], abs=0.01)

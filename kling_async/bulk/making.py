@@ -207,12 +207,12 @@ class Making:
 
     def _account(self, named: str | None) -> str | None:
         """The row's account, or one that is not parked where the registry chooses."""
-        chosen = self._pipeline.accounts.choose(named)
+        chosen = self._pipeline.choose(named)
         if named is None:
             for _ in range(len(self._pipeline.accounts)):
                 if chosen not in self.parked:
                     break
-                chosen = self._pipeline.accounts.choose(None)
+                chosen = self._pipeline.choose(None)
         return chosen
 
     def _skipped(self, record: Record, account: str | None, because: str) -> BulkRow:

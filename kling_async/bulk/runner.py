@@ -126,6 +126,11 @@ class BulkRun:
         """Seconds until the account that is paused longest may go on."""
         return self._pipeline.admission.longest_pause_s()
 
+    @property
+    def found_per_s(self) -> float | None:
+        """The rate that an adaptive limit has found, all accounts together; None without one."""
+        return self._pipeline.admission.per_s()
+
     def stop(self, because: str) -> None:
         """End soon: begin no further create, finish and record those whose bytes are out."""
         if not self._stopping.is_set():
@@ -263,9 +268,10 @@ class BulkRun:
 def _patient(options: Options) -> Options:
     """More attempts while the server is out of reach, and no looking for lost answers call by call.
 
-    Doubts look for all rows of an account at once, with what the ledger knows.
+    Doubts look for all rows of an account at once, with what the ledger knows. And the workers are
+    few enough to wait an outage out without a retry budget.
     """
-    retry = evolve(options.retry, reconcile_within_s=0)
+    retry = evolve(options.retry, reconcile_within_s=0, budget=False)
     if retry.attempts > 1:
         retry = evolve(retry, attempts=max(retry.attempts, ATTEMPTS_WHILE_UNREACHABLE))
     return evolve(options, retry=retry)

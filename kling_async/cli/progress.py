@@ -33,6 +33,8 @@ class Snapshot:
     paused_s: float
     rows_per_s: float
     left_s: float | None
+    found_per_s: float | None = None
+    """The rate that `--rate auto` has found."""
 
     def __str__(self) -> str:
         parts = [f"{self.settled}/{self.total} rows", f"{self.created} created"]
@@ -43,6 +45,8 @@ class Snapshot:
             parts.append(f"paused by the server for {self.paused_s:.0f} s")
         elif self.waiting:
             parts.append(f"{self.waiting} waiting for the limit")
+        if self.found_per_s is not None:
+            parts.append(f"{self.found_per_s:.1f} requests/s found")
         parts.append(f"{self.rows_per_s:.1f}/s")
         if self.left_s is not None:
             parts.append(f"{_duration(self.left_s)} left")
@@ -83,6 +87,7 @@ class Meter:
             paused_s=round(self._run.paused_s, 1),
             rows_per_s=round(rows_per_s, 2),
             left_s=round(left / rows_per_s, 1) if rows_per_s and left else None,
+            found_per_s=None if (found := self._run.found_per_s) is None else round(found, 1),
         )
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 from attrs import field, frozen
 
+from .. import settings
 from ..accounts import Account, AccountRegistry
 from ..client import DEFAULT_RATE, AsyncKlingClient
 from ..errors import (
@@ -99,12 +100,14 @@ class Session:
 def rate_of(
     context: click.Context | None, option: click.Parameter | None, text: str
 ) -> RateLimit | None:
-    """The limit that an option like `5/s`, `100/m` or `60/10s` names; None for `none`."""
+    """The limit that an option like `5/s`, `100/m`, `60/10s` or `auto` names; None for `none`."""
     if text == "none":
         return None
+    if text == "auto":
+        return RateLimit(settings.LEARN_UP_TO_PER_S, adaptive=True)
     found = re.fullmatch(r"(\d+)/(\d+(?:\.\d+)?)?(s|m|h)", text.replace(" ", ""))
     if found is None or int(found[1]) < 1 or (found[2] and float(found[2]) <= 0):
-        raise click.BadParameter(f"{text!r} is not a rate; write 5/s, 100/m, 60/10s or none")
+        raise click.BadParameter(f"{text!r} is not a rate; write 5/s, 100/m, 60/10s, auto or none")
     unit_s = {"s": 1.0, "m": 60.0, "h": 3600.0}[found[3]]
     return RateLimit(int(found[1]), per_s=float(found[2] or 1) * unit_s)
 
@@ -153,7 +156,7 @@ _SHARED = (
         callback=rate_of,
         default=f"{DEFAULT_RATE.requests}/s",
         show_default=True,
-        help="Most requests per account: 5/s, 100/m, 60/10s or none.",
+        help="Most requests per account: 5/s, 100/m, 60/10s, auto (find it while running) or none.",
     ),
     click.option(
         "--transport",

@@ -61,6 +61,19 @@ def test_json_lines(
     assert (progress[-1]["settled"], progress[-1]["total"]) == (20, 20)
 
 
+def test_a_rate_that_is_found_is_shown(
+    execute: Callable[..., Any], url_csv: Callable[..., Path], service: Any
+) -> None:
+    done = execute(
+        "bulk", "run", url_csv(5), "--ledger", LEDGER, "--rate", "auto", "--json"
+    )  # fmt: skip
+    assert done.code == 0
+    progress = [json.loads(line) for line in done.stderr.splitlines()]
+    assert 10 <= progress[-1]["found_per_s"] <= 1000
+    again = execute("bulk", "run", url_csv(5), "--ledger", "other.sqlite", "--rate", "auto")
+    assert "requests/s found" in again.stderr
+
+
 def on_terminal(start: Callable[..., Any], *words: str | Path) -> tuple[int, str, str]:
     """The exit code, stdout, and what a terminal at stderr was shown."""
     ours, theirs = pty.openpty()

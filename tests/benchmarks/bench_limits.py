@@ -1,0 +1,279 @@
+"""Are the limits kept where requests arrive, and used? Over a real socket, in real time.
+
+    python tests/benchmarks/bench_limits.py            about three minutes
+    python tests/benchmarks/bench_limits.py --small    about ten seconds, for CI
+
+The server runs in a process of its own and notes when each request arrives. Prints tables; asserts
+nothing. `--transport httpx` or `aiohttp`; default: each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import math
+import multiprocessing
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from email.utils import formatdate
+from multiprocessing.connection import Connection
+from typing import Any
+
+from kling_async import AsyncKlingClient, KlingError, RateLimit, RetryPolicy
+
+ADA = "ada@example.com"
+Arrivals = list[tuple[float, float | None]]  # when, and until when it was refused, if it was
+LATENCY_S = 0.05
+
+
+# --- the server -------------------------------------------------------------------------------
+
+
+class Server(asyncio.Protocol):
+    """HTTP/1.1 of the narrowest kind: notes each request, and answers as its quota says.
+
+    Args:
+        state: shared by all connections: quota, per_s, form, arrivals.
+    """
+
+    def __init__(self, state: dict[str, Any]) -> None:
+        self._state = state
+        self._buffer = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport: Any = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        while b"\r\n\r\n" in self._buffer:
+            _, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
+            now_s = time.monotonic()
+            wait_s = self._wait_s(now_s)
+            self._state["arrivals"].append((now_s, None if wait_s is None else now_s + wait_s))
+            asyncio.get_running_loop().call_later(LATENCY_S, self._answer, wait_s)
+
+    def _wait_s(self, now_s: float) -> float | None:
+        """None where the sliding window has room, else the seconds until it has."""
+        state = self._state
+        if state["quota"] is None:
+            return None
+        admitted: deque[float] = state["admitted"]
+        while admitted and admitted[0] <= now_s - state["per_s"]:
+            admitted.popleft()
+        if len(admitted) < state["quota"]:
+            admitted.append(now_s)
+            return None
+        wait_s = float(admitted[0] + state["per_s"] - now_s)
+        return float(math.ceil(wait_s)) if state["form"] == "seconds" else wait_s
+
+    def _answer(self, wait_s: float | None) -> None:
+        headers, body, status = "", "[]", "200 OK"
+        if wait_s is not None:
+            status, said = "429 Too Many Requests", {"error": "too many"}
+            until_s = time.time() + wait_s
+            if self._state["form"] == "seconds":
+                headers = f"Retry-After: {wait_s:.0f}\r\n"
+            elif self._state["form"] == "date":
+                headers = f"Retry-After: {formatdate(math.ceil(until_s), usegmt=True)}\r\n"
+            elif self._state["form"] == "body":
+                stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(until_s))
+                said["retryAfter"] = f"{stamp}.{int(until_s % 1 * 1000) + 1:03d}Z"
+            body = json.dumps(said)
+        if not self._transport.is_closing():
+            self._transport.write(
+                f"HTTP/1.1 {status}\r\n{headers}Date: {formatdate(usegmt=True)}\r\n"
+                f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+                f"{body}".encode()
+            )
+
+
+def serve(pipe: Connection) -> None:
+    """The server's process: settings come in by the pipe, arrivals go out."""
+
+    async def main() -> None:
+        state: dict[str, Any] = {"arrivals": [], "admitted": deque()}
+        state.update(quota=None, per_s=1.0, form="none")
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: Server(state), "127.0.0.1", 0, backlog=1000)
+        pipe.send(server.sockets[0].getsockname()[1])
+        while (change := await asyncio.to_thread(pipe.recv)) is not None:
+            if change == "arrivals":
+                pipe.send(state["arrivals"])
+                state["arrivals"], state["admitted"] = [], deque()
+            else:
+                state.update(change)
+
+    asyncio.run(main())
+
+
+class Remote:
+    """The server, as this process sees it."""
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=serve, args=(theirs,), daemon=True)
+        self._process.start()
+        self.base_url = f"http://127.0.0.1:{self._pipe.recv()}/v1/kling"
+
+    def set(self, **changes: Any) -> None:
+        self._pipe.send(changes)
+
+    def arrivals(self) -> Arrivals:
+        self._pipe.send("arrivals")
+        found: Arrivals = self._pipe.recv()
+        return found
+
+    def stop(self) -> None:
+        self._pipe.send(None)
+        self._process.join(5)
+
+
+# --- what is asked of the limits --------------------------------------------------------------
+
+
+def most_in_a_window(arrivals: Arrivals, per_s: float) -> int:
+    window, most = deque[float](), 0
+    for at_s, _ in arrivals:
+        window.append(at_s)
+        while window[0] <= at_s - per_s:
+            window.popleft()
+        most = max(most, len(window))
+    return most
+
+
+async def flood(kling: AsyncKlingClient, callers: int, until_s: float) -> None:
+    """So many callers who always want more."""
+
+    async def one() -> None:
+        while time.monotonic() < until_s:
+            with suppress(KlingError):
+                await kling.avatars.list()
+
+    tasks = [asyncio.ensure_future(one()) for _ in range(callers)]
+    await asyncio.sleep(until_s - time.monotonic())
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def windows(server: Remote, transport: str, limit: RateLimit, seconds: float) -> str:
+    """One line: the fullest window, and how much was used."""
+    server.set(quota=None)
+    async with AsyncKlingClient(
+        "user:1-a", base_url=server.base_url, transport=transport, rate_limit=limit, accounts=[ADA]
+    ) as kling:
+        began_s = time.monotonic()
+        await flood(kling, min(200, 2 * limit.requests), began_s + seconds)
+    arrivals = server.arrivals()
+    first_s = arrivals[0][0]
+    used = sum(1 for at_s, _ in arrivals if at_s < first_s + seconds)
+    allowed = limit.requests * seconds / limit.per_s
+    most = most_in_a_window(arrivals, limit.per_s)
+    return (
+        f"{transport:8} {limit.requests:6} per {limit.per_s:g} s  fullest window {most:6}"
+        f"  used {used:6} of {allowed:6.0f} = {used / allowed:6.1%}"
+    )
+
+
+async def adaptive(server: Remote, transport: str, phases: list[tuple[int, float]]) -> list[str]:
+    """A line for each part of each phase: (quota a second, seconds)."""
+    server.set(quota=phases[0][0], per_s=1.0, form="none")
+    lines = []
+    limit = RateLimit(1000, adaptive=True)
+    async with AsyncKlingClient(
+        "user:1-a",
+        base_url=server.base_url,
+        transport=transport,
+        rate_limit=limit,
+        accounts=[ADA],
+        retry=RetryPolicy(attempts=1),
+    ) as kling:
+        began_s = time.monotonic()
+        total_s = sum(seconds for _, seconds in phases)
+        flooding = asyncio.ensure_future(flood(kling, 64, began_s + total_s))
+        for quota, seconds in phases:
+            server.set(quota=quota)
+            await asyncio.sleep(seconds)
+            estimate = kling.stats[ADA].rate_per_s or 0.0
+            lines.append(f"{transport:8} {quota:4}/s for {seconds:g} s, found {estimate:.1f}/s")
+        await flooding
+    arrivals, at_s = server.arrivals(), began_s
+    for n, (quota, seconds) in enumerate(phases):
+        end_s = at_s + seconds
+        part = [no is None for when_s, no in arrivals if at_s <= when_s < end_s]
+        last_s = end_s - min(5, seconds)
+        late = [no is None for when_s, no in arrivals if last_s <= when_s < end_s]
+        lines[n] += (
+            f"; through {sum(part) / seconds:5.1f}/s, {1 - sum(part) / len(part):.1%} answers 429"
+            f"; last {min(5, seconds):g} s: {sum(late) / min(5, seconds):5.1f}/s"
+            f" = {sum(late) / min(5, seconds) / quota:.0%}"
+        )
+        at_s = end_s
+    return lines
+
+
+async def met_by_many(server: Remote, transport: str, form: str, callers: int) -> str:
+    """One line: so many callers, each wanting one success, meet a quota of 50 per 2 s."""
+    server.set(quota=50, per_s=2.0, form=form)
+    async with AsyncKlingClient(
+        "user:1-a",
+        base_url=server.base_url,
+        transport=transport,
+        rate_limit=None,
+        accounts=[ADA],
+        retry=RetryPolicy(attempts=50),
+    ) as kling:
+        await asyncio.gather(*(kling.avatars.list() for _ in range(callers)))
+    arrivals = server.arrivals()
+    # Who could know of a refusal when it sent? Whoever sent after the answer had time to arrive.
+    known_s = LATENCY_S + 0.05
+    bursts: list[list[float]] = []
+    early = 0
+    for at_s, until_s in arrivals:
+        early += any(no_until and no_s + known_s < at_s < no_until for no_s, no_until in arrivals)
+        if until_s is not None:
+            if not bursts or at_s - bursts[-1][0] > known_s:
+                bursts.append([])  # not in flight together with the first of the last burst
+            bursts[-1].append(at_s)
+    return (
+        f"{transport:8} Retry-After as {form:8} {len(arrivals):4} requests for {callers} successes"
+        f", {sum(map(len, bursts)):4} refused, in flight together: {[len(one) for one in bursts]}"
+        f", sent before the named time: {early}"
+    )
+
+
+async def run(transports: list[str], small: bool, say: Callable[[str], None]) -> None:
+    server = Remote()
+    try:
+        say("\nEvery window, measured where requests arrive")
+        for transport in transports:
+            rates = [RateLimit(60, per_s=2), RateLimit(10), RateLimit(1000), RateLimit(60, burst=9)]
+            for limit in rates[:1] if small else rates:
+                say(await windows(server, transport, limit, 2 if small else 8))
+        say("\nA quota that nobody published")
+        phases = [(40, 3.0)] if small else [(40, 10.0), (40, 20.0), (20, 20.0), (40, 30.0)]
+        for transport in transports[-1:]:
+            for line in await adaptive(server, transport, phases):
+                say(line)
+        say("\nA 429 met by many: 50 per 2 s")
+        for transport in transports[-1:] if small else transports:
+            for form in ("seconds",) if small else ("seconds", "date", "body"):
+                say(await met_by_many(server, transport, form, 60 if small else 200))
+    finally:
+        server.stop()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--small", action="store_true")
+    parser.add_argument("--transport", choices=["httpx", "aiohttp"], action="append")
+    given, _ = parser.parse_known_args()  # nox gives all benchmarks the same arguments
+    asyncio.run(run(given.transport or ["httpx", "aiohttp"], given.small, print))
+
+
+if __name__ == "__main__":
+    main()
