@@ -1,4 +1,4 @@
-"""From a portrait file to a talking video: python talking_video.py [PORTRAIT [TEXT]]."""
+"""From a portrait to a talking video: `python talking_video.py PORTRAIT` writes talking.mp4."""
 
 import asyncio
 import sys
@@ -6,17 +6,18 @@ import sys
 from kling_async import AsyncKlingClient
 
 
-async def main(portrait: str = "portraits/ada.jpg", text: str = "Hello, I can talk!") -> None:
-    async with AsyncKlingClient() as kling:  # USEAPI_TOKEN, KLING_BASE_URL
+async def main(portrait: str) -> None:
+    async with AsyncKlingClient() as kling:  # the token from USEAPI_TOKEN
         avatar = await kling.avatars.create(image=portrait, nickname="Ada")
         voices = await kling.tts.voices()
         task = await kling.avatars.video(
-            avatar_id=avatar, text=text, speaker_id=voices[0].speaker_id, render_speech=True
+            avatar_id=avatar,
+            text="Hello! I was a picture a minute ago.",
+            speaker_id=voices[0].speaker_id,
         )
-        async for update in kling.tasks.watch(task, deadline_s=900):
-            print(update.status_name)
-        video = await kling.assets.download(update, "ada.mp4")
+        done = await kling.tasks.wait(task, deadline_s=900)
+        video = await kling.assets.download(done, "talking.mp4")
         print(f"{video.path}: {video.size_bytes} bytes")
 
 
-asyncio.run(main(*sys.argv[1:]))
+asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else "ada.jpg"))
