@@ -16,6 +16,7 @@ from kling_async import (
     AccountSession,
     Asset,
     Avatar,
+    BalancePoints,
     CreatedAvatar,
     DeleteAvatar,
     DeletedAvatar,
@@ -121,9 +122,21 @@ def test_account() -> None:
     assert attrs.evolve(account.balance, extra={}) == AccountBalance(
         total=100.0, next_apply_time=9.0
     )
-    assert dict(account.balance.extra) == {"points": [], "tickets": []}
+    assert dict(account.balance.extra) == {"tickets": []}
     assert dict(account.extra) == {"password": "…secured…"}
     assert "77" not in repr(account)
+
+
+def test_the_points_of_a_balance() -> None:
+    plan = {"orderId": "7", "type": "plan", "amount": 660, "balance": 12.5, "startTime": 1,
+            "endTime": 2}  # fmt: skip
+    account = ServerAccount.from_api({"email": "a@b", "balance": {"points": [plan], "total": 12}})
+    assert account.balance is not None
+    assert account.balance.points == (
+        BalancePoints(
+            order_id="7", type="plan", amount=660, balance=12.5, start_time=1, end_time=2
+        ),
+    )
 
 
 def test_accounts_are_keyed_by_email() -> None:

@@ -259,8 +259,9 @@ async def test_what_is_no_such_answer(operation: str, body: Any) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 500])
-async def test_speech_that_failed_raises_with_the_reason(status: int) -> None:
-    body = {"status": 50, "status_name": "failed", "status_final": True, "message": "too odd"}
+@pytest.mark.parametrize("name", ["failed", "brand_new"])
+async def test_speech_that_failed_raises_with_the_reason(status: int, name: str) -> None:
+    body = {"status": 50, "status_name": name, "status_final": True, "message": "too odd"}
     found = await outcome("tts.create", (status, body))
     assert type(found) is errors.TaskFailedError
     assert "too odd" in str(found)

@@ -27,9 +27,25 @@ class AccountSession(Model):
 
 
 @frozen(kw_only=True)
+class BalancePoints(Model):
+    """Credits of one order or plan: how many there were, and how many are left.
+
+    Whether a number is credits or hundredths of one is unknown, and so is the unit of the times.
+    """
+
+    order_id: str | None = None
+    type: str | None = None
+    amount: float | None = None
+    balance: float | None = None
+    start_time: float | None = None
+    end_time: float | None = None
+
+
+@frozen(kw_only=True)
 class AccountBalance(Model):
     """Credits of an account, as the server gives them: their scale is unknown."""
 
+    points: tuple[BalancePoints, ...] = ()
     total: float | None = None
     next_apply_time: float | None = None
 

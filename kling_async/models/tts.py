@@ -115,8 +115,10 @@ class CreateSpeech(Request[Speech]):
     emotion: str | None = body("emotion", checks.text())  # keys are the voice's own: an open list
 
     def verdict(self, body: JSON) -> TaskFailedError | None:
-        """A final state that is not success; documented as a name, whatever the HTTP status."""
-        if not isinstance(body, Mapping) or body.get("status_name") != "failed":
+        """A final state that is named and is not success, whatever the HTTP status."""
+        if not isinstance(body, Mapping) or not isinstance(body.get("status_name"), str):
+            return None
+        if not Speech.from_api(body).failed:
             return None
         told = next((body[n] for n in ("error", "message") if isinstance(body.get(n), str)), "")
         return TaskFailedError(
