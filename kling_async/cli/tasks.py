@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import aclosing
 from typing import Any
 
 import click
 
-from ..models.tasks import CONTENT_TYPES
-from .output import answer, email_option
+from .. import settings
+from ..client import AsyncKlingClient
+from ..models.tasks import CONTENT_TYPES, Task
+from .output import answer, email_option, say
 from .session import Session, with_session
 
 
 @click.group()
 def tasks() -> None:
-    """Show, list and delete jobs."""
+    """Show, list, delete and wait for jobs."""
 
 
 @tasks.command("get")
@@ -40,13 +44,50 @@ def get(session: Session, task_id: str, email: str | None) -> None:
     "created_after_ms",
     type=int,
     metavar="MS",
-    help="Only newer; not with --before.",
+    help="Only newer; with --before only together with --all.",
+)
+@click.option("--all", "every", is_flag=True, help="Page by page to the end, or to --after.")
+@email_option
+@with_session
+def list_(session: Session, every: bool, **fields: Any) -> None:
+    """List the latest tasks, newest first, one JSON object a line."""
+
+    async def pages(kling: AsyncKlingClient) -> None:
+        async with aclosing(kling.tasks.iter(**fields)) as history:
+            async for one in history:
+                click.echo(json.dumps(one.raw, ensure_ascii=False))
+
+    answer(session, pages if every else lambda kling: kling.tasks.list(**fields))
+
+
+@tasks.command("wait")
+@click.argument("task_id")
+@click.option(
+    "--deadline",
+    "deadline_s",
+    type=click.FloatRange(min=0, min_open=True),
+    default=settings.WAIT_WITHIN_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="Give up then; the job goes on at Kling.",
 )
 @email_option
 @with_session
-def list_(session: Session, **fields: Any) -> None:
-    """List the latest tasks, newest first, one JSON object a line."""
-    answer(session, lambda kling: kling.tasks.list(**fields))
+def wait(session: Session, task_id: str, deadline_s: float, email: str | None) -> None:
+    """Wait until a task has succeeded, and show it; each step on the way goes to stderr.
+
+    The exit code is 1 where the job failed, or was not over in time.
+    """
+
+    async def awaited(kling: AsyncKlingClient) -> Task:
+        states = kling.tasks.watch(task_id, deadline_s=deadline_s, email=email)
+        async with aclosing(states):
+            async for state in states:
+                say(f"task {state.id}: {state.status_name or state.status or 'no state yet'}")
+        # One that failed is waited for once more, which says why, as an error.
+        return await kling.tasks.wait(state, email=email) if state.failed else state
+
+    answer(session, awaited)
 
 
 @tasks.command("delete")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kling_async.emulator import Emulator, sample_png
+from kling_async.emulator import Emulator, Fault, sample_png
 
 TOKEN = "user:4711-tokenthatmaynotshow"
 
@@ -56,8 +56,11 @@ def test_from_a_portrait_to_a_file(
         voice(invoke),
     )  # fmt: skip
     task = str(json.loads(begun.stdout)["task"]["id"])
-    record = ended(invoke, task)
+    done = invoke("tasks", "wait", task)
+    assert done.exit_code == 0, done.stderr
+    record = json.loads(done.stdout)
     assert record["status_name"] == "succeed"
+    assert done.stderr.splitlines()[-1] == f"task {task}: succeed"
     assert [one["works"][0]["taskId"] for one in objects(invoke("tasks", "list"))] == [int(task)]
 
     fetched = invoke("assets", "download", "--task", task, "--to", "ada.mp4")
@@ -86,6 +89,48 @@ def test_what_runs_and_is_forgotten_goes_on(invoke: Callable[..., Any], service:
     assert invoke("scheduler", "forget", task).exit_code == 0
     assert objects(invoke("scheduler", "running")) == []
     assert not json.loads(invoke("tasks", "get", task).stdout)["status_final"]
+
+
+def begun(invoke: Callable[..., Any]) -> str:
+    url, audio = "https://example.com/a.png", "https://example.com/a.mp3"
+    done = invoke("avatars", "video", "--image-url", url, "--audio-url", audio)
+    return str(json.loads(done.stdout)["task"]["id"])
+
+
+@pytest.mark.parametrize("job_s", [math.inf])
+def test_a_wait_ends_in_time(invoke: Callable[..., Any], service: Any) -> None:
+    task = begun(invoke)
+    done = invoke("tasks", "wait", task, "--deadline", "0.05")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert f"task {task} was not over within 0.05 s; it goes on at Kling" in done.stderr
+    assert invoke("tasks", "wait", task, "--deadline", "0").exit_code == 2
+
+
+def test_a_wait_for_what_failed_says_why(
+    invoke: Callable[..., Any], service: Any, emulator: Emulator
+) -> None:
+    emulator.add_faults([Fault("avatars.video", "task_failed", message="the face is hidden")])
+    task = begun(invoke)
+    done = invoke("tasks", "wait", task)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert f"task {task}: failed" in done.stderr
+    assert "the face is hidden" in done.stderr.splitlines()[-1]
+
+
+def test_the_whole_history(invoke: Callable[..., Any], service: Any, emulator: Emulator) -> None:
+    tasks = [int(begun(invoke)) for _ in range(5)]
+    for task in tasks:
+        ended(invoke, str(task))
+
+    def listed(*words: str) -> list[int]:
+        return [one["task"]["id"] for one in objects(invoke("tasks", "list", *words))]
+
+    assert listed("--page-size", "2") == tasks[:2:-1]
+    assert listed("--all", "--page-size", "2") == tasks[::-1]
+    made_ms = [one.create_time_ms for one in emulator.tasks]
+    between = ["--after", str(made_ms[0]), "--before", str(made_ms[-1])]
+    assert set(listed("--all", *between)) < set(tasks)
+    assert invoke("tasks", "list", *between).exit_code == 2
 
 
 def test_speech_to_a_file(invoke: Callable[..., Any], service: Any, folder: Path) -> None:
