@@ -191,7 +191,7 @@ def recorded(row: Row) -> Line:
     return line(none, none, none, row, none)
 
 
-def jobs(video: Call) -> Line:
+def jobs(video: Expectation) -> Line:
     """What only a job can meet."""
     none = Nothing("it starts no job")
     return {**line(none, none, none, none, none), "video": video}
