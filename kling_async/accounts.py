@@ -52,6 +52,8 @@ class AccountRegistry:
                 f"choose={choose!r}: use 'round_robin', 'least_busy' or a callable"
             )
         self._accounts: dict[str, Account] = {}
+        self._others: dict[str, int] = {}
+        """Job places of accounts that are only used where a call names them."""
         self._busy: dict[str, int] = {}
         self._turn = count()
         self._strategy = choose
@@ -74,14 +76,24 @@ class AccountRegistry:
         for one in accounts:
             self._accounts[one.email] = one
 
+    def learn(self, accounts: Iterable[Account]) -> None:
+        """Note how many jobs these run at once. None is added to those that are chosen from."""
+        for one in accounts:
+            if one.email in self._accounts:
+                self._accounts[one.email] = one
+            elif one.max_jobs is not None:
+                self._others[one.email] = one.max_jobs
+
     def remove(self, email: str) -> None:
         """Forget an account; nothing happens where it is not known."""
         self._accounts.pop(email, None)
 
     def max_jobs(self, email: str | None) -> int | None:
         """How many jobs `email` runs at once; None where unknown."""
-        found = self._accounts.get(email) if email is not None else None
-        return None if found is None else found.max_jobs
+        if email is None:
+            return None
+        found = self._accounts.get(email)
+        return self._others.get(email) if found is None else found.max_jobs
 
     def choose(
         self, email: str | None, paused_s: Callable[[str], float] | None = None

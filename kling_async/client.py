@@ -173,7 +173,7 @@ class AsyncKlingClient:
     @cached_property
     def avatars(self) -> Avatars:
         """Avatars, one by one and in bulk."""
-        return Avatars(self.pipeline, self.options)
+        return Avatars(self.pipeline, self.options, self._waiting, self._downloads)
 
     @cached_property
     def tasks(self) -> Tasks:

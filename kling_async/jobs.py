@@ -86,6 +86,13 @@ class JobPlaces:
         finally:
             one.line.leave()
 
+    def runs(self, account: str, job_id: int) -> None:
+        """A job that somebody else began runs there: an earlier process of ours, say."""
+        if job_id not in self._by_id:
+            place = Place(account, self._clock.monotonic())
+            self._accounts.setdefault(account, _Account()).places[place] = None
+            self.started(place, job_id)
+
     def started(self, place: Place, job_id: int | None) -> None:
         """The job of `place` is known by its id from now on."""
         if job_id is not None and place in self._accounts[place.account].places:

@@ -1,26 +1,26 @@
 """Can this whole input be carried out? Asked once, before anything is sent.
 
-The command line calls `check_input`, in a thread, and then `check_voices` where voices are named.
+The command line calls `check_input`, in a thread, and for a dry run what is in `named.py`.
 Rows are judged by `inputs.py`; here they are compared with each other, with the ledger and with
 the voices there are. Memory grows with the accounts and voices that are named, not with the rows.
 """
 
 from __future__ import annotations
 
-import difflib
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import islice
 from typing import Protocol
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from ..errors import ConfigurationError
-from ..models.tts import Voice, VoiceList
-from .inputs import WHOLE_ROW, read_rows
+from .columns import WHOLE_ROW
+from .inputs import read_rows
 from .located import PROBLEMS_KEPT, InputError, Located, StrPath
 from .rows import RowInput
+from .videorows import VideoInput
 
 BATCH_ROWS = 500
 """Rows that the ledger is asked about at once; SQLite takes at least 999 values in a query."""
@@ -32,6 +32,10 @@ class KnownRows(Protocol):
 
     def lookup(self, keys: Sequence[str]) -> Mapping[str, str]:
         """Key -> digest, of those of `keys` (at most `BATCH_ROWS`) that the ledger has."""
+        ...
+
+    def videos_sent(self, keys: Sequence[str]) -> Mapping[str, str]:
+        """Key -> digest of the video, of those of `keys` whose video was sent."""
         ...
 
     def count(self) -> int:
@@ -46,6 +50,8 @@ class VoiceUse:
     account: str | None
     speaker: str
     emotion: str | None
+    for_video: bool = False
+    """Whether a video's text is spoken with it; else it is to be an avatar's own."""
 
 
 @frozen(kw_only=True)
@@ -63,6 +69,12 @@ class Checked:
     """Each distinct use -> the first line it occurs on; at most `SPEAKERS_KEPT`."""
     speakers_unkept: int = 0
     """Rows with a use beyond those, which only the server will judge."""
+    videos: int = 0
+    """Rows that ask for a video."""
+    audios: int = 0
+    """Videos whose audio has to be uploaded."""
+    avatars: Mapping[tuple[str | None, str], int | None] = field(factory=dict)
+    """Each (account, avatar) that rows name as there already -> its first line; bounded alike."""
 
 
 def check_input(
@@ -88,11 +100,12 @@ def check_input(
     with closing(_Keys()) as keys:
         while broken is None:
             batch, broken = _batch(rows)
-            digests = (
-                known.lookup([row.key for row in batch]) if known is not None and batch else {}
-            )
+            named = [row.key for row in batch]
+            digests = known.lookup(named) if known is not None and batch else {}
+            videos = known.videos_sent(named) if known is not None and batch else {}
             for row in batch:
                 problems.note_row(row, keys.first_line(row), digests.get(row.key))
+                problems.note_video(row, videos.get(row.key))
                 tally.add(row)
                 if on_row is not None:
                     on_row(row.position)
@@ -105,47 +118,6 @@ def check_input(
     if problems.kept:
         raise InputError(problems.kept, problems.more)
     return tally.checked()
-
-
-def check_voices(
-    checked: Checked, voices_of: Mapping[str | None, VoiceList], path: StrPath
-) -> list[Located]:
-    """The voices and emotions that are asked for and not there, each at its first line.
-
-    Args:
-        checked: the input's `check_input`.
-        voices_of: account -> its voices, None for rows without an account. What an account that
-            is not among them can speak with is unknown, so nothing is said of its rows.
-        path: the input file, as it shall be named.
-    """
-    voices = {account: {v.speaker_id: v for v in listed} for account, listed in voices_of.items()}
-    problems = list[Located]()
-    absent = set[tuple[str | None, str]]()
-    for use, line in checked.speakers.items():
-        there = voices.get(use.account)
-        if there is None or (use.account, use.speaker) in absent:
-            continue
-        voice = there.get(use.speaker)
-        if voice is None:
-            absent.add((use.account, use.speaker))
-            text = _no_such_voice(use, list(there))
-            problems.append(Located(str(path), line, "tts_speaker", text))
-        elif use.emotion is not None and voice.speaks(use.emotion) is False:
-            text = f"is {use.emotion!r}; the voice {use.speaker!r} can do {_emotions(voice)}"
-            problems.append(Located(str(path), line, "tts_emotion", text))
-    return problems
-
-
-def _no_such_voice(use: VoiceUse, there: Sequence[str]) -> str:
-    whose = "there is no such voice" if use.account is None else f"{use.account} has no such voice"
-    close = difflib.get_close_matches(use.speaker, there, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"is {use.speaker!r}; {whose}; {hint}`kling-async tts voices` lists them"
-
-
-def _emotions(voice: Voice) -> str:
-    can = [one.key for one in voice.emotions if one.enable is not False]
-    return ", ".join(can) or "none: leave it out"
 
 
 def _batch(rows: Iterator[RowInput]) -> tuple[list[RowInput], InputError | None]:
@@ -217,6 +189,16 @@ class _Problems:
                 )
                 self._note(row.line, None, text)
 
+    def note_video(self, row: RowInput, digest: str | None) -> None:
+        """Whether the row's video is the one that was sent."""
+        now = None if row.video is None else row.video.digest
+        if digest is not None and digest != now and not row.problems:
+            text = (
+                f"the video of this row (key {row.key!r}) was different when it was sent; use "
+                "another key or --ledger, or restore its text, audio and voice"
+            )
+            self._note(row.line, None, text)
+
     def note_missing(self, in_ledger: int) -> None:
         """Rows that the ledger has and the input lacks: known only once every row was read."""
         missing = in_ledger - self.known
@@ -253,24 +235,54 @@ class _Tally:
     without_account: int = 0
     speakers: dict[VoiceUse, int | None] = field(factory=dict)
     speakers_unkept: int = 0
+    videos: int = 0
+    audios: int = 0
+    avatars: dict[tuple[str | None, str], int | None] = field(factory=dict)
 
     def add(self, row: RowInput) -> None:
         self.rows += 1
-        request = row.request
-        if request is None:  # it has problems, so no `Checked` will come of this
+        if row.problems:  # so no `Checked` will come of this
             return
-        self.images += request.image is not None
-        if request.email is None:
+        request = row.request
+        named = row.payload.get("email")
+        account = None if named is None else str(named)
+        if account is None:
             self.without_account += 1
         else:
-            self.accounts.add(request.email)
-        if request.tts_speaker is None:
+            self.accounts.add(account)
+        if row.avatar_id is not None and len(self.avatars) < SPEAKERS_KEPT:
+            self.avatars.setdefault((account, row.avatar_id), row.line)
+        own = None
+        if request is not None:
+            self.images += request.image is not None
+            if request.tts_speaker is not None:
+                own = VoiceUse(account, request.tts_speaker, request.tts_emotion)
+                self._speaks(own, row.line)
+        if row.video is not None:
+            self._add_video(row.video, account, own, row.line)
+
+    def _add_video(
+        self, video: VideoInput, account: str | None, own: VoiceUse | None, line: int | None
+    ) -> None:
+        self.videos += 1
+        self.audios += "audio" in video.payload
+        if "text" not in video.payload:
             return
-        use = VoiceUse(request.email, request.tts_speaker, request.tts_emotion)
+        emotion = video.payload.get("emotion")
+        use = VoiceUse(
+            account,
+            str(video.payload["speaker_id"]),
+            None if emotion is None else str(emotion),
+            for_video=True,
+        )
+        if own is None or evolve(use, for_video=False) != own:  # else it is the avatar's own voice
+            self._speaks(use, line)
+
+    def _speaks(self, use: VoiceUse, line: int | None) -> None:
         if use in self.speakers:
             return
         if len(self.speakers) < SPEAKERS_KEPT:
-            self.speakers[use] = row.line
+            self.speakers[use] = line
         else:
             self.speakers_unkept += 1
 
@@ -282,4 +294,7 @@ class _Tally:
             without_account=self.without_account,
             speakers=self.speakers,
             speakers_unkept=self.speakers_unkept,
+            videos=self.videos,
+            audios=self.audios,
+            avatars=self.avatars,
         )

@@ -19,6 +19,8 @@ from .ledgerview import LedgerView
 from .rows import BulkRow
 
 RESULT_COLUMNS = ("key", "state", "avatar_id", "account", "error", "attempts", "evidence")
+OF_VIDEOS = ("video_state", "video_file", "task_id", "video_attempts")
+"""Follow those where the ledger knows of a video."""
 
 
 def export(ledger: LedgerView, to: str | os.PathLike[str]) -> int:
@@ -48,31 +50,46 @@ def export(ledger: LedgerView, to: str | os.PathLike[str]) -> int:
     return written
 
 
-def flat(row: BulkRow) -> dict[str, Any]:
-    """The result as one flat JSON object; the input's own columns follow the result's."""
-    result = {name: getattr(row, name) for name in RESULT_COLUMNS}
+def flat(row: BulkRow, *, videos: bool = False) -> dict[str, Any]:
+    """The result as one flat JSON object, with the input's own columns.
+
+    Args:
+        row: of which row.
+        videos: say also what became of its video, as is always done where it has one.
+    """
+    names: tuple[str, ...] = RESULT_COLUMNS
+    if videos or row.video_state is not None:
+        names = (*names, *OF_VIDEOS)
+    result = {name: getattr(row, name) for name in names}
     return {**row.columns, **result} if row.columns else result
 
 
 def _jsonl(ledger: LedgerView, file: TextIO) -> int:
-    written = 0
+    written, videos = 0, _has_videos(ledger)
     for row in _results(ledger):
-        file.write(json.dumps(flat(row), ensure_ascii=False) + "\n")
+        file.write(json.dumps(flat(row, videos=videos), ensure_ascii=False) + "\n")
         written += 1
     return written
 
 
 def _csv(ledger: LedgerView, file: TextIO) -> int:
+    videos = _has_videos(ledger)
     names: dict[str, None] = dict.fromkeys(RESULT_COLUMNS)
+    if videos:
+        names.update(dict.fromkeys(OF_VIDEOS))
     for row in _results(ledger):
         names.update(dict.fromkeys(row.columns))
     writer = csv.DictWriter(file, names, lineterminator="\n")
     writer.writeheader()
     written = 0
     for row in _results(ledger):
-        writer.writerow({name: _cell(value) for name, value in flat(row).items()})
+        writer.writerow({name: _cell(value) for name, value in flat(row, videos=videos).items()})
         written += 1
     return written
+
+
+def _has_videos(ledger: LedgerView) -> bool:
+    return ledger.has_videos and bool(ledger.videos.counts())
 
 
 def _cell(value: Any) -> Any:

@@ -14,6 +14,7 @@ from collections.abc import (
 )
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from attrs import evolve, frozen
@@ -39,25 +40,59 @@ class Job:
 
 
 async def registered(
-    journal: Journal, chunks: AsyncIterator[Sequence[RowInput]]
+    journal: Journal, chunks: AsyncIterator[Sequence[RowInput]], *, videos: bool = False
 ) -> AsyncGenerator[Sequence[Job], None]:
-    """Input rows as jobs, each known to the ledger from here on."""
+    """Input rows as jobs, each known to the ledger from here on, with `videos` their videos too."""
     async with _closing(chunks):
         async for rows in chunks:
             chunk = tuple(rows)
-            records = await journal.write(partial(Ledger.register, rows=chunk))
+            register = partial(Ledger.register, rows=chunk, videos=videos)
+            records = await journal.write(register)
             yield [_job(row, record) for row, record in zip(chunk, records, strict=True)]
 
 
 def _job(row: RowInput, record: Record) -> Job:
     if row.digest == record.digest:
-        return Job(record, row.request)
+        video = record.video
+        if video is None or row.video is None or video.digest == row.video.digest:
+            return Job(record, row.request)
+        text = (
+            f"what its video says differs from what the ledger recorded under the key {row.key!r}, "
+            "and its job was sent; nothing more was. Restore it, or use another key or ledger"
+        )
+        return Job(evolve(record, video=evolve(video, state="failed", error=text)), row.request)
     # The ledger's record stays as it is: it may have an avatar.
     text = (
         f"this row differs from what the ledger recorded under the key {row.key!r}; nothing was "
         f"sent. Restore it, give it another key, or use another ledger"
     )
     return Job(evolve(record, state="failed", error=text))
+
+
+async def with_files(journal: Journal, jobs: Sequence[Job]) -> Sequence[Job]:
+    """The jobs, where a saved video is made again if its file is not where it was saved."""
+    lost = await asyncio.to_thread(_lost_files, jobs)
+    if not lost:
+        return jobs
+    records = await journal.write(lambda ledger: ledger.without_files(lost))
+    return [evolve(job, record=records.get(job.record.id, job.record)) for job in jobs]
+
+
+def _lost_files(jobs: Sequence[Job]) -> set[int]:
+    return {
+        job.record.id
+        for job in jobs
+        if (video := job.record.video) is not None
+        and video.state == "saved"
+        and _size(video.file) != video.size_bytes
+    }
+
+
+def _size(file: str | None) -> int | None:
+    try:
+        return Path(file or "").stat().st_size
+    except OSError:
+        return None
 
 
 def rebuilt(record: Record) -> CreateAvatar | None:

@@ -9,7 +9,8 @@ is one method here:
     unknown -> done (found later, or by the user's word) | ready (resend) | failed (abandon)
 
 `intent` is committed and synced before the first byte is written; a row found in it at the start
-belonged to a process that died, so it is in doubt. Who settles doubts is `doubts.py`.
+belonged to a process that died, so it is in doubt. Who settles doubts is `doubts.py`. A row's video
+has a state machine of its own, in `videoledger.py`.
 """
 
 from __future__ import annotations
@@ -23,10 +24,21 @@ from pathlib import Path
 
 from ..errors import LedgerError
 from ..models.avatars import url_path
-from .ledgerfile import LAYOUT, SCHEMA, connect, explained, has_tables, own
-from .ledgerview import TO_RETRY, LedgerView, listed_fact
-from .records import ABANDONED, REOPENED, Record, State, as_text
+from .ledgerfile import (
+    FROM_LAYOUT_1,
+    LAYOUT,
+    READABLE,
+    SCHEMA,
+    connect,
+    explained,
+    has_tables,
+    own,
+)
+from .ledgerview import TO_RETRY, VIDEO_FOLDER, LedgerView, listed_fact
+from .records import ABANDONED, GIVEN, REOPENED, Record, State, as_text
 from .rows import RowInput
+from .videoledger import VideoLedger
+from .videoview import VIDEO_TO_RETRY
 
 
 class Ledger(LedgerView):
@@ -61,7 +73,7 @@ class Ledger(LedgerView):
             ledger = cls(path, db, lock)
             with explained(path):
                 if has_tables(db):  # before anything is written: it may be somebody else's
-                    ledger._check_layout()
+                    ledger._check_layout(READABLE)
                 ledger._prepare(service)
             opened.pop_all()
         return ledger
@@ -71,6 +83,11 @@ class Ledger(LedgerView):
         super().close()
         if self._lock is not None:
             self._lock.close()
+
+    @property
+    def videos(self) -> VideoLedger:
+        """The rows' videos."""
+        return VideoLedger(self._db, self._rows, self._note)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -87,25 +104,31 @@ class Ledger(LedgerView):
 
     # --- the arrows ---
 
-    def register(self, rows: Iterable[RowInput]) -> list[Record]:
+    def register(self, rows: Iterable[RowInput], *, videos: bool = False) -> list[Record]:
         """Each row as the ledger has it, in the same order; new ones are planned.
 
-        A row that can't be sent is `failed`, with its problems. A known key keeps its record, but a
-        row of which nothing was ever sent takes the new content.
+        A row that can't be sent is `failed`, with its problems; one whose avatar is given is done.
+        A known key keeps its record, but a row of which nothing was ever sent takes the new
+        content.
+
+        Args:
+            rows: as they were read.
+            videos: plan the videos they ask for as well.
         """
         known = []
         for row in rows:
-            state = "failed" if row.problems else "planned"
+            state = "failed" if row.problems else "planned" if row.avatar_id is None else "done"
             problem = "; ".join(f"{name}: {text}" for name, text in row.problems.items()) or None
             self._db.execute(
                 "INSERT INTO rows (key, position, digest, payload, columns, state, error, token, "
-                "token_kind, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+                "token_kind, avatar_id, evidence, changed_at) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
                 "ON CONFLICT (key) DO UPDATE SET digest = excluded.digest, "
                 "payload = excluded.payload, columns = excluded.columns, state = excluded.state, "
                 "error = excluded.error, token = excluded.token, "
                 "token_kind = excluded.token_kind, asset_url = NULL, account = NULL, "
-                "evidence = NULL "
-                "WHERE attempts = 0 AND digest <> excluded.digest",
+                "avatar_id = excluded.avatar_id, evidence = excluded.evidence "
+                f"WHERE attempts = 0 AND ({_CHANGED}) AND NOT {_VIDEO_SENT}",
                 (
                     row.key,
                     row.position,
@@ -115,9 +138,18 @@ class Ledger(LedgerView):
                     state,
                     problem,
                     *_token(row),
+                    row.avatar_id,
+                    None if row.avatar_id is None else GIVEN,
                     time.time(),
                 ),
             )
+            record = self.get(row.key)
+            if record.digest == row.digest and record.columns != row.columns:
+                # Only what is asked of its video is new, so its avatar stays.
+                columns = (as_text(row.columns), record.id)
+                self._db.execute("UPDATE rows SET columns = ? WHERE id = ?", columns)
+            if videos and record.digest == row.digest:
+                self.videos.plan(record.id, row)
             known.append(self.get(row.key))
         return known
 
@@ -205,16 +237,43 @@ class Ledger(LedgerView):
             "INSERT OR REPLACE INTO facts VALUES (?, ?)", (listed_fact(account), str(time.time()))
         )
 
-    def reopen_failed(self, after_id: int, size: int) -> list[Record]:
+    def reopen_failed(self, after_id: int, size: int, *, videos: bool = False) -> list[Record]:
         """Failed -> planned, for up to `size` failed rows after `after_id`; those rows.
 
         Rows that were opened again before, and not sent since, are among them. What was uploaded
         for them is uploaded again: it may be what was wrong.
+
+        Args:
+            after_id: where the page before ended.
+            size: rows at most.
+            videos: failed videos as well.
         """
-        page = self._rows(f"{TO_RETRY} AND id > ?", after_id, size=size)
+        of = f"({TO_RETRY} OR {VIDEO_TO_RETRY})" if videos else TO_RETRY
+        page = self._rows(f"{of} AND rows.id > ?", after_id, size=size)
         for one in page:
-            self._set(one.id, "planned", error=None, asset_url=None, evidence=REOPENED)
+            if one.state == "done":
+                self.videos.reopen(one)
+            else:
+                self._set(one.id, "planned", error=None, asset_url=None, evidence=REOPENED)
         return [self.get(one.key) for one in page]
+
+    def without_files(self, row_ids: Iterable[int]) -> dict[int, Record]:
+        """These rows by their ids, their saved videos to be fetched again."""
+        known = {}
+        for row_id in row_ids:
+            self.videos.lost_file(row_id)
+            known[row_id] = self.row(row_id)
+        return known
+
+    def remember(self, name: str, value: str) -> None:
+        """Keep a fact about the ledger itself."""
+        self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+
+    def settle_folder(self, named: str | os.PathLike[str] | None) -> Path:
+        """Where this run's videos go, remembered for the next one; see `video_folder`."""
+        folder = self.video_folder(named)
+        self.remember(VIDEO_FOLDER, str(folder))
+        return folder
 
     def forget_uploads(self) -> int:
         """Ready -> planned, for every ready row: what was uploaded is gone; how many."""
@@ -229,7 +288,8 @@ class Ledger(LedgerView):
         # In WAL mode only FULL syncs every commit; without it a power cut forgets intents.
         self._db.execute("PRAGMA synchronous = FULL")
         with self.transaction():
-            for statement in SCHEMA.split(";\n"):
+            old = "1" if has_tables(self._db) and self.fact("layout") == "1" else None
+            for statement in (*(FROM_LAYOUT_1.split(";\n") if old else ()), *SCHEMA.split(";\n")):
                 self._db.execute(statement)
             self._db.execute("INSERT OR IGNORE INTO facts VALUES ('layout', ?)", (LAYOUT,))
             self._db.execute("INSERT OR IGNORE INTO facts VALUES ('service', ?)", (service,))
@@ -247,6 +307,7 @@ class Ledger(LedgerView):
             )
             # Doubts of an earlier run have the whole time again: nobody looked meanwhile.
             self._db.execute("UPDATE rows SET doubt_at = ? WHERE state = 'doubt'", (time.time(),))
+            self.videos.prepare()
 
     def _claim(self, row_id: int, avatar_id: str, evidence: str) -> None:
         """-> done; sqlite3.IntegrityError, and nothing changed, where another row has the id."""
@@ -267,6 +328,11 @@ class Ledger(LedgerView):
         changes = {"state": state, "changed_at": time.time(), **columns}
         assigned = ", ".join(f"{name} = ?" for name in changes)
         self._db.execute(f"UPDATE rows SET {assigned} WHERE id = ?", (*changes.values(), row_id))
+
+
+_VIDEO_SENT = "EXISTS (SELECT 1 FROM videos WHERE row_id = rows.id AND attempts > 0)"
+# A row that failed its checks for its video's columns has the same digest when they are mended.
+_CHANGED = "digest <> excluded.digest OR (state = 'failed' AND columns <> excluded.columns)"
 
 
 def _token(row: RowInput) -> tuple[str | None, str | None]:

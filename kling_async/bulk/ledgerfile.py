@@ -9,7 +9,9 @@ from pathlib import Path
 
 from ..errors import LedgerError
 
-LAYOUT = "1"
+LAYOUT = "2"
+READABLE = ("1", LAYOUT)
+"""Layouts that can be looked at as they are; opened for a run, an older one is brought up."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -44,10 +46,51 @@ CREATE TABLE IF NOT EXISTS listed_before (
 CREATE INDEX IF NOT EXISTS listed_before_by_account ON listed_before (account);
 CREATE INDEX IF NOT EXISTS rows_by_token ON rows (token) WHERE token IS NOT NULL;
 CREATE INDEX IF NOT EXISTS rows_by_state ON rows (state, id);
--- One avatar belongs to one row, whatever goes wrong above.
-CREATE UNIQUE INDEX IF NOT EXISTS one_row_per_avatar
-    ON rows (coalesce(account, ''), avatar_id) WHERE avatar_id IS NOT NULL;
+-- One avatar belongs to one row, whatever goes wrong above; one that was given may serve several.
+CREATE UNIQUE INDEX IF NOT EXISTS one_row_per_made_avatar
+    ON rows (coalesce(account, ''), avatar_id)
+    WHERE avatar_id IS NOT NULL AND evidence IS NOT 'given';
+CREATE TABLE IF NOT EXISTS videos (
+    row_id    INTEGER PRIMARY KEY,
+    digest    TEXT NOT NULL,
+    payload   TEXT NOT NULL,
+    state     TEXT NOT NULL,
+    queued    TEXT,  -- the account whose turn it waits for in this run
+    turn      INTEGER,
+    audio_url TEXT,
+    token     TEXT,
+    token_kind TEXT,
+    reply_ref TEXT UNIQUE,
+    attempts  INTEGER NOT NULL DEFAULT 0,
+    intent_at REAL,
+    doubt_at  REAL,
+    task_id   INTEGER,
+    work_id   INTEGER,
+    work_url  TEXT,
+    file_name TEXT NOT NULL,
+    name_key  TEXT NOT NULL UNIQUE,
+    file      TEXT,
+    size_bytes INTEGER,
+    evidence  TEXT,
+    candidates TEXT,
+    error     TEXT,
+    changed_at REAL NOT NULL
+);
+CREATE INDEX IF NOT EXISTS videos_by_token ON videos (token) WHERE token IS NOT NULL;
+CREATE INDEX IF NOT EXISTS videos_by_state ON videos (state, row_id);
+CREATE INDEX IF NOT EXISTS videos_queued ON videos (queued, turn, row_id) WHERE queued IS NOT NULL;
+-- Every job that a row ever began: one job belongs to one row, also when the row begins another.
+CREATE TABLE IF NOT EXISTS tasks (
+    account TEXT NOT NULL, task_id INTEGER NOT NULL, row_id INTEGER NOT NULL,
+    PRIMARY KEY (account, task_id)
+) WITHOUT ROWID;
 """
+
+FROM_LAYOUT_1 = """
+DROP INDEX IF EXISTS one_row_per_avatar;
+UPDATE facts SET value = '2' WHERE name = 'layout'
+"""
+"""What brings a ledger of layout 1 up, before `SCHEMA` adds what is new."""
 
 
 def own(path: Path) -> sqlite3.Connection:

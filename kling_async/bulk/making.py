@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 
 from attrs import evolve
 
 from ..errors import (
-    AccountRequiredError,
-    ConfigurationError,
     DeadlineExceededError,
     KlingError,
     LedgerError,
@@ -32,38 +29,12 @@ from .feed import Job, problem_of, rebuilt
 from .journal import Journal
 from .records import UNSETTLED, Record
 from .rows import BulkRow
+from .setbacks import Setbacks, fatal
+from .witness import RowWitness
 
 log = logging.getLogger("kling_async")
 
-ROUNDS_WHILE_REFUSED = 10  # times `attempts` answers 429 before a row counts as failed
-
-
-class RowWitness:
-    """Writes the turns of one row's create into the ledger, before they happen."""
-
-    def __init__(self, journal: Journal, row_id: int, stopping: Callable[[], bool]) -> None:
-        self._journal = journal
-        self._row_id = row_id
-        self._stopping = stopping
-        self.in_flight = False
-
-    async def sending(self, account: str | None, attempt: int) -> None:
-        """The intent is on disk when this returns; if cancelled here, it is taken back."""
-        row_id = self._row_id
-        try:
-            await self._journal.write(lambda ledger: ledger.intent(row_id, account))
-        except asyncio.CancelledError:  # nothing was sent, and nothing will be
-            self._journal.submit(lambda ledger: ledger.not_carried_out(row_id, None))
-            raise
-        self.in_flight = True
-
-    async def not_carried_out(self, error: KlingError) -> None:
-        """The row may go again."""
-        row_id, text = self._row_id, str(error)
-        self.in_flight = False
-        await self._journal.write(lambda ledger: ledger.not_carried_out(row_id, text))
-        if self._stopping():  # it may go again, but not in this run
-            raise asyncio.CancelledError
+ROUNDS_WHILE_REFUSED = 10  # times `attempts` answers 429 before a row is left to the next run
 
 
 class Making:
@@ -74,7 +45,7 @@ class Making:
         options: of each call; a lost answer is not looked for call by call.
         journal: remembers.
         doubts: looks for what was lost.
-        stop: ends the run, with the reason.
+        setbacks: knows what stops more than one row.
     """
 
     def __init__(
@@ -83,15 +54,13 @@ class Making:
         options: Options,
         journal: Journal,
         doubts: Doubts,
-        stop: Callable[[str], None],
+        setbacks: Setbacks,
     ) -> None:
-        self.parked: dict[str | None, str] = {}
-        """Accounts that were given up in this run, and why."""
         self._pipeline = pipeline
         self._options = options
         self._journal = journal
         self._doubts = doubts
-        self._stop = stop
+        self._setbacks = setbacks
 
     async def make(self, job: Job, witness: RowWitness) -> BulkRow | None:
         """One row from its request to its place in the ledger; None where it is in doubt."""
@@ -103,32 +72,34 @@ class Making:
             problem = await asyncio.to_thread(problem_of, record)
             await journal.write(lambda ledger: ledger.failed(record.id, problem))
             return await self._recorded(record)
-        account = self._account(record.account or request.email)
-        if account in self.parked:
-            return self._skipped(record, account, self.parked[account])
+        account = self._chosen(record.account or request.email)
+        if (parked := self._setbacks.parked.get(account)) is not None:
+            return await self._skipped(record, account, parked)
         try:
             await self._doubts.prepared(account)
         except KlingError as exc:
+            witness.settling = True
             return await self._unlisted(record, account, exc)
         if (known := await self._recorded(record)).state == "created":
             return known  # an old ledger that was restored: it was there already
         try:
             request = await self._ready(record, request, account)
             created = await self._create(request, witness)
-        except (LedgerError, AccountRequiredError):
-            raise
         except KlingError as exc:
+            if fatal(exc):
+                raise
+            witness.settling = True
             if isinstance(exc, DeadlineExceededError) and witness.in_flight:
                 await witness.not_carried_out(exc)  # it ran out before the first byte
             if isinstance(exc, OutcomeUnknownError) and witness.in_flight:
                 lost = str(exc)
                 await journal.write(lambda ledger: ledger.doubt(record.id, lost))
                 if parks(exc.__cause__):
-                    self._park(account, exc)
+                    self._setbacks.park(account, exc)
                 self._doubts.add(record.id, account)
                 return None
-            if (rescued := await self._stuck(record, account, exc)) is not None:
-                return rescued
+            if (why := self._setbacks.stuck(account, exc)) is not None:
+                return await self._skipped(record, account, why)
             text = str(exc)
             await journal.write(lambda ledger: ledger.failed(record.id, text))
         else:
@@ -152,10 +123,10 @@ class Making:
         if isinstance(error, LedgerError):
             raise error
         if isinstance(error, NotSentError):
-            self._stop(f"the server can't be reached ({error.text}); run it again to go on")
+            self._setbacks.unreachable(error)
         else:
-            self._park(account, error)
-        return self._skipped(record, account, f"its account can't be listed: {error}")
+            self._setbacks.park(account, error)
+        return await self._skipped(record, account, f"its account can't be listed: {error}")
 
     async def _ready(
         self, record: Record, request: CreateAvatar, account: str | None
@@ -174,49 +145,37 @@ class Making:
         return evolve(request, email=account)
 
     async def _create(self, request: CreateAvatar, witness: RowWitness) -> str:
-        """The new id. Answers 429 are waited out for as long as the server names sane times."""
-        for left in range(ROUNDS_WHILE_REFUSED, 0, -1):
+        """The new id. Answers 429 are waited out for as long as the server names sane times.
+
+        With one attempt asked for, one is made: the row stays to be done.
+        """
+        retry = self._options.retry
+        for left in range(ROUNDS_WHILE_REFUSED if retry.attempts > 1 else 1, 0, -1):
             try:
                 return (await self._pipeline.send(request, self._options, witness)).id
             except RateLimitedError as exc:
-                longest_s = self._options.retry.retry_after_max_s
-                if left == 1 or (exc.retry_after_s or 0) > longest_s:
+                if left == 1 or (exc.retry_after_s or 0) > retry.retry_after_max_s:
                     raise
         raise AssertionError("the last round returns or raises")  # pragma: no cover
 
-    async def _stuck(
-        self, record: Record, account: str | None, error: KlingError
-    ) -> BulkRow | None:
-        """What stops more than this row: an account that can't work, a server out of reach."""
-        if isinstance(error, (NotSentError, ConfigurationError)):
-            self._stop(f"the server can't be reached ({error.text}); run it again to go on")
-            return self._skipped(record, account, str(error))
-        if isinstance(error, DeadlineExceededError):
-            return self._skipped(record, account, str(error))
-        limit_s = self._options.retry.retry_after_max_s
-        if isinstance(error, RateLimitedError) and (error.retry_after_s or 0) > limit_s:
-            self._park(account, error)
-            return self._skipped(record, account, self.parked[account])
-        if parks(error):
-            self._park(account, error)
-        return None
+    def account_of(self, record: Record) -> str | None:
+        """Whose a row is whose avatar was given: as it says, or as the registry chooses."""
+        named = record.payload.get("email")
+        return self._chosen(named if isinstance(named, str) else None)
 
-    def _park(self, account: str | None, error: KlingError) -> None:
-        name = "the account" if account is None else f"account {account}"
-        self.parked.setdefault(account, f"{name} can't be used now: {error}")
-
-    def _account(self, named: str | None) -> str | None:
+    def _chosen(self, named: str | None) -> str | None:
         """The row's account, or one that is not parked where the registry chooses."""
         chosen = self._pipeline.choose(named)
         if named is None:
             for _ in range(len(self._pipeline.accounts)):
-                if chosen not in self.parked:
+                if chosen not in self._setbacks.parked:
                     break
                 chosen = self._pipeline.choose(None)
         return chosen
 
-    def _skipped(self, record: Record, account: str | None, because: str) -> BulkRow:
-        return evolve(record.result(), state="skipped", account=account, error=because)
+    async def _skipped(self, record: Record, account: str | None, because: str) -> BulkRow:
+        row = await self._recorded(record)
+        return evolve(row, state="skipped", account=account, error=because)
 
     async def _recorded(self, record: Record) -> BulkRow:
         key = record.key

@@ -10,6 +10,7 @@ from attrs import field, fields, frozen
 
 from ..errors import JSON
 from .rows import BulkRow, RowState
+from .videorecords import VIDEO_COLUMNS, VideoRecord, video_of_row
 
 State = Literal["planned", "ready", "intent", "doubt", "done", "failed", "unknown"]
 TokenKind = Literal["upload", "url"]
@@ -20,6 +21,8 @@ UNSETTLED: tuple[State, ...] = ("doubt", "unknown")
 ABANDONED = "abandoned"
 REOPENED = "reopened"
 """As evidence: a failed row that is to be tried again, and was not sent since."""
+GIVEN = "given"
+"""As evidence: the avatar was there already, and the row names it."""
 
 
 @frozen
@@ -44,21 +47,30 @@ class Record:
     doubt_at: float | None
     avatar_id: str | None
     evidence: str | None
-    """How `avatar_id` is known: answer, adopted, adopted-by-fields, adopted-late, settled."""
+    """How `avatar_id` is known: answer, given, adopted and its like, settled."""
     candidates: Sequence[str]
     """Ids that could be this row's."""
     error: str | None
+    video: VideoRecord | None = None
 
     def result(self) -> BulkRow:
         """What the user sees of it."""
+        video = self.video
+        error = self.error
+        if error is None and video is not None:
+            error = video.error
         return BulkRow(
             key=self.key,
             state=_SHOWN[self.state],
             avatar_id=self.avatar_id,
             account=self.account,
-            error=self.error,
+            error=error,
             attempts=self.attempts,
             evidence=self.evidence,
+            video_state=None if video is None else video.shown,
+            task_id=None if video is None else video.task_id,
+            video_file=None if video is None or video.state != "saved" else video.file,
+            video_attempts=0 if video is None else video.attempts,
             columns=self.columns,
         )
 
@@ -74,15 +86,21 @@ _SHOWN: dict[State, RowState] = {
 }
 
 
-ROW_COLUMNS = tuple(one.name for one in fields(Record))
+ROW_COLUMNS = tuple(one.name for one in fields(Record) if one.name != "video")
 _JSON_COLUMNS = frozenset({"payload", "columns", "candidates"})
 
 
 def record_of(found: Sequence[Any]) -> Record:
-    """The record that a row of SQL, in the order of `ROW_COLUMNS`, stands for."""
-    values = dict(zip(ROW_COLUMNS, found, strict=True))
+    """The record that a row of SQL stands for: `ROW_COLUMNS`, then perhaps `VIDEO_COLUMNS`."""
+    own, of_video = found[: len(ROW_COLUMNS)], found[len(ROW_COLUMNS) :]
+    values = dict(zip(ROW_COLUMNS, own, strict=True))
     values["candidates"] = values["candidates"] or "[]"
-    return Record(**{n: json.loads(v) if n in _JSON_COLUMNS else v for n, v in values.items()})
+    known = {n: json.loads(v) if n in _JSON_COLUMNS else v for n, v in values.items()}
+    return Record(**known, video=video_of_row(of_video) if of_video else None)
+
+
+SELECTED = ", ".join(f"rows.{name}" for name in ROW_COLUMNS)
+SELECTED_WITH_VIDEO = ", ".join((SELECTED, *(f"videos.{name}" for name in VIDEO_COLUMNS)))
 
 
 def as_text(value: Mapping[str, JSON] | Sequence[str]) -> str:

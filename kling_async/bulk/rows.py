@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 from attrs import asdict, field, fields, frozen
 
 from ..errors import JSON, InvalidRequestError
-from ..media import Media
 from ..models import checks
 from ..models.avatars import CreateAvatar
+from .plain import digest_of, plain
+from .videorows import VIDEO_FIELDS, VideoInput, video_of
 
 RowState = Literal["created", "failed", "unknown", "skipped"]
+VideoState = Literal["saved", "failed", "unknown", "running", "made", "skipped"]
 
 
 @frozen(kw_only=True)
@@ -25,6 +24,12 @@ class BulkRow:
     `state` is "created" (with its `avatar_id`, in this run or an earlier one), "failed" (the server
     or a check refused it; `error` says why), "unknown" (it may have been made: its answer was lost)
     or "skipped" (nothing was sent in this run, and the next run will do it; `error` says why).
+
+    `video_state` is None where the ledger knows of no video for the row, else "saved" (the file is
+    `video_file`), "failed" (refused, failed at Kling, or not to be downloaded; `error` says why),
+    "unknown" (the job may have begun: its answer was lost), "running" (the job `task_id` goes on at
+    Kling), "made" (it is there and not downloaded yet) or "skipped" (nothing was sent for it). What
+    is running, made or skipped goes on in the next run.
     """
 
     key: str
@@ -34,9 +39,22 @@ class BulkRow:
     error: str | None = None
     attempts: int = 0
     evidence: str | None = None
-    """How the avatar is known: "answer", or "adopted" and its like where the answer was lost."""
+    """How the avatar is known: "answer", "given" with the row, or "adopted" and its like where the
+    answer was lost."""
+    video_state: VideoState | None = None
+    task_id: int | None = None
+    """The video's job at Kling."""
+    video_file: str | None = None
+    """Where the video is, an absolute path."""
+    video_attempts: int = 0
+    """How often the video's job was sent."""
     columns: Mapping[str, JSON] = field(factory=dict, repr=False)
     """The input's own columns."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all of it is there: its avatar, and its video if the ledger knows of one."""
+        return self.state == "created" and self.video_state in (None, "saved")
 
 
 @frozen(kw_only=True)
@@ -50,11 +68,15 @@ class RowInput:
     position: int
     """Its number in the input, from 1."""
     digest: str
-    """Tells this row's content from another's, whatever its key."""
+    """Tells this row's avatar from another's, whatever its key; the video has a digest of its own,
+    so that a text may be added to a row whose avatar is there."""
     payload: Mapping[str, JSON]
     """The request's fields as JSON; a file by its absolute path, bytes by their digest."""
     columns: Mapping[str, JSON] = field(factory=dict, repr=False)
     request: CreateAvatar | None = field(default=None, repr=False)
+    avatar_id: str | None = None
+    """An avatar that exists already, so that none is made."""
+    video: VideoInput | None = None
     problems: Mapping[str, str] = field(factory=dict)
     line: int | None = None
     """The line of the file it begins on, where it came from one."""
@@ -69,35 +91,48 @@ def row_of(
 ) -> RowInput:
     """The row that a request, or a mapping of its fields and perhaps a `key`, stands for.
 
-    Looks into image files: call it in a thread. What can't be a request becomes a `problem`.
+    Looks into image and audio files: call it in a thread. What can't be a request becomes a
+    `problem`.
 
     Args:
-        given: `CreateAvatar`, or its fields by name.
+        given: `CreateAvatar`, or its fields by name; a mapping may hold `avatar_id` in their place,
+            and those of a video.
         position: its number in the input, from 1.
         columns: what the export shows of the input; default: the fields that were given.
         line: of the file it came from.
     """
+    key, avatar_id, video = None, None, None
     if isinstance(given, CreateAvatar):
         request: CreateAvatar | None = given
         fields_given: dict[str, Any] = asdict(given, recurse=False)
-        key, problems = None, dict[str, str]()
+        problems = dict[str, str]()
     else:
         fields_given = dict(given)
         key = fields_given.pop("key", None)
-        request, problems = _request_of(fields_given)
+        avatar_id = fields_given.get("avatar_id")
+        if isinstance(avatar_id, int) and not isinstance(avatar_id, bool):
+            avatar_id = fields_given["avatar_id"] = str(avatar_id)  # JSON may hold it as a number
+        request, problems = _made(fields_given) if avatar_id is None else _given(fields_given)
+        video, of_video = video_of(fields_given)
+        if avatar_id is not None and video is None and not of_video:
+            of_video = {"avatar_id": "needs a text, audio or audio_url: it has its avatar already"}
+        problems = {**problems, **of_video}
     as_given = {name: plain(value) for name, value in fields_given.items() if value is not None}
-    payload = as_given if request is None else _payload_of(request)
+    payload = _without_video(as_given) if request is None else _payload_of(request)
     shown = as_given if columns is None else columns
     if key is not None and (problem := checks.text()(key)) is not None:
         problems = {"key": problem, **problems}
         key = None
+    digest = digest_of(_without_video(shown))
     return RowInput(
-        key=key if key is not None else f"row-{position}-{_digest(shown)[:8]}",
+        key=key if key is not None else f"row-{position}-{digest[:8]}",
         position=position,
-        digest=_digest(shown),
+        digest=digest,
         payload=payload,
         columns=shown,
         request=None if problems else request,
+        avatar_id=None if problems else avatar_id,
+        video=video,
         problems=problems,
         line=line,
     )
@@ -108,32 +143,34 @@ def _payload_of(request: CreateAvatar) -> dict[str, JSON]:
     return {name: plain(value) for name, value in given.items() if value is not None}
 
 
-def _digest(content: Mapping[str, JSON]) -> str:
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def plain(value: Any) -> JSON:
-    """`value` as JSON: a file that was looked into by its absolute path, bytes by their digest."""
-    if isinstance(value, Media):
-        value = value.source.absolute() if isinstance(value.source, Path) else value.source
-    if hasattr(value, "__fspath__"):
-        return str(value)
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return "sha256:" + hashlib.sha256(value).hexdigest()
-    if value is None or isinstance(value, (str, int, float, bool, list, dict)):
-        return value
-    return repr(value)  # not a field's type, so the row has a problem that says so
+def _without_video(content: Mapping[str, JSON]) -> dict[str, JSON]:
+    return {name: value for name, value in content.items() if name not in VIDEO_FIELDS}
 
 
 _FIELDS = frozenset(one.name for one in fields(CreateAvatar))
+_BESIDE_GIVEN = frozenset({"avatar_id", "email", *VIDEO_FIELDS})
 
 
-def _request_of(given: dict[str, Any]) -> tuple[CreateAvatar | None, dict[str, str]]:
-    known = f"known are {', '.join(sorted(_FIELDS))}"
-    problems = dict.fromkeys(set(given) - _FIELDS, f"is no field of an avatar; {known}")
+def _made(given: Mapping[str, Any]) -> tuple[CreateAvatar | None, dict[str, str]]:
+    """The request for a new avatar, and what is wrong with it."""
+    known = f"known are {', '.join(sorted({*_FIELDS, 'avatar_id', *VIDEO_FIELDS}))}"
+    strange = set(given) - _FIELDS - _BESIDE_GIVEN
+    problems = dict.fromkeys(strange, f"is no field of an avatar; {known}")
     try:
         request = CreateAvatar(**{name: given[name] for name in given if name in _FIELDS})
     except InvalidRequestError as exc:
         return None, {**problems, **exc.problems}
     return request, problems
+
+
+def _given(given: Mapping[str, Any]) -> tuple[None, dict[str, str]]:
+    """No request, as the avatar exists; what is wrong with naming it."""
+    problems = {
+        name: "is for a new avatar, and avatar_id names one that exists; keep one of the two"
+        for name, value in given.items()
+        if name not in _BESIDE_GIVEN and value is not None
+    }
+    for name, check in (("avatar_id", checks.digits), ("email", checks.email)):
+        if given.get(name) is not None and (problem := check(given[name])) is not None:
+            problems[name] = problem
+    return None, problems

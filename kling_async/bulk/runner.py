@@ -1,56 +1,42 @@
-"""How do many rows become avatars? Jobs in, bounded workers, the ledger at each turn, results out.
+"""How do many rows become avatars and videos? Jobs in, bounded workers, the ledger, results out.
 
     feeder:   input rows -> ledger (registered) -> jobs      waits while too many are in the house
     workers:  job -> upload if needed -> ready -> intent -> create -> done | failed | doubt
+    studio:   audio -> ready -> intent -> job -> wait -> download -> saved | failed | doubt
     doubts:   listings -> done | unknown                     one listing for all of an account
     results:  every row once, as it is settled
 
-`create_many` is the library's way in; the command line drives `BulkRun` itself, to show progress
-and to stop it.
+`create_many` (in `many.py`) is the library's way in; the command line drives `BulkRun` itself,
+to show progress and to stop it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Any
 
-from attrs import define, evolve
+from attrs import evolve
 
 from ..models.avatars import ListAvatars
 from ..pipeline import Options, Pipeline
 from ..settings import CLOSE_WITHIN_S
+from .crew import Crew
 from .doubts import Doubts
-from .feed import CHUNK, Job, Rows, numbered, registered
-from .journal import Journal, open_journal
+from .equipment import Equipment
+from .feed import CHUNK, Job, with_files
+from .filming import Filming
+from .journal import Journal
 from .judge import Rules
-from .making import Making, RowWitness
-from .records import OPEN_STATES, UNSETTLED, Record
+from .making import Making
+from .records import GIVEN, OPEN_STATES, UNSETTLED, Record
 from .rows import BulkRow
-
-ATTEMPTS_WHILE_UNREACHABLE = 8  # about a minute with the default waits, then the run stops
-
-
-@define
-class Tally:
-    """What a run has done so far; plain numbers, cheap to read at any time."""
-
-    created: int = 0
-    failed: int = 0
-    unknown: int = 0
-    skipped: int = 0
-    adopted: int = 0
-    """Created, with the answer lost: found in the account's list."""
-    resumed: int = 0
-    """Rows that were settled before this run began."""
-    under_way: int = 0
-
-    @property
-    def settled(self) -> int:
-        """Rows whose result is known, those of earlier runs included."""
-        return self.created + self.failed + self.unknown + self.skipped
+from .setbacks import WAIT_FOR_SERVER_S, Setbacks, patient
+from .studio import Studio
+from .tally import Tally
+from .videodoubts import VideoDoubts
+from .witness import RowWitness
+from .worker import Worker
 
 
 class BulkRun:
@@ -60,8 +46,11 @@ class BulkRun:
         pipeline: sends.
         options: of each call.
         journal: remembers.
-        concurrency: rows under way at once, at least 1.
+        concurrency: rows under way at once on the way to their avatars, at least 1. How many
+            videos are made at once is said by the accounts' job places.
         rules: what counts as evidence that a create worked whose answer was lost.
+        equipment: makes the videos that rows ask for; None: none are made.
+        wait_for_server_s: how long the run goes on trying while nobody answers; default 60.
     """
 
     def __init__(
@@ -72,6 +61,8 @@ class BulkRun:
         *,
         concurrency: int,
         rules: Rules = Rules(),
+        equipment: Equipment | None = None,
+        wait_for_server_s: float = WAIT_FOR_SERVER_S,
     ) -> None:
         if concurrency < 1:
             raise ValueError(f"concurrency must be at least 1, not {concurrency}")
@@ -79,32 +70,68 @@ class BulkRun:
         self.stopped_because: str | None = None
         """Why the run ended before its rows did; None while it goes on."""
         self._pipeline = pipeline
+        self._journal = journal
+        self._concurrency = concurrency
+        self._stopping = asyncio.Event()
+        self._leaving = False
+        self._crew = Crew()
+        self._setbacks = Setbacks(options.retry.retry_after_max_s, self.stop)
+        self._options = evolve(options, retry=patient(options.retry, wait_for_server_s))
         self._doubts = Doubts(
             journal,
             lambda account: pipeline.send(ListAvatars(email=account), options),
-            self._settle_record,
+            self._avatar_settled,
+            self._crew,
             clock=pipeline.clock,
             within_s=options.retry.reconcile_within_s,
             rules=rules,
             resend_after_absence=options.retry.resend_after_absence,
         )
-        self._making = Making(pipeline, _patient(options), journal, self._doubts, self.stop)
-        self._journal = journal
-        self._concurrency = concurrency
-        self._stopping = asyncio.Event()
-        self._leaving = False
-        self._workers: dict[asyncio.Task[None], RowWitness | None] = {}
+        self._making = Making(pipeline, self._options, journal, self._doubts, self._setbacks)
         self._in_house: dict[int, str] = {}
-        """Rows that were read and are not settled: id -> key."""
+        """Rows that were read, and whose avatar is not settled: id -> key."""
         self._todo: asyncio.Queue[Job | None] = asyncio.Queue()
-        self._results: asyncio.Queue[BulkRow | None] = asyncio.Queue()
-        # What bounds memory: a place per row from its reading to the taking of its result.
+        self._results: asyncio.Queue[tuple[BulkRow, asyncio.Semaphore] | None] = asyncio.Queue()
+        # What bounds memory: a place per row from its reading to the taking of its result, or to
+        # the queue for its video; and one per result of a video.
         self._places = asyncio.Semaphore(4 * concurrency + CHUNK)
+        self._room = asyncio.Semaphore(4 * concurrency + CHUNK)
+        self._video_doubts = VideoDoubts(
+            pipeline,
+            options,
+            journal,
+            self._video_settled,
+            self._crew,
+            clock=pipeline.clock,
+            within_s=options.retry.reconcile_within_s,
+        )
+        self.folder = None if equipment is None else equipment.folder
+        """Where its videos go."""
+        self._studio: Studio | None = None
+        if equipment is not None:
+            self._studio = Studio(
+                journal,
+                Filming(
+                    *(pipeline, self._options, journal, equipment),
+                    *(self._video_doubts, self._setbacks, self._stopping.is_set),
+                ),
+                pipeline.accounts,
+                self._crew,
+                self._video_done,
+                self._stopping.is_set,
+                unlimited=concurrency,
+                room=self._room,
+            )
+
+    @property
+    def makes_videos(self) -> bool:
+        """Whether rows go on from their avatars to their videos."""
+        return self._studio is not None
 
     @property
     def parked(self) -> list[str]:
         """Why accounts were given up in this run, one text each."""
-        return list(self._making.parked.values())
+        return [*self._setbacks.parked.values(), *self._setbacks.without_videos.values()]
 
     @property
     def waiting(self) -> int:
@@ -114,12 +141,27 @@ class BulkRun:
     @property
     def in_doubt(self) -> int:
         """Rows whose answer was lost, and that are being looked for."""
-        return self._doubts.open
+        return self._doubts.open + self._video_doubts.open
+
+    @property
+    def running(self) -> int:
+        """Jobs at Kling that are waited for."""
+        return 0 if self._studio is None else self._studio.running
+
+    @property
+    def left_running(self) -> int:
+        """Jobs that this run began or found, and that it ended without waiting for."""
+        return 0 if self._studio is None else self._studio.left_running
 
     @property
     def surplus(self) -> list[str]:
         """Avatars found beside the ones that rows got, with the same image; nobody's."""
         return self._doubts.surplus
+
+    @property
+    def surplus_tasks(self) -> list[int]:
+        """Jobs found beside the ones that rows got, with the same audio or name; nobody's."""
+        return self._video_doubts.surplus
 
     @property
     def paused_s(self) -> float:
@@ -132,7 +174,7 @@ class BulkRun:
         return self._pipeline.admission.per_s()
 
     def stop(self, because: str) -> None:
-        """End soon: begin no further create, finish and record those whose bytes are out."""
+        """End soon: begin nothing further, finish and record what is on its way to the server."""
         if not self._stopping.is_set():
             self.stopped_because = because
             self._stopping.set()
@@ -150,13 +192,15 @@ class BulkRun:
         Leaving the loop early stops the run as `stop` does; being cancelled ends it at once, and
         what was in flight then counts as unknown.
         """
-        feeder = asyncio.create_task(self._feed(jobs))
-        self._workers = {asyncio.create_task(self._work()): None for _ in range(self._concurrency)}
-        tasks = [feeder, *self._workers]
-        overseer = asyncio.create_task(self._oversee(feeder))
+        self._crew.start(self._feed(jobs))
+        for _ in range(self._concurrency):
+            worker = Worker(self._next_job, self._witness, self._make)
+            self._crew.start(worker.run(), worker.busy)
+        overseer = asyncio.create_task(self._oversee())
         try:
-            while (row := await self._results.get()) is not None:
-                self._places.release()
+            while (found := await self._results.get()) is not None:
+                row, place = found
+                place.release()
                 yield row
             await overseer
         except GeneratorExit:
@@ -170,127 +214,120 @@ class BulkRun:
                 await asyncio.wait({overseer}, timeout=CLOSE_WITHIN_S)
             raise
         finally:
-            rest = (overseer, *tasks)
-            for task in rest:
-                task.cancel()
-            await asyncio.gather(*rest, return_exceptions=True)
-            await self._doubts.give_up()
+            overseer.cancel()
+            await asyncio.gather(overseer, return_exceptions=True)
+            await self._crew.end()
+            await self._doubts.close()
+            await self._video_doubts.close()
             await self._journal.settle()
 
-    async def _oversee(self, feeder: asyncio.Task[None]) -> None:
+    async def _oversee(self) -> None:
         """Wait for the end, carry out a stop, and pass on what went wrong."""
-        running: set[asyncio.Task[Any]] = {feeder, *self._workers}
+        rest = asyncio.create_task(self._crew.rest())
         stop = asyncio.create_task(self._stopping.wait())
         try:
-            while running:
-                ended, _ = await asyncio.wait({stop, *running}, return_when=asyncio.FIRST_COMPLETED)
-                running -= ended
-                if any(not one.cancelled() and one.exception() for one in ended):
-                    self.stop("of an error")
-                if self._stopping.is_set() and stop in ended:
-                    self._interrupt(feeder)
-                    if running:
-                        await asyncio.wait(running)
-                    running = set()
-                elif not running:
-                    running = {one for one in self._doubts.tasks if not one.done()}
+            await asyncio.wait({rest, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if self._crew.error is not None:
+                self.stop("of an error")
+            if self._stopping.is_set():
+                self._crew.interrupt()
+                await self._crew.ended()
         finally:
+            rest.cancel()
             stop.cancel()
             self._results.put_nowait(None)
-        for task in (feeder, *self._workers, *self._doubts.tasks):
-            if task.done() and not task.cancelled() and (error := task.exception()):
-                raise error
+        if self._crew.error is not None:
+            raise self._crew.error
 
-    def _interrupt(self, feeder: asyncio.Task[None]) -> None:
-        feeder.cancel()
-        for watcher in self._doubts.tasks:
-            watcher.cancel()  # rows in doubt stay so, for the next run
-        for worker, witness in self._workers.items():
-            if witness is None or not witness.in_flight:
-                worker.cancel()
+    # --- rows in ---
 
     async def _feed(self, jobs: AsyncGenerator[Sequence[Job], None]) -> None:
         try:
             async with aclosing(jobs):
+                if self._studio is not None:
+                    await self._studio.learn_places(self._pipeline, self._options)
                 async for chunk in jobs:
+                    if self._studio is not None:
+                        chunk = await with_files(self._journal, chunk)
                     for job in chunk:
                         await self._places.acquire()
-                        self._take(job)
+                        await self._take(job)
         finally:
             for _ in range(self._concurrency):
                 self._todo.put_nowait(None)
 
-    def _take(self, job: Job) -> None:
-        row_id = job.record.id
-        if row_id in self._in_house:
+    async def _take(self, job: Job) -> None:
+        record = job.record
+        if record.id in self._in_house:
             text = "its key was given before; keys must differ. Nothing was sent for this row"
-            self._settle(evolve(job.record.result(), state="failed", error=text))
-        elif job.record.state in (*OPEN_STATES, *UNSETTLED):
-            self._in_house[row_id] = job.record.key
+            self._settle(evolve(record.result(), state="failed", error=text))
+        elif record.state in (*OPEN_STATES, *UNSETTLED):
+            self._in_house[record.id] = record.key
             self._todo.put_nowait(job)
-        else:
+        elif not await self._goes_on(record, record.result()):
             self.tally.resumed += 1
-            self._settle(job.record.result())
+            self._settle(record.result())
 
-    async def _work(self) -> None:
-        me = asyncio.current_task()
-        assert me is not None
-        while (job := await self._todo.get()) is not None:
-            witness = self._workers[me] = RowWitness(
-                self._journal, job.record.id, self._stopping.is_set
-            )
-            self.tally.under_way += 1
-            try:
-                result = await self._making.make(job, witness)
-            finally:
-                self._workers[me] = None
-                self.tally.under_way -= 1
-            if result is not None:  # else it is in doubt, and settled by and by
-                self._in_house.pop(job.record.id, None)
-                self._settle(result)
-            if self._stopping.is_set():
-                return
+    async def _make(self, job: Job, witness: RowWitness) -> None:
+        """One row's avatar: made, settled, or in doubt."""
+        self.tally.under_way += 1
+        try:
+            result = await self._making.make(job, witness)
+        finally:
+            self.tally.under_way -= 1
+        if result is not None:  # else it is in doubt, and settled by and by
+            await self._onward(job.record, result)
 
-    def _settle_record(self, record: Record) -> None:
+    async def _next_job(self) -> Job | None:
+        """The next row whose avatar is to be made; None: there are no more."""
+        return None if self._stopping.is_set() else await self._todo.get()
+
+    def _witness(self, job: Job) -> RowWitness:
+        """For the create of a row."""
+        return RowWitness(self._journal, job.record.id, self._stopping.is_set)
+
+    # --- results out ---
+
+    async def _onward(self, record: Record, row: BulkRow) -> None:
+        """The avatar's part is over: on to the video, or out."""
         self._in_house.pop(record.id, None)
+        if not await self._goes_on(record, row):
+            self._settle(row)
+
+    async def _goes_on(self, record: Record, row: BulkRow) -> bool:
+        """Whether there is a video to be made; then it waits for its turn."""
+        over = row.state != "created" or row.video_state in (None, "saved", "failed")
+        if self._studio is None or over:
+            return False
+        self.tally.avatar(row)
+        account = row.account
+        if row.evidence == GIVEN and account is None:
+            account = self._making.account_of(record)
+        await self._studio.queue(record.id, account)
+        self._places.release()
+        return True
+
+    async def _avatar_settled(self, record: Record) -> None:
         row = record.result()
         if row.state == "skipped":  # absent for long enough, and the user opted for sending again
             row = evolve(row, error="it was not found; the next run sends it again")
-        self._settle(row)
+        await self._onward(record, row)
+
+    async def _video_settled(self, record: Record) -> None:
+        """A video that was in doubt: its job was found, or it is unknown."""
+        if record.video is not None and record.video.state == "running" and self._studio:
+            await self._studio.queue(record.id, record.account)
+        else:
+            await self._room.acquire()
+            self._video_done(record.result())
+
+    def _video_done(self, row: BulkRow) -> None:
+        self._out(row, self._room)
 
     def _settle(self, row: BulkRow) -> None:
-        if (row.evidence or "").startswith("adopted"):
-            self.tally.adopted += 1
-        setattr(self.tally, row.state, getattr(self.tally, row.state) + 1)
-        self._results.put_nowait(row)
+        self.tally.avatar(row)
+        self._out(row, self._places)
 
-
-def _patient(options: Options) -> Options:
-    """More attempts while the server is out of reach, and no looking for lost answers call by call.
-
-    Doubts look for all rows of an account at once, with what the ledger knows. And the workers are
-    few enough to wait an outage out without a retry budget.
-    """
-    retry = evolve(options.retry, reconcile_within_s=0, budget=False)
-    if retry.attempts > 1:
-        retry = evolve(retry, attempts=max(retry.attempts, ATTEMPTS_WHILE_UNREACHABLE))
-    return evolve(options, retry=retry)
-
-
-async def create_many(
-    pipeline: Pipeline,
-    options: Options,
-    rows: Rows,
-    *,
-    ledger: str | os.PathLike[str],
-    concurrency: int,
-    single_writer: bool,
-) -> AsyncGenerator[BulkRow, None]:
-    """What `kling.avatars.create_many` does; see there."""
-    async with open_journal(ledger, service=pipeline.service) as journal:
-        rules = Rules(single_writer)
-        run = BulkRun(pipeline, options, journal, concurrency=concurrency, rules=rules)
-        jobs = registered(journal, numbered(rows))
-        async with aclosing(run.results(jobs)) as results:
-            async for row in results:
-                yield row
+    def _out(self, row: BulkRow, place: asyncio.Semaphore) -> None:
+        self.tally.row(row, with_video=self.makes_videos)
+        self._results.put_nowait((row, place))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from attrs import asdict, evolve, frozen
+from attrs import evolve, frozen
 
 from ..bulk.export import flat
 from ..bulk.feed import CHUNK, Job
@@ -21,10 +21,12 @@ from ..bulk.inputs import read_rows
 from ..bulk.journal import Journal
 from ..bulk.judge import Rules
 from ..bulk.ledger import Ledger
-from ..bulk.rows import RowInput
+from ..bulk.rows import BulkRow, RowInput
 from ..bulk.runner import BulkRun
+from ..bulk.setbacks import WAIT_FOR_SERVER_S
 from ..client import AsyncKlingClient
 from ..settings import RECONCILE_WITHIN_S
+from .conclusion import conclude
 from .progress import Display, Meter, display, shown
 from .session import DONE, INTERRUPTED, TROUBLE
 
@@ -43,9 +45,16 @@ class JobOptions:
     single_writer: bool
     reconcile_within_s: float
     resend_after_absence: bool
+    wait_for_server_s: float
+    video: bool
+    video_dir: Path | None
 
-    def run(self, kling: AsyncKlingClient, journal: Journal) -> BulkRun:
+    async def run(self, kling: AsyncKlingClient, journal: Journal) -> BulkRun:
         """A run over `journal`, as these options want it."""
+        equipment = None
+        if self.video:
+            folder = await journal.write(lambda ledger: ledger.settle_folder(self.video_dir))
+            equipment = kling.avatars.equipment(folder)
         retry = evolve(
             kling.options.retry,
             reconcile_within_s=self.reconcile_within_s,
@@ -57,6 +66,8 @@ class JobOptions:
             journal,
             concurrency=self.concurrency,
             rules=Rules(self.single_writer),
+            equipment=equipment,
+            wait_for_server_s=self.wait_for_server_s,
         )
 
 
@@ -71,10 +82,20 @@ def with_job(command: F) -> F:
         single_writer: bool,
         reconcile_within_s: float,
         resend_after_absence: bool,
+        wait_for_server_s: float,
+        video: bool,
+        video_dir: Path | None,
         **options: Any,
     ) -> Any:
         order = JobOptions(
-            concurrency, as_json, single_writer, reconcile_within_s, resend_after_absence
+            concurrency,
+            as_json,
+            single_writer,
+            reconcile_within_s,
+            resend_after_absence,
+            wait_for_server_s,
+            video or video_dir is not None,
+            video_dir,
         )
         return command(order=order, **options)
 
@@ -85,11 +106,22 @@ def with_job(command: F) -> F:
 
 _OPTIONS = (
     click.option(
+        "--video",
+        is_flag=True,
+        help="Go on from each avatar to a talking video, for rows with text, audio or audio_url. "
+        "Videos cost credits.",
+    ),
+    click.option(
+        "--video-dir",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="Where the videos go; implies --video. Default: beside the ledger, LEDGER-videos.",
+    ),
+    click.option(
         "--concurrency",
         type=click.IntRange(1, 1000),
         default=8,
         show_default=True,
-        help="Rows under way at once.",
+        help="Rows under way at once; videos: as many as the accounts have job places.",
     ),
     click.option("--json", "as_json", is_flag=True, help="Results and progress as JSON lines."),
     click.option(
@@ -98,12 +130,20 @@ _OPTIONS = (
         type=click.FloatRange(0),
         default=RECONCILE_WITHIN_S,
         show_default=True,
-        help="Seconds to look for an avatar whose answer was lost; later runs look again.",
+        help="Seconds to look for what was made when its answer was lost; later runs look again.",
+    ),
+    click.option(
+        "--wait-for-server",
+        "wait_for_server_s",
+        type=click.FloatRange(0),
+        default=WAIT_FOR_SERVER_S,
+        show_default=True,
+        help="Seconds to go on trying while the server can't be reached, before the run ends.",
     ),
     click.option(
         "--resend-after-absence",
         is_flag=True,
-        help="Send again what was looked for in vain for 30 minutes; it may duplicate.",
+        help="Send avatars again that were looked for in vain for 30 minutes; it may duplicate.",
     ),
     click.option(
         "--single-writer",
@@ -144,13 +184,22 @@ async def drive(
             async for row in results:
                 if as_json:
                     click.echo(json.dumps({"type": "row", **flat(row)}, ensure_ascii=False))
-                elif row.state in ("failed", "unknown") and told < TOLD_AT_ONCE:
+                elif (trouble := _trouble(row)) is not None and told < TOLD_AT_ONCE:
                     told += 1
-                    screen.say(f"row {row.key} {row.state}: {row.error}")
-    _conclude(run, meter, ledger, total, interrupted=interrupted, as_json=as_json)
+                    screen.say(trouble)
+    conclude(run, meter, ledger, total, interrupted=interrupted, as_json=as_json)
     if interrupted:
         return INTERRUPTED
-    return DONE if run.tally.created == total else TROUBLE
+    return DONE if run.tally.done == total else TROUBLE
+
+
+def _trouble(row: BulkRow) -> str | None:
+    """A line for a row that did not come out as it should."""
+    if row.state in ("failed", "unknown"):
+        return f"row {row.key} {row.state}: {row.error}"
+    if row.video_state in ("failed", "unknown"):
+        return f"video of row {row.key} {row.video_state}: {row.error}"
+    return None
 
 
 async def rows_of_file(path: Path) -> AsyncIterator[Sequence[RowInput]]:
@@ -160,11 +209,13 @@ async def rows_of_file(path: Path) -> AsyncIterator[Sequence[RowInput]]:
         yield chunk
 
 
-async def failed_rows(journal: Journal) -> AsyncGenerator[Sequence[Job], None]:
-    """The failed rows of a ledger, open again."""
+async def failed_rows(
+    journal: Journal, *, videos: bool = False
+) -> AsyncGenerator[Sequence[Job], None]:
+    """The failed rows of a ledger, open again; with `videos`, also those whose video failed."""
     last = 0
     while True:
-        reopen = partial(Ledger.reopen_failed, after_id=last, size=CHUNK)
+        reopen = partial(Ledger.reopen_failed, after_id=last, size=CHUNK, videos=videos)
         records = await journal.write(reopen)
         if not records:
             return
@@ -189,9 +240,10 @@ def _signals(run: BulkRun, screen: Display, interrupt: Callable[[], None]) -> It
             main.cancel()
             return
         run.stop("it was interrupted")
+        jobs = f"; {run.running} jobs go on at Kling" if run.running else ""
         screen.say(
-            f"stopping: {run.tally.under_way} rows under way are finished and recorded; press "
-            f"Ctrl-C again to leave at once (what is in flight then counts as unknown)"
+            f"stopping: {run.tally.under_way} rows under way are finished and recorded{jobs}; "
+            f"press Ctrl-C again to leave at once (what is in flight then counts as unknown)"
         )
 
     caught = []
@@ -206,46 +258,3 @@ def _signals(run: BulkRun, screen: Display, interrupt: Callable[[], None]) -> It
     finally:
         for one in caught:
             loop.remove_signal_handler(one)
-
-
-def _conclude(
-    run: BulkRun, meter: Meter, ledger: Path, total: int, *, interrupted: bool, as_json: bool
-) -> None:
-    now = meter.now()
-    if as_json:
-        summary = {"type": "summary", **asdict(now), "interrupted": interrupted}
-        click.echo(json.dumps({**summary, "stopped_because": run.stopped_because}))
-        return
-    tally = run.tally
-    parts = [f"{tally.created} of {total} rows created"]
-    parts += [f"{n} {name}" for name in ("failed", "unknown", "skipped") if (n := _of(run, name))]
-    sent = tally.settled - tally.resumed
-    took = f"in {meter.elapsed_s:.1f} s" if sent else "in earlier runs; nothing was sent"
-    click.echo(f"{', '.join(parts)} {took}.")
-    if run.stopped_because:
-        click.echo(f"The run ended early: {run.stopped_because}.")
-    for reason in run.parked:
-        click.echo(f"Parked: {reason}")
-    if tally.failed:
-        click.echo(f"Failed rows are tried again by: kling-async bulk retry {ledger}")
-    if tally.adopted:
-        click.echo(
-            f"{tally.adopted} of them lost their answer and were found in the account's list."
-        )
-    if run.surplus:
-        click.echo(
-            f"Avatars beside those of the rows, with the same image: {', '.join(run.surplus)}"
-        )
-    if tally.unknown:
-        click.echo(
-            f"Unknown rows may exist at Kling and are never sent again by themselves. What can be "
-            f"done is shown by: kling-async bulk status {ledger}"
-        )
-    if tally.settled < total or tally.skipped:
-        click.echo("Run the same command again to go on where it stopped.")
-    click.echo(f"Results: kling-async bulk export {ledger} --to results.csv")
-
-
-def _of(run: BulkRun, name: str) -> int:
-    count: int = getattr(run.tally, name)
-    return count

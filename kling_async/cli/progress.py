@@ -35,10 +35,22 @@ class Snapshot:
     left_s: float | None
     found_per_s: float | None = None
     """The rate that `--rate auto` has found."""
+    saved: int | None = None
+    """Videos on disk; None where the run makes none."""
+    videos_failed: int = 0
+    videos_unknown: int = 0
+    running: int = 0
+    """Jobs at Kling."""
 
     def __str__(self) -> str:
         parts = [f"{self.settled}/{self.total} rows", f"{self.created} created"]
         parts += [f"{n} {name}" for name in ("failed", "unknown") if (n := getattr(self, name))]
+        if self.saved is not None:
+            parts.append(f"{self.saved} videos saved")
+            of_videos = ((self.videos_failed, "failed"), (self.videos_unknown, "unknown"))
+            parts += [f"{n} videos {name}" for n, name in of_videos if n]
+            if self.running:
+                parts.append(f"{self.running} running")
         if self.in_doubt:
             parts.append(f"{self.in_doubt} looked for after a lost answer")
         if self.paused_s > 0:
@@ -88,6 +100,10 @@ class Meter:
             rows_per_s=round(rows_per_s, 2),
             left_s=round(left / rows_per_s, 1) if rows_per_s and left else None,
             found_per_s=None if (found := self._run.found_per_s) is None else round(found, 1),
+            saved=tally.saved if self._run.makes_videos else None,
+            videos_failed=tally.videos_failed,
+            videos_unknown=tally.videos_unknown,
+            running=self._run.running,
         )
 
 

@@ -182,7 +182,7 @@ class CreateAvatarVideo(Request[Task]):
             # Before the address was made nothing can have used it. Should the server give equal
             # files or texts equal addresses, an older job's would be taken for this one's.
             return Evidence.NOTHING
-        paths = set(_input_paths(listed))
+        paths = set(input_paths(listed))
         proven = any(name in own and token in paths for name, token in self.tokens().items())
         return Evidence.PROOF if proven else Evidence.POSSIBLE
 
@@ -234,7 +234,7 @@ def _may_be_video(task: Task) -> bool:
     return all(one.content_type in (None, "video") for one in task.works)
 
 
-def _input_paths(task: Task) -> Iterator[str]:
+def input_paths(task: Task) -> Iterator[str]:
     """The paths of a task's input addresses; its works repeat them, and may be all there is."""
     for one in task.inputs:
         if one.url:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..downloads import Downloads
 from ..errors import JSON, CallContext, NotFoundError
 from ..media import Media, MediaSource
 from ..models.avatars import (
@@ -19,16 +21,26 @@ from ..models.avatars import (
 )
 from ..models.tasks import Task
 from ..models.videos import CreateAvatarVideo
+from ..pipeline import Options, Pipeline
+from ..waiting import Waiting
 from .base import Resource
 
 if TYPE_CHECKING:
     import os
 
+    from ..bulk.equipment import Equipment
     from ..bulk.rows import BulkRow
 
 
 class Avatars(Resource):
     """The avatars of your Kling accounts."""
+
+    def __init__(
+        self, pipeline: Pipeline, options: Options, waiting: Waiting, downloads: Downloads
+    ) -> None:
+        super().__init__(pipeline, options)
+        self._waiting = waiting
+        self._downloads = downloads
 
     async def create(
         self,
@@ -253,6 +265,7 @@ class Avatars(Resource):
         ledger: str | os.PathLike[str],
         concurrency: int = 8,
         single_writer: bool = False,
+        videos: str | os.PathLike[str] | None = None,
     ) -> AsyncGenerator[BulkRow, None]:
         """Every row's result as it is settled: `async for row in kling.avatars.create_many(...)`.
 
@@ -262,17 +275,24 @@ class Avatars(Resource):
         Args:
             rows: `CreateAvatar`s, or mappings of its field names; a mapping may also hold `key`
                 (its name in the ledger; default: derived from content and position). Read as they
-                are needed, never held whole.
+                are needed, never held whole. For a video a mapping says what the avatar speaks, by
+                one of `text` (with `speaker_id`, and perhaps `speed` and `emotion`; default: the
+                voice it gives the avatar), `audio` (a path) and `audio_url`, and may hold
+                `video_prompt` and `mode`. `avatar_id` in place of an image: it exists already.
             ledger: the SQLite file that remembers every row; made where it is missing.
             concurrency: rows under way at once; default 8.
             single_writer: nothing else makes avatars on these accounts while the job runs, so that
                 a lost answer may be settled by nickname and prompt where the server shows other
                 image addresses than it was given. Default False.
+            videos: the folder where the videos of the rows that speak shall be, made where it is
+                missing; each is `<key>.mp4`. They cost credits. As many are made at once as the
+                accounts have job places. Default: none are made, and what rows say of them is kept
+                for a later run.
 
         Raises:
             LedgerError: the ledger is in use, damaged, or belongs to another job.
         """
-        from ..bulk.runner import create_many
+        from ..bulk.many import create_many
 
         return create_many(
             self._pipeline,
@@ -281,7 +301,18 @@ class Avatars(Resource):
             ledger=ledger,
             concurrency=concurrency,
             single_writer=single_writer,
+            equipment=None if videos is None else self.equipment(videos),
         )
+
+    def equipment(self, folder: str | os.PathLike[str]) -> Equipment:
+        """What a bulk run makes videos with; for code that drives one by itself.
+
+        Args:
+            folder: where the videos shall be.
+        """
+        from ..bulk.equipment import equipment
+
+        return equipment(Path(folder), self._options, self._waiting, self._downloads)
 
 
 def _account_of(result: str | Avatar | CreatedAvatar) -> str | None:

@@ -13,9 +13,10 @@ import pytest
 from pictures import png
 
 from kling_async.bulk import check, inputs
-from kling_async.bulk.check import Checked, VoiceUse, check_input, check_voices
+from kling_async.bulk.check import Checked, VoiceUse, check_input
 from kling_async.bulk.inputs import read_rows
 from kling_async.bulk.located import InputError, Located
+from kling_async.bulk.named import check_voices
 from kling_async.bulk.rows import RowInput
 from kling_async.errors import ConfigurationError
 from kling_async.models.avatars import CreateAvatar
@@ -54,6 +55,7 @@ class Known:
     def __init__(self, digests: Mapping[str, str]) -> None:
         self.digests = dict(digests)
         self.asked: list[int] = []
+        self.videos: dict[str, str] = {}
 
     @classmethod
     def of(cls, path: str) -> Known:
@@ -63,6 +65,9 @@ class Known:
     def lookup(self, keys: Sequence[str]) -> Mapping[str, str]:
         self.asked.append(len(keys))
         return {key: self.digests[key] for key in keys if key in self.digests}
+
+    def videos_sent(self, keys: Sequence[str]) -> Mapping[str, str]:
+        return {key: self.videos[key] for key in keys if key in self.videos}
 
     def count(self) -> int:
         return len(self.digests)

@@ -18,17 +18,14 @@ from hypothesis import strategies as st
 from pictures import jpeg, png
 
 from kling_async import KlingError
-from kling_async.bulk import inputs, textlines
+from kling_async.bulk import columns, inputs, textlines
 from kling_async.bulk.inputs import read_rows
 from kling_async.bulk.located import InputError, Located
 from kling_async.bulk.rows import RowInput
 
 URL = "https://example.com/a.png"
 OWN = "Columns of your own begin with x_"
-COLUMNS = (
-    "key, image, image_url, nickname, prompt, scene, tts_speaker, tts_speed, tts_emotion, account, "
-    "email"
-)
+COLUMNS = ", ".join(columns.COLUMNS)
 
 
 @pytest.fixture
@@ -180,12 +177,14 @@ class TestWholeFile:
             f"in.csv, line 2, column zzz: is no column of an input; known are {COLUMNS}. {OWN}",
             "in.csv, line 2, column extra: is taken from JSON Lines only",
             "in.csv, line 2, column key: is in the header twice; keep one",
-            "in.csv, line 2: the header needs a column image (files) or image_url (addresses)",
+            "in.csv, line 2: the header needs a column image (files), image_url (addresses) or "
+            "avatar_id (avatars that exist already)",
         ]
 
     def test_no_image_column(self, rows: Rows) -> None:
         assert refused(rows, "key,nickname\na,b\n") == [
-            "in.csv, line 1: the header needs a column image (files) or image_url (addresses)"
+            "in.csv, line 1: the header needs a column image (files), image_url (addresses) or "
+            "avatar_id (avatars that exist already)"
         ]
 
     @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
@@ -599,7 +598,7 @@ class TestJsonLines:
             (
                 "speaker",
                 "v1",
-                f"is no column of an input; did you mean tts_speaker? {OWN}",
+                f"is no column of an input; did you mean speaker_id or tts_speaker? {OWN}",
             ),
             ("zzz", None, f"is no column of an input; known are {COLUMNS}, extra. {OWN}"),
             ("IMAGE-URL", URL, "is given twice; keep one"),
@@ -720,7 +719,7 @@ JSON_VALUES = st.recursive(
 @settings(max_examples=50, deadline=None, suppress_health_check=SLOW)
 @given(
     st.lists(
-        st.dictionaries(st.sampled_from([*inputs.COLUMNS, "extra", "x_a"]), JSON_VALUES),
+        st.dictionaries(st.sampled_from([*columns.COLUMNS, "extra", "x_a"]), JSON_VALUES),
         min_size=1,
         max_size=4,
     )

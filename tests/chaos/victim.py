@@ -21,7 +21,6 @@ import httpx_aiohttp  # noqa: F401
 from failpoints import arm
 
 from kling_async import RetryPolicy, protocol, settings
-from kling_async.bulk import doubts
 from kling_async.cli.app import cli
 from kling_async.client import AsyncKlingClient
 
@@ -31,7 +30,7 @@ def shorten() -> None:
     settings.READ_TIMEOUT_S = 0.6
     settings.RETRY_AFTER_ABSENT_S = 0.4
     protocol.RETRY_AFTER_ABSURD_S = 0.4
-    doubts.LOOK_AFTER_S = (0.05, 0.2, 0.5)  # type: ignore[assignment]
+    settings.LOOK_AFTER_S = (0.05, 0.2, 0.5)  # type: ignore[assignment]
     defaults = AsyncKlingClient.__init__.__kwdefaults__
     assert defaults is not None
     defaults["retry"] = RetryPolicy(wait_initial_s=0.03, wait_max_s=0.3)

@@ -25,7 +25,7 @@ def state_of_ledger() -> Any:
 
 
 BAD = {
-    "unknown column": ("image_url,speed\nx,1\n", "in.csv, line 1, column speed: "),
+    "unknown column": ("image_url,tempo\nx,1\n", "in.csv, line 1, column tempo: "),
     "no header": (f"{URL},Ada\n", "in.csv, line 1: no header"),
     "empty": ("", "in.csv: is empty"),
     "no rows": ("image_url\n", "in.csv: has no rows"),

@@ -1,0 +1,372 @@
+"""What becomes of rows that speak: in the first run, in the next, and when something goes wrong?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from films import assert_all_filmed_once, calls, filmed, speaking, voice
+from jobs import JumpClock, in_ledger, results, until, until_quiet, url_rows
+
+from kling_async import AccountRegistry, AsyncKlingClient, PollSchedule, RetryPolicy
+from kling_async.bulk import equipment
+from kling_async.bulk.videorecords import VideoRecord
+from kling_async.emulator import EmulatedAccount, Emulator, Fault
+
+OpenClient = Callable[..., Awaitable[AsyncKlingClient]]
+THREE = ("a@b.c", "d@e.f", "g@h.i")
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Path:
+    return tmp_path / "avatars.sqlite"
+
+
+@pytest.fixture
+def kling_options(emulator: Emulator) -> dict[str, Any]:
+    return {"clock": JumpClock(emulator)}
+
+
+def video(ledger: Path, key: str) -> VideoRecord:
+    found = in_ledger(ledger)[key].video
+    assert found is not None
+    return found
+
+
+class TestFromRowToFile:
+    async def test_every_way_to_speak(
+        self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path, tmp_path: Path
+    ) -> None:
+        from kling_async.emulator.sounds import wav
+
+        (tmp_path / "hello.wav").write_bytes(wav("hello", 900))
+        asset = await kling.assets.upload(tmp_path / "hello.wav")
+        said = [
+            {"text": "Short enough to be rendered", "speaker_id": voice()},
+            {"text": "x" * 151, "speaker_id": voice()},
+            {"audio": tmp_path / "hello.wav"},
+            {"audio_url": asset.usable_url, "video_prompt": "Waves", "mode": "pro"},
+        ]
+        nobody = dict.fromkeys(("text", "speaker_id"))
+        rows = [{**row, **nobody, **words} for row, words in zip(speaking(4), said, strict=True)]
+        found = await filmed(kling, rows, ledger)
+        assert {one.video_state for one in found.values()} == {"saved"}
+        assert all(one.is_done for one in found.values())
+        assert_all_filmed_once(emulator, ledger, 4)
+        jobs = {one.id: one for one in emulator.tasks}
+        kinds = [video(ledger, f"k{n}").token_kind for n in range(1, 5)]
+        assert kinds == ["speech", None, "upload", "url"]
+        sent = {one.fields["avatarId"]: one.fields for one in calls(emulator, "avatars.video")}  # type: ignore[index]
+        by_row = [sent[found[f"k{n}"].avatar_id] for n in range(1, 5)]
+        assert [("audioUrl" in one, one.get("text")) for one in by_row] == [
+            (True, None), (False, "x" * 151), (True, None), (True, None),
+        ]  # fmt: skip
+        assert (by_row[3]["prompt"], by_row[3]["mode"]) == ("Waves", "pro")
+        assert "speakerId" not in by_row[0]  # its audio is spoken already
+        assert {one.reply_ref for one in jobs.values()} == {
+            video(ledger, f"k{n}").reply_ref for n in range(1, 5)
+        }
+
+    async def test_a_row_that_says_nothing_ends_with_its_avatar(
+        self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path
+    ) -> None:
+        rows = [*speaking(2), *({**row, "key": f"q{row['key']}"} for row in url_rows(2))]
+        found = await filmed(kling, rows, ledger)
+        assert {key: one.video_state for key, one in found.items()} == {
+            "k1": "saved", "k2": "saved", "qk1": None, "qk2": None,
+        }  # fmt: skip
+        assert all(one.is_done for one in found.values())
+        assert len(emulator.tasks) == 2
+
+    async def test_without_videos_none_are_made_until_they_are_wanted(
+        self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path
+    ) -> None:
+        first = await results(kling, speaking(3), ledger)
+        assert {one.video_state for one in first.values()} == {None}
+        assert len(emulator.tasks) == 0
+        await filmed(kling, speaking(3), ledger)
+        assert_all_filmed_once(emulator, ledger, 3)
+        assert len(emulator.avatars) == 3
+
+    async def test_a_text_may_be_added_to_rows_that_are_done(
+        self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path
+    ) -> None:
+        await results(kling, url_rows(3), ledger)
+        found = await filmed(kling, speaking(3), ledger)
+        assert {one.video_state for one in found.values()} == {"saved"}
+        assert len(emulator.avatars) == 3
+
+    async def test_one_avatar_that_exists_says_many_things(
+        self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path
+    ) -> None:
+        avatar = await kling.avatars.create(image_url="https://example.com/a.png")
+        rows = [
+            {"key": f"k{n}", "avatar_id": avatar.id, "text": f"Line {n}", "speaker_id": voice()}
+            for n in range(1, 5)
+        ]
+        found = await filmed(kling, rows, ledger)
+        assert {(one.state, one.evidence, one.avatar_id) for one in found.values()} == {
+            ("created", "given", avatar.id)
+        }
+        assert_all_filmed_once(emulator, ledger, 4)
+        assert len(emulator.avatars) == 1
+
+    async def test_keys_that_are_no_file_names(self, kling: AsyncKlingClient, ledger: Path) -> None:
+        keys = ["a/b", "a_b", "../x", "ADA", "ada", "con"]
+        rows = [{**row, "key": key} for row, key in zip(speaking(len(keys)), keys, strict=True)]
+        found = await filmed(kling, rows, ledger)
+        files = {Path(str(one.video_file)) for one in found.values()}
+        assert len({one.name.casefold() for one in files}) == len(keys)
+        assert {one.parent for one in files} == {ledger.with_name("films")}
+
+
+class TestNextRun:
+    async def test_sends_nothing_and_says_the_same(
+        self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path
+    ) -> None:
+        first = await filmed(kling, speaking(10), ledger)
+        before = Counter(one.operation for one in emulator.calls)
+        assert await filmed(kling, speaking(10), ledger) == first
+        after = Counter(one.operation for one in emulator.calls)
+        assert after - before == Counter({"accounts.list": 1})
+
+    async def test_only_a_file_that_is_gone_or_cut_is_fetched_again(
+        self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path
+    ) -> None:
+        found = await filmed(kling, speaking(3), ledger)
+        whole = Path(str(found["k2"].video_file)).read_bytes()
+        Path(str(found["k1"].video_file)).unlink()
+        Path(str(found["k2"].video_file)).write_bytes(whole[:100])
+        before = len(calls(emulator, "media.download"))
+        assert await filmed(kling, speaking(3), ledger) == found
+        assert Path(str(found["k2"].video_file)).read_bytes() == whole
+        assert len(calls(emulator, "media.download")) == before + 2
+        assert_all_filmed_once(emulator, ledger, 3)
+
+    async def test_another_text_after_the_job_was_sent_is_refused(
+        self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path
+    ) -> None:
+        await filmed(kling, speaking(2), ledger)
+        rows = list(speaking(2))
+        rows[1]["text"] = "Something else"
+        found = await filmed(kling, rows, ledger)
+        assert [found[key].video_state for key in ("k1", "k2")] == ["saved", "failed"]
+        assert "'k2'" in str(found["k2"].error)
+        assert len(emulator.tasks) == 2
+        again = await filmed(kling, speaking(2), ledger)
+        assert again["k2"].video_state == "saved"
+
+    async def test_a_file_of_somebody_elses_is_not_overwritten(
+        self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path
+    ) -> None:
+        theirs = ledger.with_name("films") / "k1.mp4"
+        theirs.parent.mkdir()
+        theirs.write_text("mine")
+        found = await filmed(kling, speaking(2), ledger)
+        assert [found[key].video_state for key in ("k1", "k2")] == ["failed", "saved"]
+        assert "was not overwritten" in str(found["k1"].error)
+        assert theirs.read_text() == "mine"
+        assert video(ledger, "k1").work_id is not None  # it is paid for, and only to be fetched
+
+
+class TestFailures:
+    async def test_a_job_that_fails(
+        self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path
+    ) -> None:
+        emulator.add_faults([Fault("avatars.video", "task_failed", message="no face", at=1)])
+        emulator.add_faults([Fault("avatars.video", "task_moderated", at=2)])
+        found = await filmed(kling, speaking(3), ledger, concurrency=1)
+        states = Counter((one.state, one.video_state) for one in found.values())
+        assert states == {("created", "failed"): 2, ("created", "saved"): 1}
+        errors = "\n".join(str(one.error) for one in found.values() if one.error)
+        assert "no face" in errors
+        assert "moderation" in errors
+        assert all(one.task_id for one in found.values())
+        assert await filmed(kling, speaking(3), ledger) == found  # settled: nothing is sent
+        assert len(emulator.tasks) == 3
+
+    @pytest.mark.parametrize("status", [400, 422])
+    async def test_a_refusal_fails_the_video_alone(
+        self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path, status: int
+    ) -> None:
+        emulator.add_faults([Fault("avatars.video", "status", status=status, at=1)])
+        found = await filmed(kling, speaking(3), ledger)
+        (failed,) = (one for one in found.values() if one.video_state == "failed")
+        assert f"the server answered {status}" in str(failed.error)
+        assert (failed.state, failed.video_attempts) == ("created", 1)
+        assert len(emulator.tasks) == 2
+
+    async def test_too_few_credits_stop_the_accounts_videos_and_not_its_avatars(
+        self, open_client: OpenClient, ledger: Path
+    ) -> None:
+        emulator = Emulator([EmulatedAccount(email="a@b.c", max_jobs=1)])
+        emulator.add_faults([Fault("avatars.video", "status", status=412, at=range(2, 12))])
+        kling = await open_client(transport=emulator.transport(), clock=JumpClock(emulator))
+        found = await filmed(kling, speaking(30), ledger, concurrency=2)
+        assert {one.state for one in found.values()} == {"created"}
+        states = Counter(one.video_state for one in found.values())
+        assert states == {"saved": 1, "skipped": 29}
+        assert len(calls(emulator, "avatars.video")) <= 1 + 5  # those that were on their way
+        skipped = next(one for one in found.values() if one.video_state == "skipped")
+        assert "too few credits" in str(skipped.error)
+        for _ in range(9):  # the others on their way were refused, too
+            found = await filmed(kling, speaking(30), ledger)
+        assert_all_filmed_once(emulator, ledger, 30)
+
+    async def test_a_broken_account_keeps_the_others_going(
+        self, open_client: OpenClient, ledger: Path
+    ) -> None:
+        emulator = Emulator(THREE)
+        emulator.add_faults([Fault("avatars.video", "status", status=596, at=3)])
+        kling = await open_client(
+            transport=emulator.transport(),
+            clock=JumpClock(emulator),
+            accounts=AccountRegistry(THREE, choose="round_robin"),
+        )
+        found = await filmed(kling, speaking(30), ledger, concurrency=3)
+        states = Counter(one.video_state for one in found.values())
+        assert states["saved"] >= 15
+        assert states["saved"] + states["skipped"] + states["unknown"] + states[None] == 30
+        saved = {one.account for one in found.values() if one.video_state == "saved"}
+        assert len(saved) >= 2
+
+    async def test_a_job_whose_answer_is_no_answer_is_looked_for(
+        self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path
+    ) -> None:
+        emulator.add_faults([Fault("avatars.video", "no_task_id", at=2)])
+        found = await filmed(kling, speaking(3), ledger)
+        assert {one.video_state for one in found.values()} == {"saved"}
+        assert_all_filmed_once(emulator, ledger, 3)
+
+
+class TestPlaces:
+    async def test_job_places_are_learned_and_kept(
+        self, open_client: OpenClient, ledger: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # Real time: a clock that jumps makes jobs look as old as no job is.
+        monkeypatch.setattr(equipment, "POLL", PollSchedule((0.02,)))
+        accounts = [EmulatedAccount(email=one, max_jobs=2) for one in THREE]
+        emulator = Emulator(accounts, job_s=0.01)
+        kling = await open_client(
+            transport=emulator.transport(), accounts=AccountRegistry(THREE, choose="round_robin")
+        )
+        found = await filmed(kling, speaking(12), ledger)
+        assert {one.video_state for one in found.values()} == {"saved"}
+        assert_all_filmed_once(emulator, ledger, 12)
+        assert {one.max_jobs for one in kling.accounts} == {2}
+        assert Counter(one.account for one in emulator.tasks) == dict.fromkeys(THREE, 4)
+        assert not [one for one in calls(emulator, "avatars.video") if one.status == 429]
+
+    async def test_places_that_others_hold_are_waited_for(
+        self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path
+    ) -> None:
+        emulator.add_faults([Fault("avatars.video", "no_slot", retry_after_s=60, times=30)])
+        found = await filmed(kling, speaking(2), ledger)
+        assert {one.video_state for one in found.values()} == {"saved"}
+        assert sum(one.video_attempts for one in found.values()) == 32
+        assert_all_filmed_once(emulator, ledger, 2)
+
+    async def test_one_attempt_is_one(
+        self, open_client: OpenClient, emulator: Emulator, ledger: Path
+    ) -> None:
+        emulator.add_faults(
+            [
+                Fault("avatars.create", "status", status=429, at=1),
+                Fault("avatars.video", "no_slot", at=1),
+            ]
+        )
+        kling = await open_client(clock=JumpClock(emulator), retry=RetryPolicy(attempts=1))
+        found = await filmed(kling, speaking(3), ledger, concurrency=1)
+        assert Counter((one.state, one.video_state) for one in found.values()) == {
+            ("skipped", "skipped"): 1, ("created", "skipped"): 1, ("created", "saved"): 1,
+        }  # fmt: skip
+        assert {one.attempts for one in found.values()} == {1}
+        assert len(calls(emulator, "avatars.create")) == 3
+        assert len(calls(emulator, "avatars.video")) == 2
+        await filmed(kling, speaking(3), ledger)
+        assert_all_filmed_once(emulator, ledger, 3)
+
+    async def test_avatars_run_ahead_while_videos_take_their_time(
+        self, open_client: OpenClient, ledger: Path
+    ) -> None:
+        emulator = Emulator([EmulatedAccount(email="a@b.c", max_jobs=1)], job_s=float("inf"))
+        kling = await open_client(transport=emulator.transport())
+        made = kling.avatars.create_many(
+            speaking(400), ledger=ledger, concurrency=2, videos=ledger.with_name("films")
+        )
+        running = asyncio.ensure_future(anext(made))
+        await until(lambda: len(emulator.avatars) == 400)
+        assert len(emulator.tasks) == 1
+        # Bounded: no more than the places and those ahead are out of the queue.
+        assert len(calls(emulator, "tts.create")) <= 5
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await made.aclose()  # type: ignore[attr-defined]
+
+
+class TestStopping:
+    async def test_jobs_go_on_at_kling_and_the_next_run_takes_them_up(
+        self, open_client: OpenClient, ledger: Path
+    ) -> None:
+        emulator = Emulator(job_s=30.0)
+        kling = await open_client(transport=emulator.transport())
+        rows = [*url_rows(1), *({**row, "key": f"v{row['key']}"} for row in speaking(8))]
+        made = kling.avatars.create_many(rows, ledger=ledger, videos=ledger.with_name("films"))
+        async with aclosing(made) as found:
+            await anext(found)  # the row that says nothing
+            await until(lambda: len(emulator.tasks) >= 3)
+        await until_quiet(lambda: len(emulator.calls))
+        begun = len(emulator.tasks)
+        kept = [one.video for one in in_ledger(ledger).values() if one.video is not None]
+        states = Counter(one.state for one in kept)
+        assert states["running"] == begun
+        assert states["intent"] == states["doubt"] == 0
+        other = await open_client(transport=emulator.transport(), clock=JumpClock(emulator))
+        found_then = await filmed(other, rows, ledger)
+        assert Counter(one.video_state for one in found_then.values()) == {"saved": 8, None: 1}
+        assert len(emulator.tasks) == 8
+
+    async def test_an_unreachable_server_ends_the_run_and_nothing_is_lost(
+        self, open_client: OpenClient, emulator: Emulator, ledger: Path
+    ) -> None:
+        emulator.add_faults([Fault("avatars.video", "refuse_connection", at=range(4, 99))])
+        kling = await open_client(clock=JumpClock(emulator))
+        found = await filmed(kling, speaking(20), ledger, concurrency=2)
+        assert len(emulator.tasks) == 3
+        skipped = [one for one in found.values() if one.video_state == "skipped"]
+        assert skipped
+        assert all("nothing was sent" in str(one.error) for one in skipped)
+        for _ in range(9):
+            await filmed(await open_client(clock=JumpClock(emulator)), speaking(20), ledger)
+        assert_all_filmed_once(emulator, ledger, 20)
+
+
+class TestDownloads:
+    async def test_a_download_that_fails_is_all_that_is_repeated(
+        self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path
+    ) -> None:
+        emulator.add_faults([Fault("media.download", "status", status=404, at=range(1, 3))])
+        found = await filmed(kling, speaking(1), ledger)
+        assert found["k1"].video_state in ("failed", "saved")
+        if found["k1"].video_state == "failed":
+            assert video(ledger, "k1").work_id is not None
+
+    async def test_the_fallback_address(
+        self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path
+    ) -> None:
+        emulator.add_faults([Fault("assets.download_link", "status", status=400, times=99)])
+        found = await filmed(kling, speaking(2), ledger)
+        assert {one.video_state for one in found.values()} == {"saved"}
+        assert_all_filmed_once(emulator, ledger, 2)
+
+
+async def test_no_secret_is_in_the_ledger(
+    kling: AsyncKlingClient, emulator: Emulator, ledger: Path
+) -> None:
+    await filmed(kling, speaking(2), ledger)
+    assert b"user:12345" not in ledger.read_bytes()
