@@ -10,7 +10,7 @@
 | ServerError, UnexpectedResponseError, AvatarFailedError | 502 | |
 | AuthenticationError, SubscriptionError, PermissionDeniedError, InsufficientCreditsError, \
 AccountBrokenError | 502 | the service's own account; the caller can't mend it |
-| TaskFailedError | 422 if moderated, else 502 | |
+| TaskModeratedError, TaskFailedError | 422, 502 | |
 | OutcomeUnknownError | 504, or 502 where an unclear answer came; `"outcome": "unknown"` | |
 | DeadlineExceededError | 504, `"task_id"` where there is one | |
 | ConfigurationError, AccountRequiredError, all others | 500 | the service is set up wrong |

@@ -17,7 +17,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response, UploadFile
 from fastapi.requests import HTTPConnection
@@ -131,7 +131,7 @@ def webhook_router(receiver: WebhookReceiver) -> APIRouter:
             body += chunk
             if len(body) > MOST_BYTES:
                 raise HTTPException(413)
-        receiver.receive(body, cast(Any, kling))
+        receiver.receive(body, kling)
         return Response(status_code=204)  # whatever came: coming again would not mend it
 
     return router

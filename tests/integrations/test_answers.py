@@ -52,6 +52,7 @@ STATUSES = {
     "UnexpectedResponseError": 502,
     "AvatarFailedError": 502,
     "TaskFailedError": 502,
+    "TaskModeratedError": 422,
     "DeadlineExceededError": 504,
 }
 

@@ -1,0 +1,169 @@
+"""The example services on real servers, against the emulator over sockets, when things go wrong.
+
+Ground truth is the emulator's: which avatars and jobs were really made, and for whom. Nothing may
+be lost (each job of ours has its own) and nothing doubled (there is none beside them).
+KLING_OUTAGE_S=30 in the environment makes the vendor's outage that long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import urllib.parse
+from pathlib import Path
+from typing import Any
+
+import pytest
+from services import SPEAKER, TOKEN, Service, free_port, running, until
+
+from kling_async.emulator import EmulatedAccount, Emulator, Fault, sample_png
+
+KINDS = ["fastapi", "aiohttp"]
+OUTAGE_S = float(os.environ.get("KLING_OUTAGE_S", "3"))
+
+
+def make_emulator(**options: Any) -> Emulator:
+    account = EmulatedAccount("demo@example.com", max_jobs=50)
+    return Emulator([account], token=TOKEN, **{"job_s": 0.5, **options})
+
+
+def check_truth(emulator: Emulator, jobs: list[dict[str, Any]]) -> None:
+    """Each job has an avatar and a task of its own, and there are no others."""
+    assert [one["state"] for one in jobs] == ["done"] * len(jobs)
+    assert sorted(one["avatar_id"] for one in jobs) == sorted(one.id for one in emulator.avatars)
+    assert sorted(one["task_id"] for one in jobs) == sorted(one.id for one in emulator.tasks)
+    assert sorted(one["id"] for one in jobs) == sorted(str(one.reply_ref) for one in emulator.tasks)
+
+
+def check_output(service: Service) -> None:
+    for secret in (TOKEN.encode(), b"demo@example.com", b"demo%40example", b"Traceback"):
+        assert secret not in service.output, service.output.decode()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_portrait_becomes_a_video(kind: str, tmp_path: Path) -> None:
+    emulator = make_emulator()
+    async with emulator.serve() as base_url, running(kind, tmp_path, base_url) as service:
+        first, again = await asyncio.gather(service.post("order-1"), service.post("order-1"))
+        assert [first.status_code, again.status_code] == [202, 202]
+        assert first.json()["id"] == again.json()["id"]
+        assert (await service.post("order-1", "Something else")).status_code == 409
+        job = await service.final(first.json()["id"])
+        video = await service.http.get(f"/jobs/{job['id']}/video")
+        assert video.headers["content-type"] == "video/mp4"
+        assert video.content[4:8] == b"ftyp"
+        unknown = await service.http.get("/jobs/unknown")
+        bad = await service.http.post(
+            "/jobs",
+            headers={"Idempotency-Key": "order-2"},
+            files={"portrait": ("a.png", b"no image")},
+            data={"text": "x", "speaker_id": SPEAKER},
+        )
+        assert (unknown.status_code, bad.status_code) == (404, 422)
+        assert bad.json()["detail"][0]["loc"] == ["body", "file"]
+        assert await service.end() in (0, -signal.SIGTERM)
+    check_truth(emulator, [job])
+    check_output(service)
+    assert {one.status for one in emulator.webhooks} == {204}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_client_that_disconnects_loses_nothing(kind: str, tmp_path: Path) -> None:
+    emulator = make_emulator(latency_s=0.3)
+    async with emulator.serve() as base_url, running(kind, tmp_path, base_url) as service:
+        request = service.http.build_request(
+            "POST",
+            "/jobs",
+            headers={"Idempotency-Key": "order-1"},
+            files={"portrait": ("ada.png", sample_png())},
+            data={"text": "Hello!", "speaker_id": SPEAKER},
+        )
+        netloc = urllib.parse.urlsplit(service.url).netloc
+        lines = [f"POST /jobs HTTP/1.1\r\nHost: {netloc}"]
+        lines += [f"{name}: {value}" for name, value in request.headers.items() if name != "host"]
+        for _ in range(3):  # rude three times over
+            _, writer = await asyncio.open_connection("127.0.0.1", service.port)
+            writer.write("\r\n".join([*lines, "", ""]).encode() + request.read())
+            await writer.drain()
+            writer.transport.abort()
+        answer = await service.http.send(request)
+        job = await service.final(answer.json()["id"])
+    check_truth(emulator, [job])
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("kind", KINDS)
+async def test_an_outage_of_the_vendor_is_sat_out(kind: str, tmp_path: Path) -> None:
+    emulator, port = make_emulator(), free_port()
+    base_url = f"http://127.0.0.1:{port}/v1/kling"
+    async with running(kind, tmp_path, base_url) as service:
+        async with emulator.serve(port=port):
+            done = await service.final((await service.post("before")).json()["id"])
+        begun = [(await service.post(f"during-{number}")).json()["id"] for number in range(5)]
+        await asyncio.sleep(OUTAGE_S)
+        assert len(emulator.avatars) == 1
+        async with emulator.serve(port=port):
+            jobs = [await service.final(one, OUTAGE_S * 2 + 60) for one in begun]
+    check_truth(emulator, [done, *jobs])
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("stage", ["avatars", "videos"])
+@pytest.mark.parametrize("kind", KINDS)
+async def test_sigterm_with_ten_creates_in_flight(kind: str, stage: str, tmp_path: Path) -> None:
+    """It ends within its time, and the next start finds everything: nothing lost or doubled."""
+    emulator = make_emulator(latency_s=1.5)
+    operation = {"avatars": "avatars.create", "videos": "avatars.video"}[stage]
+    async with emulator.serve() as base_url, running(kind, tmp_path, base_url) as service:
+        answers = await asyncio.gather(*(service.post(f"order-{one}") for one in range(10)))
+        ids = [one.json()["id"] for one in answers]
+        await until(lambda: emulator.counts[operation] == 10)
+        kept = [json.loads((tmp_path / f"{one}.json").read_bytes()) for one in ids]
+        state = {"avatars": "accepted", "videos": "ordering"}[stage]
+        assert {one["state"] for one in kept} == {state}
+        assert await service.end() in (0, -signal.SIGTERM)
+        check_output(service)
+        emulator.latency_s = 0
+        await service.start()
+        jobs = [await service.final(one) for one in ids]
+    check_truth(emulator, jobs)
+    assert emulator.counts[operation] == 10  # not even tried twice
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("stage", ["avatars", "videos"])
+@pytest.mark.parametrize("kind", KINDS)
+async def test_sigkill_with_ten_creates_in_flight(kind: str, stage: str, tmp_path: Path) -> None:
+    """Even that doubles nothing: what was carried out is found, though its answer never came."""
+    operation = {"avatars": "avatars.create", "videos": "avatars.video"}[stage]
+    emulator = make_emulator(
+        job_s={"avatars": 0.5, "videos": 6.0}[stage],
+        faults=[Fault(operation, "latency", delay_s=3.0, after_work=True)],
+    )
+    async with emulator.serve() as base_url, running(kind, tmp_path, base_url) as service:
+        answers = await asyncio.gather(*(service.post(f"order-{one}") for one in range(10)))
+        ids = [one.json()["id"] for one in answers]
+        made = {"avatars": lambda: emulator.avatars, "videos": lambda: emulator.tasks}[stage]
+        await until(lambda: len(made()) == 10)
+        await service.end(signal.SIGKILL)
+        await service.start()
+        jobs = [await service.final(one) for one in ids]
+    check_truth(emulator, jobs)
+    assert emulator.counts[operation] == 10
+
+
+async def test_an_order_that_waits_for_its_turn_when_it_ends_is_not_taken_for_sent(
+    tmp_path: Path,
+) -> None:
+    """Two job places and six videos: four are still to be ordered at SIGTERM."""
+    account = EmulatedAccount("demo@example.com", max_jobs=2)
+    emulator = Emulator([account], token=TOKEN, job_s=2.0)
+    async with emulator.serve() as base_url, running("aiohttp", tmp_path, base_url) as service:
+        answers = await asyncio.gather(*(service.post(f"order-{one}") for one in range(6)))
+        ids = [one.json()["id"] for one in answers]
+        await until(lambda: len(emulator.avatars) == 6 and len(emulator.tasks) == 2)
+        assert await service.end() == 0
+        kept = [json.loads((tmp_path / f"{one}.json").read_bytes())["state"] for one in ids]
+        assert sorted(kept) == ["filming"] * 2 + ["made"] * 4
