@@ -96,14 +96,18 @@ async def test_a_client_that_disconnects_loses_nothing(kind: str, tmp_path: Path
 @pytest.mark.heavy
 @pytest.mark.parametrize("kind", KINDS)
 async def test_an_outage_of_the_vendor_is_sat_out(kind: str, tmp_path: Path) -> None:
-    emulator, port = make_emulator(), free_port()
+    """Whatever came before it, was under way when it began, or is asked for while it lasts."""
+    late = Fault("avatars.create", "latency", delay_s=2.0, after_work=True, at=range(2, 7))
+    emulator, port = make_emulator(faults=[late]), free_port()
     base_url = f"http://127.0.0.1:{port}/v1/kling"
     async with running(kind, tmp_path, base_url) as service:
         async with emulator.serve(port=port):
             done = await service.final((await service.post("before")).json()["id"])
-        begun = [(await service.post(f"during-{number}")).json()["id"] for number in range(5)]
+            begun = [(await service.post(f"under-way-{one}")).json()["id"] for one in range(5)]
+            await until(lambda: len(emulator.avatars) == 6)  # made, but not answered
+        begun += [(await service.post(f"during-{one}")).json()["id"] for one in range(5)]
         await asyncio.sleep(OUTAGE_S)
-        assert len(emulator.avatars) == 1
+        assert len(emulator.avatars) == 6
         async with emulator.serve(port=port):
             jobs = [await service.final(one, OUTAGE_S * 2 + 60) for one in begun]
     check_truth(emulator, [done, *jobs])
