@@ -246,11 +246,12 @@ class Emulator(Inside):
         fault: Fault | None,
     ) -> Reply:
         operation = match.operation
-        is_api = request.segments[: len(_API_SEGMENTS)] == _API_SEGMENTS
-        if is_api and (operation is None or not operation.open_to_all):
-            check_token(request, self._token)
         if operation is None:
+            if request.segments[: len(_API_SEGMENTS)] == _API_SEGMENTS:
+                check_token(request, self._token)
             return _no_such_route(request, match)
+        if not operation.open_to_all:
+            check_token(request, self._token)
         if isinstance(given, Refusal):
             raise given
         account = chosen_account(operation, given, self._world.accounts)

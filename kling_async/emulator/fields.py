@@ -8,10 +8,14 @@ reading under which a form with blank inputs works.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from .envelopes import Refusal, bad_request, invalid_parameters
+
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
+_SPACE = re.compile(r"\s")
 
 
 class Fields:
@@ -27,7 +31,7 @@ class Fields:
             return None
         if not isinstance(value, str):
             raise bad_request(f"{name} must be a string")
-        if any("\ud800" <= char <= "\udfff" for char in value):
+        if _HALF_PAIR.search(value):
             raise bad_request(f"{name} is not valid text")
         if max_chars is not None and len(value) > max_chars:
             raise bad_request(f"{name} must not be longer than {max_chars} characters")
@@ -97,6 +101,6 @@ class Fields:
             _ = parts.port  # raises where it is no number
         except ValueError:
             fine = False
-        if not fine or any(char.isspace() for char in value):
+        if not fine or _SPACE.search(value):
             raise bad_request(f"{name} must be a valid http or https URL")
         return value

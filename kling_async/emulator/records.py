@@ -76,13 +76,13 @@ def work_entry(
     }
 
 
-def scheduler_entry(task: Task, now_s: float, now_ms: int) -> dict[str, object]:
+def scheduler_entry(task: Task, now_s: float) -> dict[str, object]:
     """A tracked task; reply fields only where the create gave them."""
     elapsed_s = int(now_s - task.started_s)
     entry: dict[str, object] = {
         "id": task.id,
         "email": task.account,
-        "started": iso_date(now_ms - int((now_s - task.started_s) * 1000)),
+        "started": iso_date(task.create_time_ms),
         "elapsed": f"{elapsed_s // 60:02d}:{elapsed_s % 60:02d}",
     }
     if task.reply_url is not None:

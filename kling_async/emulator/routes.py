@@ -6,11 +6,13 @@ vendor's own material mixes both forms).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from attrs import frozen
 
 from .operation import Operation
+
+_Path = tuple[str, ...]
 
 
 @frozen
@@ -32,18 +34,20 @@ class Routes:
     """A table of operations, asked by method and path."""
 
     def __init__(self, operations: Sequence[Operation]) -> None:
-        table = [(tuple(one.path.split("/")[1:]), one) for one in operations]
-        # Routes with fewer {names} first: a name never hides a fixed route.
-        self._table = sorted(table, key=lambda row: sum(part[0] == "{" for part in row[0]))
+        self._fixed: dict[_Path, list[Operation]] = {}
+        self._named: dict[int, list[tuple[_Path, Operation]]] = {}
+        for operation in operations:
+            parts = tuple(operation.path.split("/")[1:])
+            if any(part[0] == "{" for part in parts):
+                self._named.setdefault(len(parts), []).append((parts, operation))
+            else:
+                self._fixed.setdefault(parts, []).append(operation)
 
     def find(self, method: str, segments: tuple[str, ...]) -> Match:
         """The operation; HEAD is answered by whatever answers GET."""
         wanted = "GET" if method == "HEAD" else method
         allowed: list[str] = []
-        for parts, operation in self._table:
-            values = _fit(parts, segments)
-            if values is None:
-                continue
+        for values, operation in self._fitting(segments):
             if operation.method == wanted:
                 return Match(operation, values)
             allowed.append(operation.method)
@@ -51,10 +55,17 @@ class Routes:
             allowed.append("HEAD")
         return Match(None, {}, tuple(sorted(set(allowed))))
 
+    def _fitting(self, segments: _Path) -> Iterator[tuple[Mapping[str, str], Operation]]:
+        """All that fit the path, fixed routes first: a name never hides one of them."""
+        for operation in self._fixed.get(segments, ()):
+            yield {}, operation
+        for parts, operation in self._named.get(len(segments), ()):
+            values = _fit(parts, segments)
+            if values is not None:
+                yield values, operation
+
 
 def _fit(parts: tuple[str, ...], segments: tuple[str, ...]) -> dict[str, str] | None:
-    if len(parts) != len(segments):
-        return None
     values: dict[str, str] = {}
     for part, segment in zip(parts, segments, strict=True):
         if part.startswith("{") and segment:

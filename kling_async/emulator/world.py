@@ -7,8 +7,9 @@ the bytes of uploads are kept once per content, the oldest dropped first when th
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_left, insort
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from attrs import define, field, frozen
 from attrs.validators import ge, instance_of, le, matches_re
@@ -140,12 +141,18 @@ class World:
         """Let a task begin; it takes a job slot from now on."""
         self.tasks[task.id] = task
         self.works.update((work.id, work) for work in task.planned_works)
-        self._tasks_of.setdefault(task.account, []).append(task)
+        insort(self._tasks_of.setdefault(task.account, []), task, key=_created_ms)
         self._tracked[task.id] = task
 
     def tasks_of(self, account: str) -> Sequence[Task]:
-        """The tasks of one account, oldest first, deleted ones too."""
+        """The tasks of one account by the time they tell, oldest first, deleted ones too."""
         return self._tasks_of.get(account, ())
+
+    def newest_tasks_of(self, account: str, *, before_ms: int | None = None) -> Iterator[Task]:
+        """The tasks of one account, newest first, from before a wall time on."""
+        tasks = self._tasks_of.get(account, [])
+        end = len(tasks) if before_ms is None else bisect_left(tasks, before_ms, key=_created_ms)
+        return (tasks[at] for at in range(end - 1, -1, -1))
 
     def tracked_tasks(self, now_s: float) -> list[Task]:
         """The tasks that take a job slot at a clock time, oldest first."""
@@ -170,6 +177,10 @@ class World:
     def blob(self, digest: str) -> bytes | None:
         """The content with that SHA-256, None when it was dropped."""
         return self._blobs.get(digest)
+
+
+def _created_ms(task: Task) -> int:
+    return task.create_time_ms
 
 
 def configured(accounts: Iterable[str | EmulatedAccount] | None) -> dict[str, EmulatedAccount]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import wave
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from kling_async.emulator import Emulator, EmulatorClock, Fault, sample_png
 from kling_async.emulator.messages import Request
-from kling_async.emulator.mp4 import video
+from kling_async.emulator.mp4 import _packed, video
 from kling_async.emulator.ranges import file_reply, in_part
 from kling_async.emulator.sounds import mp3, wav
 
@@ -237,6 +238,15 @@ def test_videos(width, height, duration_ms, least_bytes):
         assert not any(code in sample[4:] for code in (b"\0\0\0", b"\0\0\1", b"\0\0\2"))
         at += size
     assert video("two", width, height, duration_ms, least_bytes) != data
+
+
+@given(st.text("01", max_size=200) | st.sampled_from(["0" * 64, "0" * 21 + "111", "0" * 23]))
+def test_no_bits_look_like_a_start_code(bits):
+    packed = _packed(bits)
+    assert not re.search(rb"\x00\x00[\x00-\x02]", packed)
+    plain = re.sub(rb"\x00\x00\x03", b"\0\0", packed)
+    whole = "".join(f"{byte:08b}" for byte in plain)
+    assert whole.rstrip("0") == bits + "1"
 
 
 @pytest.mark.parametrize("duration_ms", [1, 24, 5000])

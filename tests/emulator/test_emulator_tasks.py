@@ -271,18 +271,20 @@ async def test_the_scheduler_shows_what_runs(connect):
         emulator.clock.advance(600)
         assert (await client.get("/scheduler")).json() == []
     one, two = running
-    assert (one["id"], one["email"], one["elapsed"]) == (first, "a@x.org", "02:05")
+    assert (one["id"], one["email"]) == (first, "a@x.org")
+    assert one["elapsed"] in ("02:05", "02:06")  # a busy machine takes its time
     assert (one["replyUrl"], one["replyRef"]) == (hook, "one")
     started = datetime.fromisoformat(one["started"].replace("Z", "+00:00")).timestamp()
-    assert abs(started * 1000 - emulator.tasks[0].create_time_ms) <= 2
-    assert (two["id"], two["elapsed"]) == (second, "00:00")
+    assert round(started * 1000) == emulator.tasks[0].create_time_ms
+    assert two["id"] == second
+    assert two["elapsed"] in ("00:00", "00:01")
     assert set(two) == {"id", "email", "started", "elapsed"}
     assert [one["id"] for one in available["executing"]] == [first, second]
     assert available["available"] == [
         {"email": email, "maxJobs": 5, "executing": 1, "available": 4} for email in TWO
     ]
     assert [one["id"] for one in later] == [second]
-    assert later[0]["elapsed"] == "08:00"
+    assert later[0]["elapsed"] in ("08:00", "08:01")
 
 
 async def test_forgetting_frees_the_slot_and_the_job_runs_on(connect):

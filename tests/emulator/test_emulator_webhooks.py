@@ -52,6 +52,15 @@ async def let_go(emulator: Emulator, seconds: float = 0.0) -> None:
         await asyncio.sleep(0.0005)
 
 
+async def told(emulator: Emulator, count: int) -> None:
+    """Return once that many callbacks have ended, or fail."""
+    for _ in range(5000):
+        if len(emulator.webhooks) >= count:
+            return
+        await asyncio.sleep(0.001)
+    raise AssertionError(f"{len(emulator.webhooks)} callbacks instead of {count}")
+
+
 @asynccontextmanager
 async def receiver(
     answer: bytes = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n",
@@ -83,8 +92,7 @@ async def test_progress_and_result_over_http(connect):
         assert got == []
         for seconds, count in ((15, 1), (80, 2)):
             emulator.clock.advance(seconds)
-            while len(emulator.webhooks) < count:
-                await asyncio.sleep(0.001)
+            await told(emulator, count)
         record = (await client.get(f"/tasks/{number}")).json()
     first, last = [json.loads(body) for _, body in got]
     head = got[0][0]
@@ -226,8 +234,7 @@ async def test_bodies_that_are_wrong(in_process, text, size, content_type):
     async with in_process(emulator) as client, receiver(answer) as (url, got):
         await start(client, replyUrl=url)
         emulator.clock.advance(20)
-        while len(emulator.webhooks) < 2:
-            await asyncio.sleep(0.001)
+        await told(emulator, 2)
     head, body = got[0]
     assert len(body) in size
     assert f"content-type: {content_type}\r\n" in head
@@ -258,8 +265,7 @@ async def test_beyond_loopback_when_asked(in_process, monkeypatch):
     async with in_process(emulator) as client, receiver() as (url, got):
         await start(client, replyUrl=url.replace("127.0.0.1", "0.0.0.0"))  # any of this machine's
         emulator.clock.advance(20)
-        while len(emulator.webhooks) < 2:
-            await asyncio.sleep(0.001)
+        await told(emulator, 2)
     assert len(got) == 2
     assert [webhook.status for webhook in emulator.webhooks] == [204, 204]
 
@@ -269,8 +275,7 @@ async def test_nobody_listens(in_process):
     async with in_process(emulator) as client:
         await start(client)
         emulator.clock.advance(20)
-        while len(emulator.webhooks) < 2:
-            await asyncio.sleep(0.001)
+        await told(emulator, 2)
     assert all(one.error and one.status is None for one in emulator.webhooks)
 
 
@@ -347,7 +352,7 @@ async def test_a_receiver_that_hangs_is_left_behind(connect):
     async with connect(emulator) as client:
         await start(client)
         emulator.clock.advance(20)
-        await started.wait()
+        await asyncio.wait_for(started.wait(), 5)
     assert asyncio.all_tasks() == before
     assert emulator.webhooks == []
 

@@ -53,8 +53,8 @@ def _shown(context: Context) -> list[Task]:
 
 
 def _entries(tasks: list[Task], context: Context) -> list[dict[str, object]]:
-    now_s, now_ms = context.clock.monotonic(), context.clock.now_ms()
-    return [scheduler_entry(task, now_s, now_ms) for task in tasks]
+    now_s = context.clock.monotonic()
+    return [scheduler_entry(task, now_s) for task in tasks]
 
 
 OPERATIONS = (

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
+from itertools import islice, takewhile
 
 from ..envelopes import Refusal, bad_request, error, not_found
 from ..messages import Reply
-from ..operation import API_ROOT, Context, Operation
+from ..operation import API_ROOT, Context, Operation, Views
 from ..records import task_record
 from ..tasks import Task
 from .works import KINDS, shown_works
@@ -27,22 +29,27 @@ def list_tasks(context: Context) -> Reply:
         raise bad_request("createdBefore and createdAfter exclude each other")
     # Whether the bounds are in or out is unknown: `history_inclusive` chooses.
     slack_ms = 1 if views.history_inclusive else 0
-    visible = [
+    visible: Iterable[Task] = (
         task
-        for task in context.world.tasks_of(context.account)
+        for task in context.world.newest_tasks_of(
+            context.account, before_ms=_end_ms(before_ms, slack_ms, views)
+        )
         if task.is_there_at(now_s) and now_s - task.started_s >= views.history_lag_s
-    ]
-    visible.sort(key=lambda task: task.create_time_ms)
-    visible.reverse()
-    found = [
+    )
+    if views.history_limit is not None:
+        visible = islice(visible, views.history_limit)
+    if before_ms is not None:
+        visible = (task for task in visible if task.create_time_ms < before_ms + slack_ms)
+    if after_ms is not None:
+        first_ms = after_ms - slack_ms
+        visible = takewhile(lambda task: task.create_time_ms > first_ms, visible)
+    found = (
         task
-        for task in visible[: views.history_limit]
-        if (before_ms is None or task.create_time_ms < before_ms + slack_ms)
-        and (after_ms is None or task.create_time_ms > after_ms - slack_ms)
-        and (kind is None or any(work.kind == kind for work in task.planned_works))
+        for task in visible
+        if (kind is None or any(work.kind == kind for work in task.planned_works))
         and (task.works or not views.history_works_only)
-    ]
-    shown = found[: min(page_size, LARGEST_PAGE)]
+    )
+    shown = list(islice(found, min(page_size, LARGEST_PAGE)))
     if views.history_shuffled:
         random.Random(context.call_number).shuffle(shown)
     return Reply.of_json({"history": [_entry(task, now_s, context) for task in shown]})
@@ -74,6 +81,13 @@ def task_number(context: Context) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 20):
         raise Refusal(error("Invalid task_id parameter", 400))  # documented for DELETE
     return int(text)
+
+
+def _end_ms(before_ms: int | None, slack_ms: int, views: Views) -> int | None:
+    """Where to begin reading; a history cut to its newest is always read from its end."""
+    if before_ms is None or views.history_limit is not None:
+        return None
+    return before_ms + slack_ms
 
 
 def _task(context: Context, now_s: float) -> Task:
