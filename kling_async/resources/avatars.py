@@ -23,7 +23,7 @@ from ..models.tasks import Task
 from ..models.videos import CreateAvatarVideo
 from ..pipeline import Options, Pipeline
 from ..waiting import Waiting
-from .base import Resource
+from .base import Resource, account_of
 
 if TYPE_CHECKING:
     import os
@@ -162,7 +162,7 @@ class Avatars(Resource):
         Source: `POST /avatars/video`.
         """
         if isinstance(avatar_id, (Avatar, CreatedAvatar)):
-            email = email if email is not None else _account_of(avatar_id)
+            email = email if email is not None else account_of(avatar_id)
             avatar_id = avatar_id.id
         fields: dict[str, Any] = {
             "avatar_id": avatar_id,
@@ -223,7 +223,7 @@ class Avatars(Resource):
         avatar_id = avatar if isinstance(avatar, str) else avatar.id
         request = ListAvatars(
             type="templates" if is_template_id(avatar_id) else None,
-            email=email if email is not None else _account_of(avatar),
+            email=email if email is not None else account_of(avatar),
         )
         listed = await self._pipeline.send(request, self._options)
         for one in listed:
@@ -253,7 +253,7 @@ class Avatars(Resource):
         """
         request = DeleteAvatar(
             avatar_id=avatar if isinstance(avatar, str) else avatar.id,
-            email=email if email is not None else _account_of(avatar),
+            email=email if email is not None else account_of(avatar),
         )
         return await self._pipeline.send(request, self._options)
 
@@ -313,7 +313,3 @@ class Avatars(Resource):
         from ..bulk.equipment import equipment
 
         return equipment(Path(folder), self._options, self._waiting, self._downloads)
-
-
-def _account_of(result: str | Avatar | CreatedAvatar) -> str | None:
-    return None if isinstance(result, str) or result.meta is None else result.meta.account
