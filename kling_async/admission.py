@@ -41,12 +41,13 @@ class Turn:
     a caller who was cancelled.
     """
 
-    __slots__ = ("_admission", "_gate", "_holds_place", "account", "round", "sent_s")
+    __slots__ = ("_admission", "_gate", "_held_back", "_holds_place", "account", "round", "sent_s")
 
     def __init__(self, admission: Admission, gate: Gate, account: str | None) -> None:
         self._admission = admission
         self._gate = gate
         self._holds_place = False
+        self._held_back = False
         self.account = account
         self.round = -1
         self.sent_s = 0.0
@@ -65,6 +66,9 @@ class Turn:
             if gate.places is not None:
                 gate.leave(self.round, answered=True)
             return
+        if self._held_back:
+            gate.leave(self.round, answered=False)
+            return
         refused = isinstance(error, RateLimitedError)
         lost = not isinstance(error, KlingError) or isinstance(
             error, (NotSentError, OutcomeUnknownError)
@@ -80,7 +84,19 @@ class Turn:
             self._admission.obey(self.account, error)
 
     def began(self) -> None:
-        """Its first byte goes out now."""
+        """Its first byte goes out now.
+
+        Raises:
+            RateLimitedError: a pause began while its connection was made: it must not go.
+        """
+        gate = self._gate
+        if self.round != gate.round and (left_s := gate.paused_s()) > 0:
+            self._held_back = True
+            raise RateLimitedError(
+                f"nothing was sent: the server asked this account to wait, for {left_s:.1f} s",
+                status_code=429,
+                retry_after_s=left_s,
+            )
         self._admission.began(self.account, self.sent_s)
 
     def landed(self, _: object = None) -> None:

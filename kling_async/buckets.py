@@ -51,7 +51,8 @@ class Bucket:
         self._line = Line()
         self._window_s = limit.per_s
         self._spare_s = min(JITTER_MAX_S, JITTER * limit.per_s)
-        self._debt_s = 0.0
+        self._late = 0
+        self._late_s = 0.0
         self._due_s = 0.0
 
     async def acquire(self) -> bool:
@@ -62,7 +63,7 @@ class Bucket:
         try:
             waited = waited or not self._leaky.has_capacity()
             await self._leaky.acquire()
-            if self._debt_s and _now_s() >= self._due_s:
+            if self._late and _now_s() >= self._due_s:
                 await self._pay()
         finally:
             self._line.leave()
@@ -71,28 +72,26 @@ class Bucket:
     def lagged(self, lag_s: float) -> None:
         """A request goes out now, `lag_s` after it was let through.
 
-        Those behind it on quicker ways come too close to it, unless they lose as much time within
-        the window that begins now. One loss serves all late ones whose windows it lies in, so it
-        is put off for half a window.
+        Those behind it on quicker ways come too close to it, unless something is lost within the
+        window that begins now: as much as it is late, or as many as are late. One loss serves all
+        late ones whose windows it lies in, so it is put off for half a window.
         """
         lag_s = min(lag_s, self._window_s)
         if lag_s <= self._spare_s:
             return
         due_s = _now_s() + min(self._window_s / 2, self._window_s - lag_s)
-        self._due_s = min(due_s, self._due_s) if self._debt_s else due_s
-        self._debt_s = max(self._debt_s, lag_s - self._spare_s)
+        self._due_s = min(due_s, self._due_s) if self._late else due_s
+        self._late += 1
+        self._late_s = max(self._late_s, lag_s)
 
     async def _pay(self) -> None:
-        """Lose the time that is owed, in steps that fit into the bucket."""
+        """Lose what is owed in steps that fit into the bucket; half of what is to spare helps."""
         leak_per_s = self._leaky.max_rate / self._leaky.time_period
-        owed, self._debt_s = self._debt_s * leak_per_s, 0.0
-        try:
-            while owed > 0:
-                await self._leaky.acquire(min(1.0, owed))
-                owed -= 1
-        finally:
-            if owed > 0:  # cancelled: the next one pays
-                self._debt_s = max(self._debt_s, owed / leak_per_s)
+        owed = min(self._late, self._late_s * leak_per_s) - self._spare_s * leak_per_s / 2
+        self._late, self._late_s = 0, 0.0
+        while owed > 0:
+            await self._leaky.acquire(min(1.0, owed))
+            owed -= 1
 
 
 class LearningBucket:

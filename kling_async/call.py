@@ -80,7 +80,8 @@ class Call(Generic[R]):
 
     def begin_exchange(self, on_begin: Callable[[], None] | None = None) -> Progress:
         """The attempt goes out now; the wire fills in how far it comes, and calls `on_begin`."""
-        self._progress = Progress(on_begin=on_begin)
+        self._progress = Progress()
+        self._progress.on_begin = on_begin
         self.sent_s = self._clock.wall()
         return self._progress
 

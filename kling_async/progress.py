@@ -18,12 +18,12 @@ class Progress:
     Args:
         reported: whether the transport under it tells when writing begins. Where it does not, the
             worst is assumed.
-        on_begin: called then.
     """
 
-    def __init__(self, reported: bool = False, on_begin: Callable[[], None] | None = None) -> None:
+    def __init__(self, reported: bool = False) -> None:
         self.reported = reported
-        self._on_begin = on_begin
+        self.on_begin: Callable[[], None] | None = None
+        """Called right before; what it raises ends the exchange."""
         self.began = False
         self.abandoned = False
         """The caller has left: writing must not begin any more."""
@@ -44,10 +44,10 @@ class Progress:
             self.begin()
 
     def begin(self) -> None:
-        """The first byte goes out now."""
+        """The first byte goes out now; unless `on_begin` raises."""
+        if self.on_begin is not None:
+            self.on_begin()
         self.began = True
-        if self._on_begin is not None:
-            self._on_begin()
 
 
 class AbandonedError(Exception):

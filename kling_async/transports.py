@@ -97,7 +97,11 @@ def _aiohttp_transport(verify: ssl.SSLContext | bool) -> httpx.AsyncBaseTranspor
         async def connect(self, *args: Any, **options: Any) -> Any:
             connection = await super().connect(*args, **options)
             if (progress := current.get()) is not None:
-                progress.begin()
+                try:
+                    progress.begin()
+                except BaseException:
+                    connection.release()
+                    raise
             return connection
 
     def session() -> aiohttp.ClientSession:

@@ -19,7 +19,13 @@ from types import SimpleNamespace
 import httpx
 
 from . import settings
-from .errors import ConfigurationError, KlingError, NotSentError, OutcomeUnknownError
+from .errors import (
+    ConfigurationError,
+    KlingError,
+    NotSentError,
+    OutcomeUnknownError,
+    RateLimitedError,
+)
 from .media import Media
 from .outbox import Outbox
 from .progress import Progress, current
@@ -147,6 +153,8 @@ class Wire:
             raise
         except Exception as exc:  # aiohttp's own errors come through httpx-aiohttp, too
             failure = body.problem or exc if isinstance(body, FileBody) else exc
+            if isinstance(exc, RateLimitedError):
+                raise  # of admission's, who held it back before its first byte
         else:
             return Answer(response.status_code, response.headers, response.content)
         raise _meaning(progress, failure) from _harmless(failure)
