@@ -21,6 +21,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import aclosing, suppress
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -199,15 +200,15 @@ class Jobs:
 
     async def _rows(self) -> AsyncIterator[dict[str, Any]]:
         """Every job without an avatar, once, and then each new one as it comes."""
-        given = set[str]()
+        given = 0
         while True:
-            for job in tuple(self._jobs.values()):
-                if job.id not in given:
-                    given.add(job.id)
-                    if job.avatar_id is None and job.state != "failed":
-                        yield {"key": job.id, "image": self._portrait(job)}
+            for job in tuple(islice(self._jobs.values(), given, None)):
+                given += 1
+                if job.avatar_id is None and job.state != "failed":
+                    yield {"key": job.id, "image": self._portrait(job)}
             async with self._changed:
-                await self._changed.wait_for(lambda: len(self._jobs) > len(given))
+                while len(self._jobs) == given:
+                    await self._changed.wait()
 
     async def _made(self, row: BulkRow) -> None:
         job = self._jobs[row.key]

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI, UploadFile
+from fastapi import FastAPI, UploadFile, WebSocket
 
 from kling_async import AsyncKlingClient, InvalidRequestError, RetryPolicy, WebhookReceiver
 from kling_async.emulator import Emulator, Fault, sample_png
@@ -42,6 +42,12 @@ def make_app(emulator: Emulator) -> FastAPI:
     @app.post("/avatars")
     async def create(portrait: UploadFile, kling: Kling, nickname: str | None = None) -> str:
         return (await kling.avatars.create(image=await media_of(portrait), nickname=nickname)).id
+
+    @app.websocket("/live")
+    async def live(websocket: WebSocket, kling: Kling) -> None:
+        await websocket.accept()
+        await websocket.send_json(len(await kling.accounts.list()))
+        await websocket.close()
 
     @app.get("/same")
     async def same(kling: Kling) -> bool:
@@ -227,3 +233,20 @@ async def test_an_endless_upload_is_not_read_to_its_end() -> None:
     with pytest.raises(InvalidRequestError, match="MB"):
         await media_of(UploadFile(Endless(), filename="ada.png"))
     assert sum(asked) <= 101 * 1024 * 1024
+
+
+async def test_a_websocket_has_the_client_too(emulator: Emulator) -> None:
+    app = make_app(emulator)
+    sent: list[Any] = []
+    coming = [{"type": "websocket.connect"}]
+    scope = {"type": "websocket", "path": "/live", "headers": [], "query_string": b"", "app": app}
+
+    async def receive() -> Any:
+        return coming.pop()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async with app.router.lifespan_context(app):
+        await app(scope, receive, send)
+    assert sent[1] == {"type": "websocket.send", "text": "1"}
