@@ -81,11 +81,13 @@ def wait(session: Session, task_id: str, deadline_s: float, email: str | None) -
 
     async def awaited(kling: AsyncKlingClient) -> Task:
         states = kling.tasks.watch(task_id, deadline_s=deadline_s, email=email)
+        last: Task | None = None
         async with aclosing(states):
-            async for state in states:
-                say(f"task {state.id}: {state.status_name or state.status or 'no state yet'}")
+            async for last in states:
+                say(f"task {last.id}: {last.status_name or last.status or 'no state yet'}")
+        assert last is not None  # the last one is final, or watch raises
         # One that failed is waited for once more, which says why, as an error.
-        return await kling.tasks.wait(state, email=email) if state.failed else state
+        return await kling.tasks.wait(last, email=email) if last.failed else last
 
     answer(session, awaited)
 
