@@ -26,8 +26,9 @@
 | `no_range` | yes | the whole file, from a server that knows no ranges | |
 | `changed_file` | yes | other bytes, as many, under another ETag | |
 
-The last two are for media. The five before them are for creates that start a task (`task_moderated` with `form=create` also for other
-generations) and strike nothing else, whatever pattern names them.
+The last two are for media, the five before them for creates that start a task, and they strike
+nothing else, whatever pattern names them. `task_moderated` is also for `tts.create`, which it
+refuses in any form.
 
 Every kind also takes `delay_s` (default 0): a pause on the emulator's clock before the work, or
 after it with `after_work`. Flags default to False and name the exception to the column "work done".

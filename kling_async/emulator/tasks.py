@@ -70,6 +70,7 @@ class Task:
         lost_after_s: seconds after which nobody finds it any more, None for never.
         forgotten: whether its tracking was stopped; the job runs on.
         deleted: whether its results were deleted.
+        clock: what its state goes by.
     """
 
     id: int
@@ -90,12 +91,12 @@ class Task:
     lost_after_s: float | None = None
     forgotten: bool = False
     deleted: bool = False
-    _clock: EmulatorClock = field(repr=False)
+    clock: EmulatorClock = field(repr=False)
 
     @property
     def state(self) -> State:
         """submitted, processing, succeed or failed, at this moment."""
-        return self.state_at(self._clock.monotonic())
+        return self.state_at(self.clock.monotonic())
 
     @property
     def works(self) -> tuple[Work, ...]:
