@@ -37,15 +37,6 @@ class Hints(Protocol):
         ...
 
 
-class HasTasks(Protocol):
-    """A client, as far as callbacks are concerned."""
-
-    @property
-    def tasks(self) -> Hints:
-        """Its tasks."""
-        ...
-
-
 @frozen
 class Received:
     """What a callback came to.
@@ -135,12 +126,12 @@ class WebhookReceiver:
         """Whether `secret` is the right one; takes equally long for any wrong one."""
         return hmac.compare_digest(secret.encode("utf-8", "replace"), self._secret.encode())
 
-    def receive(self, body: bytes, kling: HasTasks) -> Received:
+    def receive(self, body: bytes, tasks: Hints) -> Received:
         """What to do with a callback; never raises for what is in it. Call it on the event loop.
 
         Args:
             body: as it came; what is longer than `MOST_BYTES` is not looked at.
-            kling: the client whose waiters are told.
+            tasks: `kling.tasks`, whose waiters are told.
         """
         task_id = _task_id_in(body)
         if task_id is None:
@@ -150,14 +141,14 @@ class WebhookReceiver:
         self._forget(until_s=now_s - self._again_after_s)
         read_at_s = self._read_at_s.get(task_id)
         if read_at_s is None:
-            if not kling.tasks.hint(task_id):
+            if not tasks.hint(task_id):
                 return Received("nobody_waits", task_id)
             self._read_at_s[task_id] = now_s
             return Received("read_again", task_id)
         if read_at_s <= now_s:
             # Put off, not dropped: it may be the last callback, and the only one to tell the end.
             self._read_at_s[task_id] = read_at_s + self._again_after_s
-            loop.call_at(read_at_s + self._again_after_s, kling.tasks.hint, task_id)
+            loop.call_at(read_at_s + self._again_after_s, tasks.hint, task_id)
         return Received("soon", task_id)
 
     def _forget(self, *, until_s: float) -> None:

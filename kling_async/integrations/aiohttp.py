@@ -125,7 +125,7 @@ def webhook_route(receiver: WebhookReceiver) -> web.RouteDef:
             body += chunk
             if len(body) > MOST_BYTES:
                 raise web.HTTPRequestEntityTooLarge(MOST_BYTES, len(body))
-        receiver.receive(body, kling_of(request))
+        receiver.receive(body, kling_of(request).tasks)
         return web.Response(status=204)  # whatever came: coming again would not mend it
 
     return web.post(receiver.prefix + "/{secret}", kling_webhook)

@@ -131,7 +131,7 @@ def webhook_router(receiver: WebhookReceiver) -> APIRouter:
             body += chunk
             if len(body) > MOST_BYTES:
                 raise HTTPException(413)
-        receiver.receive(body, kling)
+        receiver.receive(body, kling.tasks)
         return Response(status_code=204)  # whatever came: coming again would not mend it
 
     return router

@@ -146,7 +146,7 @@ async def test_without_a_context_the_answer_is_500_and_the_log_says_why(
 
 async def test_callbacks(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[bytes] = []
-    monkeypatch.setattr(receiver, "receive", lambda body, kling: seen.append(body))
+    monkeypatch.setattr(receiver, "receive", lambda body, tasks: seen.append(body))
     async with talking_to(make_app(emulator)) as client:
         good = await client.post(receiver.path, data=b'{"task": {"id": 42}}')
         wrong = await client.post("/kling-webhook/guessed", data=b"x")

@@ -185,7 +185,7 @@ async def test_a_file_is_read_in_a_thread() -> None:
 
 async def test_callbacks(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[bytes] = []
-    monkeypatch.setattr(receiver, "receive", lambda body, kling: seen.append(body))
+    monkeypatch.setattr(receiver, "receive", lambda body, tasks: seen.append(body))
     app = make_app(emulator)
     async with talking_to(app) as client:
         good = await client.post(receiver.path, content=b'{"task": {"id": 42}}')

@@ -15,11 +15,10 @@ from kling_async import ConfigurationError, WebhookReceiver
 from kling_async.webhooks import MOST_BYTES, _task_id_in
 
 
-class FakeKling:
-    """A client whose tasks are waited for, or not; keeps when each hint came."""
+class FakeTasks:
+    """Tasks that are waited for, or not; keep when each hint came."""
 
     def __init__(self, *waited_for: int) -> None:
-        self.tasks = self
         self.hints: list[tuple[int, float]] = []
         self._waited_for = waited_for
 
@@ -86,9 +85,9 @@ HARMLESS = [
 
 @pytest.mark.parametrize("content", HARMLESS, ids=lambda one: repr(one[:30]))
 async def test_what_is_broken_or_huge_does_nothing(content: bytes) -> None:
-    kling = FakeKling(42, 9, 1, -5, 4)
-    assert WebhookReceiver().receive(content, kling).outcome == "not_understood"
-    assert kling.hints == []
+    tasks = FakeTasks(42, 9, 1, -5, 4)
+    assert WebhookReceiver().receive(content, tasks).outcome == "not_understood"
+    assert tasks.hints == []
 
 
 json_values = st.recursive(
@@ -107,30 +106,30 @@ def test_no_body_raises_or_gives_anything_but_an_id(content: bytes) -> None:
 
 
 async def test_an_unknown_task_costs_nothing() -> None:
-    receiver, kling = WebhookReceiver(), FakeKling()
+    receiver, tasks = WebhookReceiver(), FakeTasks()
     for task_id in range(1, 2000):
-        received = receiver.receive(body({"task": {"id": task_id}}), kling)
+        received = receiver.receive(body({"task": {"id": task_id}}), tasks)
         assert (received.outcome, received.task_id) == ("nobody_waits", task_id)
     assert receiver._read_at_s == {}
 
 
 @pytest.mark.looptime
 async def test_a_storm_of_callbacks_is_one_reading_a_second_and_the_last_one_counts() -> None:
-    receiver, kling = WebhookReceiver(), FakeKling(42, 43)
+    receiver, tasks = WebhookReceiver(), FakeTasks(42, 43)
     outcomes = []
     for number in range(100):
-        outcomes.append(receiver.receive(body(RECORD), kling).outcome)
+        outcomes.append(receiver.receive(body(RECORD), tasks).outcome)
         if number == 50:
-            assert receiver.receive(body({"task": {"id": 43}}), kling).outcome == "read_again"
+            assert receiver.receive(body({"task": {"id": 43}}), tasks).outcome == "read_again"
         await asyncio.sleep(0.05)
     last_came_s = asyncio.get_running_loop().time() - 0.05
     await asyncio.sleep(2)
-    mine = [at_s for task_id, at_s in kling.hints if task_id == 42]
+    mine = [at_s for task_id, at_s in tasks.hints if task_id == 42]
     assert outcomes[0] == "read_again"
     assert len(mine) <= 7
     assert all(later - earlier > 0.99 for earlier, later in pairwise(mine))
     assert mine[-1] >= last_came_s  # only the last one may tell the end
-    assert receiver.receive(body({"task": {"id": 44}}), kling).outcome == "nobody_waits"
+    assert receiver.receive(body({"task": {"id": 44}}), tasks).outcome == "nobody_waits"
     assert receiver._read_at_s == {}
 
 
