@@ -128,10 +128,12 @@ def changelog(session: nox.Session) -> None:
 
 @nox.session(python=NEWEST)
 def bench(session: nox.Session) -> None:
-    """The benchmarks of tests/benchmarks; arguments go to them. Nothing is asserted."""
-    session.install("-e", ".[all]", "psutil")
-    for script in sorted((ROOT / "tests" / "benchmarks").glob("bench_*.py")):
-        session.run("python", str(script), *session.posargs)
+    """All benchmarks and one table of them; the peers are installed here alone.
+
+    Arguments go to tests/benchmarks/run.py: `-- --small`, or names. Nothing is asserted.
+    """
+    session.install("-e", ".[all]", *nox.project.dependency_groups(PROJECT, "bench"))
+    session.run("python", "tests/benchmarks/run.py", *session.posargs)
 
 
 @nox.session(python=NEWEST)

@@ -35,7 +35,10 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     heavy_files = {"test_cancellation.py", "test_model_check.py", "test_doubt_machine.py"}
     for item in items:
-        if item.path.parent.name in ("matrix", "chaos") or item.path.name in heavy_files:
+        if (
+            item.path.parent.name in ("matrix", "chaos", "benchmarks")
+            or item.path.name in heavy_files
+        ):
             item.add_marker(pytest.mark.heavy)
 
 

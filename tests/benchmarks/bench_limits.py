@@ -3,8 +3,8 @@
     python tests/benchmarks/bench_limits.py            about three minutes
     python tests/benchmarks/bench_limits.py --small    about ten seconds, for CI
 
-The server runs in a process of its own and notes when each request arrives. Prints tables; asserts
-nothing. `--transport httpx` or `aiohttp`; default: each.
+The server runs in a process of its own and notes when each request arrives. `--transport httpx` or
+`aiohttp`; default: each.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ import math
 import multiprocessing
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from email.utils import formatdate
 from multiprocessing.connection import Connection
 from typing import Any
+
+from table import Options, Row, run
 
 from kling_async import AsyncKlingClient, KlingError, RateLimit, RetryPolicy
 
@@ -160,8 +162,8 @@ async def flood(kling: AsyncKlingClient, callers: int, until_s: float) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def windows(server: Remote, transport: str, limit: RateLimit, seconds: float) -> str:
-    """One line: the fullest window, and how much was used."""
+async def windows(server: Remote, transport: str, limit: RateLimit, seconds: float) -> Row:
+    """The fullest window, and how much was used."""
     server.set(quota=None)
     async with AsyncKlingClient(
         "user:1-a", base_url=server.base_url, transport=transport, rate_limit=limit, accounts=[ADA]
@@ -173,16 +175,20 @@ async def windows(server: Remote, transport: str, limit: RateLimit, seconds: flo
     used = sum(1 for at_s, _ in arrivals if at_s < first_s + seconds)
     allowed = limit.requests * seconds / limit.per_s
     most = most_in_a_window(arrivals, limit.per_s)
-    return (
-        f"{transport:8} {limit.requests:6} per {limit.per_s:g} s  fullest window {most:6}"
-        f"  used {used:6} of {allowed:6.0f} = {used / allowed:6.1%}"
+    share = used / allowed
+    burst = f", bursts of {limit.burst}" if limit.burst > 1 else ""
+    return Row(
+        f"`RateLimit({limit.requests}, per_s={limit.per_s:g}{burst})` on {transport}, any window",
+        f"never above {limit.requests}; at least 97 % used",
+        f"fullest window {most}; {share:.1%} used",
+        most <= limit.requests and share >= 0.97,
     )
 
 
-async def adaptive(server: Remote, transport: str, phases: list[tuple[int, float]]) -> list[str]:
-    """A line for each part of each phase: (quota a second, seconds)."""
+async def adaptive(server: Remote, transport: str, phases: list[tuple[int, float]]) -> list[Row]:
+    """A row for each phase: (quota a second, seconds)."""
     server.set(quota=phases[0][0], per_s=1.0, form="none")
-    lines = []
+    found = []
     limit = RateLimit(1000, adaptive=True)
     async with AsyncKlingClient(
         "user:1-a",
@@ -198,26 +204,32 @@ async def adaptive(server: Remote, transport: str, phases: list[tuple[int, float
         for quota, seconds in phases:
             server.set(quota=quota)
             await asyncio.sleep(seconds)
-            estimate = kling.stats[ADA].rate_per_s or 0.0
-            lines.append(f"{transport:8} {quota:4}/s for {seconds:g} s, found {estimate:.1f}/s")
+            found.append(kling.stats[ADA].rate_per_s or 0.0)
         await flooding
+    rows = []
     arrivals, at_s = server.arrivals(), began_s
-    for n, (quota, seconds) in enumerate(phases):
+    for (quota, seconds), rate in zip(phases, found, strict=True):
         end_s = at_s + seconds
         part = [no is None for when_s, no in arrivals if at_s <= when_s < end_s]
-        last_s = end_s - min(5, seconds)
-        late = [no is None for when_s, no in arrivals if last_s <= when_s < end_s]
-        lines[n] += (
-            f"; through {sum(part) / seconds:5.1f}/s, {1 - sum(part) / len(part):.1%} answers 429"
-            f"; last {min(5, seconds):g} s: {sum(late) / min(5, seconds):5.1f}/s"
-            f" = {sum(late) / min(5, seconds) / quota:.0%}"
+        last_s = min(5, seconds)
+        late = [no is None for when_s, no in arrivals if end_s - last_s <= when_s < end_s]
+        refused, used = 1 - sum(part) / len(part), sum(late) / last_s / quota
+        first = not rows and seconds == 10
+        rows.append(
+            Row(
+                f"a quota of {quota}/s that nobody published, for {seconds:g} s, {transport}",
+                "at least 90 % of it, at most 2 % answers 429" if first else "",
+                f"{used:.0%} of it in the last {last_s:g} s, {refused:.1%} answers 429; "
+                f"believes in {rate:.1f}/s",
+                used >= 0.9 and refused <= 0.02 if first else None,
+            )
         )
         at_s = end_s
-    return lines
+    return rows
 
 
-async def met_by_many(server: Remote, transport: str, form: str, callers: int) -> str:
-    """One line: so many callers, each wanting one success, meet a quota of 50 per 2 s."""
+async def met_by_many(server: Remote, transport: str, form: str, callers: int) -> Row:
+    """So many callers, each wanting one success, meet a quota of 50 per 2 s."""
     server.set(quota=50, per_s=2.0, form=form)
     async with AsyncKlingClient(
         "user:1-a",
@@ -239,41 +251,45 @@ async def met_by_many(server: Remote, transport: str, form: str, callers: int) -
             if not bursts or at_s - bursts[-1][0] > known_s:
                 bursts.append([])  # not in flight together with the first of the last burst
             bursts[-1].append(at_s)
-    return (
-        f"{transport:8} Retry-After as {form:8} {len(arrivals):4} requests for {callers} successes"
-        f", {sum(map(len, bursts)):4} refused, in flight together: {[len(one) for one in bursts]}"
-        f", sent before the named time: {early}"
+    refused = [len(one) for one in bursts]
+    return Row(
+        f"{callers} callers meet 50 per 2 s, Retry-After as {form}, {transport}",
+        "refused are those in flight; none before the named time",
+        f"{len(arrivals)} requests; refused, in flight together: {refused}; {early} too early",
+        early == 0,
     )
 
 
-async def run(transports: list[str], small: bool, say: Callable[[str], None]) -> None:
-    server = Remote()
-    try:
-        say("\nEvery window, measured where requests arrive")
+async def rows(transports: list[str], small: bool, server: Remote) -> AsyncIterator[Row]:
+    """All of it."""
+    rates = [RateLimit(60, per_s=2), RateLimit(10), RateLimit(1000), RateLimit(60, burst=9)]
+    for limit in rates[:1] if small else rates:
         for transport in transports:
-            rates = [RateLimit(60, per_s=2), RateLimit(10), RateLimit(1000), RateLimit(60, burst=9)]
-            for limit in rates[:1] if small else rates:
-                say(await windows(server, transport, limit, 2 if small else 8))
-        say("\nA quota that nobody published")
-        phases = [(40, 3.0)] if small else [(40, 10.0), (40, 20.0), (20, 20.0), (40, 30.0)]
-        for transport in transports[-1:]:
-            for line in await adaptive(server, transport, phases):
-                say(line)
-        say("\nA 429 met by many: 50 per 2 s")
-        for transport in transports[-1:] if small else transports:
-            for form in ("seconds",) if small else ("seconds", "date", "body"):
-                say(await met_by_many(server, transport, form, 60 if small else 200))
+            yield await windows(server, transport, limit, 1 if small else 8)
+    phases = [(40, 1.0)] if small else [(40, 10.0), (40, 20.0), (20, 20.0), (40, 30.0)]
+    for row in await adaptive(server, transports[-1], phases):
+        yield row
+    for transport in transports[-1:] if small else transports:
+        for form in ("seconds",) if small else ("seconds", "date", "body"):
+            yield await met_by_many(server, transport, form, 60 if small else 200)
+
+
+def measure(options: Options) -> Iterator[Row]:
+    """`rows`, each as soon as it is known."""
+    server = Remote()
+    found = rows(options.transport or ["httpx", "aiohttp"], options.small, server)
+    try:
+        with asyncio.Runner() as runner:
+            while (row := runner.run(anext(found, None))) is not None:
+                yield row
     finally:
         server.stop()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--small", action="store_true")
+def options(parser: argparse.ArgumentParser) -> None:
+    """Of this script alone."""
     parser.add_argument("--transport", choices=["httpx", "aiohttp"], action="append")
-    given, _ = parser.parse_known_args()  # nox gives all benchmarks the same arguments
-    asyncio.run(run(given.transport or ["httpx", "aiohttp"], given.small, print))
 
 
 if __name__ == "__main__":
-    main()
+    run(measure, __doc__, options)

@@ -14,14 +14,28 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
 
+HERE = Path(__file__).parent
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+AVATAR = b'{"id":"%d","status":"SUCCESS"}'
+FIRST_ID = 300_000_000_000_000
 ANSWERS = {
-    b"avatars": b'{"id":"300137233318846","status":"SUCCESS"}',
     b"moderations": b'{"id":"modr-1","model":"omni-moderation-latest","results":[]}',
     b"count_tokens": b'{"input_tokens":14}',
 }
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-REPLIES = {word: HEAD % len(body) + body for word, body in ANSWERS.items()}
+
+
+def whole(body: bytes) -> bytes:
+    """An answer with this body."""
+    return HEAD % len(body) + body
+
+
+REPLIES = {word: whole(body) for word, body in ANSWERS.items()}
+NOTHING = whole(b"[]")
+MADE = whole(AVATAR % FIRST_ID).replace(b"%d" % FIRST_ID, b"%d")  # all ids are of one length
+made = count(FIRST_ID)
 
 
 class Connection(asyncio.Protocol):
@@ -48,7 +62,12 @@ class Connection(asyncio.Protocol):
 
     def _answer(self, head: bytes) -> None:
         words = head.split(b" ", 2)[1].partition(b"?")[0].split(b"/")
-        reply = REPLIES.get(words[-1], REPLIES[b"avatars"])
+        if head.startswith(b"GET"):
+            reply = NOTHING  # what lists is empty
+        elif (found := REPLIES.get(words[-1])) is not None:
+            reply = found
+        else:
+            reply = MADE % next(made)
         if words[1].isdigit():
             loop = asyncio.get_running_loop()
             loop.call_later(int(words[1]) / 1000, self._transport.write, reply)

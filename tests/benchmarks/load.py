@@ -1,0 +1,73 @@
+"""How many requests a second, and for how much CPU? Clients take turns within one run.
+
+The machine's speed changes from minute to minute, so absolute figures say little. In each round all
+clients run one after the other; what counts is the ratio within a round, and of those the median.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+Act = Callable[[], Awaitable[Any]]
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What one client did in one round."""
+
+    per_s: float
+    cpu_us: float
+    """Microseconds of this process's CPU per request."""
+
+
+async def keep_going(act: Act, in_flight: int, seconds: float) -> Pace:
+    """`act` over and over, so many at once, begun within `seconds`."""
+    done = 0
+    until = time.perf_counter() + seconds
+
+    async def worker() -> None:
+        nonlocal done
+        while time.perf_counter() < until:
+            await act()
+            done += 1
+
+    began, cpu_began_s = time.perf_counter(), time.process_time()
+    await asyncio.gather(*(worker() for _ in range(in_flight)))
+    took_s, cpu_s = time.perf_counter() - began, time.process_time() - cpu_began_s
+    return Pace(done / took_s, cpu_s / done * 1e6)
+
+
+async def in_turns(
+    acts: Mapping[str, Act],
+    *,
+    in_flight: int,
+    seconds: float,
+    rounds: int,
+    once: Collection[str] = (),
+) -> dict[str, list[Pace]]:
+    """The paces of each client, round by round.
+
+    Args:
+        acts: what makes one request, by the client's name.
+        in_flight: how many at once.
+        seconds: how long each is under load in a round; its connections are made before.
+        rounds: how many.
+        once: clients that are so slow that the first round must do.
+    """
+    paces: dict[str, list[Pace]] = {name: [] for name in acts}
+    for number in range(rounds):
+        for name, act in acts.items():
+            if number == 0 or name not in once:
+                await asyncio.gather(*(act() for _ in range(in_flight)))
+                paces[name].append(await keep_going(act, in_flight, seconds))
+    return paces
+
+
+def ratio(ours: list[Pace], theirs: list[Pace]) -> float:
+    """How many times as many requests a second, in the rounds that both took part in."""
+    return median(one.per_s / other.per_s for one, other in zip(ours, theirs, strict=False))
