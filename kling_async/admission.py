@@ -67,6 +67,7 @@ class Turn:
                 gate.leave(self.round, answered=True)
             return
         if self._held_back:
+            gate.sent -= 1
             gate.leave(self.round, answered=False)
             return
         refused = isinstance(error, RateLimitedError)
@@ -110,8 +111,14 @@ class Turn:
         """It holds a place in flight until it has landed."""
         self._holds_place = True
 
+    def unsent(self) -> None:
+        """It was let go, and did not go: its caller failed before."""
+        self._gate.in_flight -= 1
+        self._gate.sent -= 1
+        self.withdraw()
+
     def withdraw(self) -> None:
-        """It does not go after all."""
+        """It is not let go after all."""
         if self.round >= 0:
             self._gate.leave(self.round, answered=False)
         self.landed()
@@ -140,13 +147,15 @@ class Admission:
         if isinstance(client_limiter, RateLimit):
             client_limiter = SharedBucket(client_limiter)
         self.places = places
-        self._limiter = limiter
         self._buckets = limiter if isinstance(limiter, (AccountBuckets, LearningBuckets)) else None
         self._limiters = [one for one in (limiter, client_limiter) if one is not None]
-        self._ours = all(
-            isinstance(one, (AccountBuckets, LearningBuckets, SharedBucket))
+        self._ours = [
+            one
             for one in self._limiters
-        )
+            if isinstance(one, (AccountBuckets, LearningBuckets, SharedBucket))
+        ]
+        self._in_line = len(self._ours) == len(self._limiters)
+        self._learns = any(one.learns for one in self._ours)
         self._clock = clock
         self._gates: dict[str | None, Gate] = {}
         self._latest_pause_s = -math.inf
@@ -175,12 +184,12 @@ class Admission:
                     if self.places is not None:
                         await self.places.take()
                         turn.take_place()
-                    if self._ours:
+                    if self._in_line:
                         for limiter in self._limiters:
                             await limiter.acquire(account)
                 finally:
                     gate.line.leave()
-                if not self._ours:
+                if not self._in_line:
                     for limiter in self._limiters:
                         await limiter.acquire(account)
                 if turn.round == gate.round:
@@ -205,7 +214,7 @@ class Admission:
         """Pause `account` for as long as the server's `error` asks, and a little longer."""
         seconds = pause_s(error)
         if isinstance(error, RateLimitedError):
-            if error.retry_after_s is None and isinstance(self._buckets, LearningBuckets):
+            if error.retry_after_s is None and self._learns:
                 seconds = settings.LEARNING_ABSENT_S
         elif seconds <= 0:
             return
@@ -213,8 +222,9 @@ class Admission:
             seconds = settings.PAUSE_ABSURD_S
         jitter_s = min(settings.PAUSE_JITTER_MAX_S, settings.PAUSE_JITTER * seconds)
         seconds += jitter_s * random.random()
-        status = error.status_code
-        log.info("an account is paused for %.1f s: the server answered %d", seconds, status)
+        if self.paused_s(account) <= 0:  # once for all that were in flight
+            status = error.status_code
+            log.info("an account is paused for %.1f s: the server answered %d", seconds, status)
         self.pause(account, seconds)
 
     def began(self, account: str | None, sent_s: float) -> None:
@@ -225,14 +235,13 @@ class Admission:
         """
         lag_s = self._clock.monotonic() - sent_s
         if lag_s > LAG_NOTED_S:
-            for limiter in self._limiters:
-                if isinstance(limiter, (AccountBuckets, LearningBuckets, SharedBucket)):
-                    limiter.lagged(account, lag_s)
+            for limiter in self._ours:
+                limiter.lagged(account, lag_s)
 
     def learn(self, account: str | None, sent_s: float) -> None:
         """What went out for `account` at `sent_s` was one too many."""
-        if self._buckets is not None:
-            self._buckets.refused(account, sent_s)
+        for limiter in self._ours:
+            limiter.refused(account, sent_s)
 
     def may_retry(self, account: str | None) -> bool:
         """Whether the retry budget of `account` allows another; it is taken from it."""

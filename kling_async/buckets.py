@@ -142,6 +142,8 @@ class LearningBucket:
 class AccountBuckets:
     """The default limiter: one bucket per account, made when first used."""
 
+    learns = False
+
     def __init__(self, limit: RateLimit) -> None:
         self._limit = limit
         self._buckets: dict[str | None, Bucket] = {}
@@ -167,6 +169,8 @@ class AccountBuckets:
 
 class LearningBuckets:
     """The limiter of `RateLimit(..., adaptive=True)`: a learning bucket per account."""
+
+    learns = True
 
     def __init__(self, limit: RateLimit) -> None:
         self._limit = limit
@@ -200,6 +204,7 @@ class SharedBucket:
 
     def __init__(self, limit: RateLimit) -> None:
         self._bucket = LearningBucket(limit) if limit.adaptive else Bucket(limit)
+        self.learns = limit.adaptive
 
     async def acquire(self, account: str | None) -> None:
         """Return when the bucket has room, whoever asks."""
@@ -208,6 +213,11 @@ class SharedBucket:
     def lagged(self, account: str | None, lag_s: float) -> None:
         """A request went out `lag_s` after it was let through."""
         self._bucket.lagged(lag_s)
+
+    def refused(self, account: str | None, sent_s: float) -> None:
+        """What went out at `sent_s` (monotonic) was answered 429."""
+        if isinstance(self._bucket, LearningBucket):
+            self._bucket.refused(sent_s)
 
 
 def _now_s() -> float:

@@ -156,7 +156,7 @@ class Pipeline:
             listed = await self.send(ListRunning(), once)
         except KlingError:
             return None
-        return [one.id for one in listed if one.email == account]
+        return [one.id for one in listed if one.email in (account, None)]
 
     async def _prepared(
         self, request: Request[R], account: str | None, options: Options

@@ -89,8 +89,7 @@ class Turns:
         except BaseException as exc:
             self.jobs.give_back(call.job_place)
             if turn is not None:
-                turn.ended(exc)
-                turn.landed()
+                turn.unsent()
             elif isinstance(exc, APIError):  # told that the pause is longer than it would wait
                 call.judged(exc)
             raise

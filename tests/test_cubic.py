@@ -140,6 +140,35 @@ def test_a_refusal_falls_below_what_got_through() -> None:
     assert law.per_s == pytest.approx(flat, rel=0.01)
 
 
+def test_where_a_quota_has_grown_much_it_is_not_felt_for_but_run_after() -> None:
+    law = Cubic(10, 10_000)
+    at_s = used(law, 0, 4)
+    law.refused(at_s - 0.01, at_s)
+    flat = law.per_s / FALL * FLAT
+    used(law, at_s, at_s + 24)
+    assert law.per_s > 15 * flat  # by the cubic alone it would not have doubled
+
+
+def test_a_rate_for_the_whole_client_learns_too() -> None:
+    async def play() -> float:
+        gate = Admission(None, LoopClock(), client_limiter=RateLimit(1000, adaptive=True))
+        server, goods = Window(40), 0
+
+        async def caller(account: str) -> None:
+            nonlocal goods
+            while now_s() < 20:
+                turn = await gate.admit(account)
+                good = server.admits(now_s())
+                goods += good
+                await asyncio.sleep(0.05)
+                turn.ended(None if good else RateLimitedError("no", status_code=429))
+
+        await asyncio.gather(*(caller(f"a{n % 3}@example.com") for n in range(60)))
+        return goods / 20
+
+    assert 0.8 * 40 <= run(play()) <= 40
+
+
 def test_refusals_of_what_was_under_way_count_once() -> None:
     law = Cubic(10, 1000)
     at_s = used(law, 0, 4)
