@@ -176,7 +176,7 @@ def test_nothing_for_a_log_is_in_a_repr() -> None:
 
 # --- whole calls ------------------------------------------------------------------------------
 
-pytestmark = pytest.mark.looptime
+pytestmark = pytest.mark.looptime(resolution=1e-9)  # a pause has jitter
 
 
 @pytest.fixture
