@@ -112,7 +112,9 @@ class Filming:
                 if fatal(exc):
                     raise
                 witness.settling = True
-                if (why := await self._set_back(record, video, witness, exc)) is not None:
+                if await self._in_doubt(record, witness, exc):
+                    return None
+                if (why := await self._set_back(record, video, exc)) is not None:
                     return evolve((await self._now(record)).result(), error=why)
             record = await self._now(record)
             witness.settling = False
@@ -231,21 +233,24 @@ class Filming:
             self._doubts.add(record.id, record.account)
         return now
 
-    async def _set_back(
-        self, record: Record, video: VideoRecord, witness: RowWitness, error: KlingError
-    ) -> str | None:
+    async def _in_doubt(self, record: Record, witness: RowWitness, error: KlingError) -> bool:
+        """Whether the job may have begun, and is looked for from now on by somebody else."""
+        row_id, account, lost = record.id, record.account, str(error)
+        if not witness.in_flight:
+            return False
+        if isinstance(error, DeadlineExceededError):
+            await witness.not_carried_out(error)  # it ran out before the first byte
+        if not isinstance(error, OutcomeUnknownError):
+            return False
+        await self._journal.write(lambda ledger: ledger.videos.doubt(row_id, lost))
+        if parks(error.__cause__):
+            self._setbacks.park(account, error)
+        self._doubts.add(row_id, account)
+        return True
+
+    async def _set_back(self, record: Record, video: VideoRecord, error: KlingError) -> str | None:
         """Write down what `error` means; why the row goes on in another run, if it does."""
         row_id, account, text = record.id, record.account, str(error)
-        if witness.in_flight:
-            if isinstance(error, OutcomeUnknownError):
-                await self._journal.write(lambda ledger: ledger.videos.doubt(row_id, text))
-                if parks(error.__cause__):
-                    self._setbacks.park(account, error)
-                self._doubts.add(row_id, account)
-                witness.in_flight = False
-                return None
-            if isinstance(error, DeadlineExceededError):
-                await witness.not_carried_out(error)  # it ran out before the first byte
         why = self._setbacks.stuck_video(account, error)
         over = isinstance(error, (TaskFailedError, NotFoundError, GoneError))
         if why is None and video.state == "running" and not over:

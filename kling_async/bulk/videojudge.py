@@ -3,8 +3,9 @@
 Only presence concludes, and only an exact token does:
 
 - the `replyRef` of the row, which the scheduler shows as long as it tracks the job;
-- the address of audio that was uploaded or rendered for this row alone, unique in the ledger, which
-  the tasks of the account show among their inputs.
+- the address of audio that was uploaded or rendered for this row alone, or else of the portrait
+  that was uploaded for it alone and that its avatar was made of; unique in the ledger, and shown by
+  the tasks of the account among their inputs.
 
 Texts and addresses of the user's own may be anybody's: they only make candidates.
 """
@@ -20,6 +21,7 @@ from ..models.tasks import Task
 from ..models.videos import input_paths
 from ..settings import CLOCK_SLACK_S
 from .ledger import Ledger
+from .ledgerview import LedgerView
 from .records import Record
 from .videorecords import OPEN, UNSETTLED, State, VideoRecord
 from .videoview import VideoView
@@ -63,7 +65,7 @@ def judge_videos(
     with_path = _by_path(jobs.tasks)
     with_ref = _by_ref(jobs.running, account)
     for row in ledger.videos.of_account(account, states):
-        found = _proven(ledger.videos, row, with_ref, with_path)
+        found = _proven(ledger, row, with_ref, with_path)
         mine = [one for one in found if ledger.videos.owner_of(account, one) is None]
         if not mine or row.video is None:
             continue
@@ -86,7 +88,7 @@ def video_candidates(view: VideoView, account: str | None, row: Record, jobs: Jo
 
 
 def _proven(
-    view: VideoView,
+    view: LedgerView,
     row: Record,
     with_ref: Mapping[str, list[int]],
     with_path: Mapping[str, list[Task]],
@@ -96,14 +98,24 @@ def _proven(
     if video is None:
         return []
     found = list(with_ref.get(video.reply_ref or "", ()))
-    if (
-        video.token is not None
-        and video.token_kind in ("upload", "speech")
-        and len(view.with_token(video.token)) == 1  # that equal audio is stored apart is unproven
-    ):
-        # Older ones can't be its: should equal audio get one address, they are an earlier row's.
-        found += (one.id for one in with_path.get(video.token, ()) if _timely(video, one))
+    if (token := _own_token(view, row, video)) is not None:
+        # Older ones can't be its: should equal files get one address, they are an earlier row's.
+        found += (one.id for one in with_path.get(token, ()) if _timely(video, one))
     return sorted(dict.fromkeys(found))  # ids grow with time
+
+
+def _own_token(view: LedgerView, row: Record, video: VideoRecord) -> str | None:
+    """The path of what was uploaded or rendered for this row alone, audio before portrait."""
+    if video.token is not None and video.token_kind in ("upload", "speech"):
+        # That equal audio is stored apart is unproven, so it must be the only one here.
+        return video.token if len(view.videos.with_token(video.token)) == 1 else None
+    if (
+        row.token is not None
+        and row.token_kind == "upload"
+        and len(view.with_token(row.token)) == 1
+    ):
+        return row.token
+    return None
 
 
 def _by_ref(running: Iterable[RunningTask], account: str | None) -> dict[str, list[int]]:

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from films import assert_all_filmed_once, calls, filmed, speaking, voice
 from jobs import JumpClock, in_ledger, results, until, until_quiet, url_rows
@@ -344,6 +345,39 @@ class TestStopping:
         for _ in range(9):
             await filmed(await open_client(clock=JumpClock(emulator)), speaking(20), ledger)
         assert_all_filmed_once(emulator, ledger, 20)
+
+
+class Outage(httpx.AsyncBaseTransport):
+    """Nobody is there for a while, once so many jobs have begun."""
+
+    def __init__(self, emulator: Emulator, jobs: int, seconds: float) -> None:
+        self._inner = emulator.transport()
+        self._emulator = emulator
+        self._jobs = jobs
+        self._seconds = seconds
+        self._until: float | None = None
+        self.refused = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        now = self._emulator.clock.monotonic()
+        if self._until is None and len(self._emulator.tasks) >= self._jobs:
+            self._until = now + self._seconds
+        if self._until is not None and now < self._until:
+            self.refused += 1
+            raise httpx.ConnectError("connection refused")
+        return await self._inner.handle_async_request(request)
+
+
+class TestOutage:
+    async def test_30_seconds_without_the_server_are_survived(
+        self, open_client: OpenClient, emulator: Emulator, ledger: Path
+    ) -> None:
+        transport = Outage(emulator, jobs=3, seconds=30.0)
+        kling = await open_client(transport=transport, clock=JumpClock(emulator))
+        found = await filmed(kling, speaking(12), ledger, concurrency=1)
+        assert transport.refused >= 5
+        assert {one.video_state for one in found.values()} == {"saved"}
+        assert_all_filmed_once(emulator, ledger, 12)
 
 
 class TestDownloads:

@@ -122,6 +122,24 @@ class TestEvidence:
         row = book.ledger.row(row_id)
         assert video_candidates(book.ledger.videos, ACCOUNT, row, jobs) == ["7", "8"]
 
+    def test_a_portrait_that_was_uploaded_for_the_row(self, book: Book) -> None:
+        portrait = "https://cdn.example/u/p.png"
+        for key, state in (("ada", "doubt"), ("ben", "doubt")):
+            book.sent(key, None, None, state=state)
+        row_id = book.ledger.get("ada").id
+        of = "UPDATE rows SET token = '/u/p.png', token_kind = 'upload' WHERE key = ?"
+        book.ledger._db.execute(of, ("ada",))
+        assert book.judge(tasks=[task(7, portrait)]).adopted == [row_id]
+
+    @pytest.mark.parametrize("kind", ["upload", "url"])
+    def test_a_portrait_of_two_rows_or_the_users_own_proves_nothing(
+        self, book: Book, kind: str
+    ) -> None:
+        for key in ("ada", "ben") if kind == "upload" else ("ada",):
+            book.sent(key, None, None)
+        book.ledger._db.execute("UPDATE rows SET token = '/u/p.png', token_kind = ?", (kind,))
+        assert book.judge(tasks=[task(7, "https://cdn.example/u/p.png")]).adopted == []
+
     def test_audio_that_two_rows_have_proves_nothing(self, book: Book) -> None:
         book.sent("ada", AUDIO)
         book.sent("ben", AUDIO)

@@ -10,6 +10,9 @@ given pass of the named point the process sends itself SIGKILL. Nothing in the p
     create:sent          bytes have left, no answer has come
     ROUTE:answered       the answer is there, nothing has been done about it
     ledger:begun         the ledger's file is there, its tables are not
+    file:placed          a video is in its place, and nobody has been told
+
+The names that begin with "video." are those of a video's arrows and calls.
 """
 
 from __future__ import annotations
@@ -22,6 +25,8 @@ from typing import Any
 
 from kling_async.bulk.journal import Journal
 from kling_async.bulk.ledger import Ledger
+from kling_async.bulk.videoledger import VideoLedger
+from kling_async.partfile import PartFile
 from kling_async.progress import Progress
 from kling_async.protocol import Outgoing
 from kling_async.wire import Wire
@@ -37,17 +42,47 @@ ARROWS = (
     "adopt",
     "unknown",
 )
+VIDEO_ARROWS = (
+    "plan",
+    "queue",
+    "next_of",
+    "ready",
+    "intent",
+    "not_carried_out",
+    "running",
+    "doubt",
+    "adopt",
+    "unknown",
+    "made",
+    "claim_file",
+    "saved",
+)
 ROUTES = {
     "create": ("POST", "/avatars"),
     "upload": ("POST", "/assets"),
     "list": ("GET", "/avatars"),
+    "video.create": ("POST", "/avatars/video"),
+    "video.speech": ("POST", "/tts/create"),
+    "video.look": ("GET", "/tasks"),
+    "video.link": ("GET", "/assets/download"),
 }
 NAMES = (
     *(f"{arrow}:{when}" for arrow in ARROWS for when in ("before", "uncommitted", "committed")),
     "create:unsent",
     "create:sent",
-    *(f"{route}:answered" for route in ROUTES),
+    *(f"{route}:answered" for route in ROUTES if not route.startswith("video.")),
     "ledger:begun",
+)
+VIDEO_NAMES = (
+    *(
+        f"video.{arrow}:{when}"
+        for arrow in VIDEO_ARROWS
+        for when in ("before", "uncommitted", "committed")
+    ),
+    "video.create:unsent",
+    "video.create:sent",
+    *(f"{route}:answered" for route in ROUTES if route.startswith("video.")),
+    "file:placed",
 )
 
 
@@ -56,7 +91,11 @@ def arm(name: str, passes: int) -> None:
     thing, _, when = name.partition(":")
     strike = _counted(passes)
     if thing in ARROWS:
-        _arm_arrow(thing, when, strike)
+        _arm_arrow(Ledger, thing, when, strike)
+    elif thing.removeprefix("video.") in VIDEO_ARROWS:
+        _arm_arrow(VideoLedger, thing.removeprefix("video."), when, strike)
+    elif thing == "file":
+        _arm_placing(strike)
     elif thing == "ledger":
         Ledger._prepare = lambda self, service: strike()  # type: ignore[method-assign]
     else:
@@ -75,11 +114,22 @@ def _counted(passes: int) -> Callable[[], None]:
     return strike
 
 
-def _arm_arrow(arrow: str, when: str, strike: Callable[[], None]) -> None:
-    original, commit = getattr(Ledger, arrow), Journal._commit
+def _arm_placing(strike: Callable[[], None]) -> None:
+    original = PartFile.place
+
+    def wrapped(part: PartFile, *args: Any, **named: Any) -> Any:
+        result = original(part, *args, **named)
+        strike()
+        return result
+
+    PartFile.place = wrapped  # type: ignore[method-assign]
+
+
+def _arm_arrow(book: type[Any], arrow: str, when: str, strike: Callable[[], None]) -> None:
+    original, commit = getattr(book, arrow), Journal._commit
     uncommitted = 0
 
-    def wrapped(ledger: Ledger, *args: Any, **named: Any) -> Any:
+    def wrapped(ledger: Any, *args: Any, **named: Any) -> Any:
         nonlocal uncommitted
         if when == "before":
             strike()
@@ -97,7 +147,7 @@ def _arm_arrow(arrow: str, when: str, strike: Callable[[], None]) -> None:
         uncommitted = 0
         return results
 
-    setattr(Ledger, arrow, wrapped)
+    setattr(book, arrow, wrapped)
     if when == "committed":
         Journal._commit = committed  # type: ignore[method-assign]
 
@@ -109,7 +159,8 @@ def _arm_wire(route: tuple[str, str], when: str, strike: Callable[[], None]) -> 
     async def wrapped(
         wire: Wire, out: Outgoing, timeout: Any = None, progress: Progress | None = None
     ) -> Any:
-        if out.method != method or not out.path.startswith(path):
+        here = out.path.startswith(path) and (path != "/avatars" or "video" not in out.path)
+        if out.method != method or not here:
             return await original(wire, out, timeout, progress)
         if when == "unsent":
             strike()

@@ -20,7 +20,8 @@ import aiohttp  # noqa: F401  imported here once instead of in each child
 import httpx_aiohttp  # noqa: F401
 from failpoints import arm
 
-from kling_async import RetryPolicy, protocol, settings
+from kling_async import PollSchedule, RetryPolicy, protocol, settings
+from kling_async.bulk import equipment
 from kling_async.cli.app import cli
 from kling_async.client import AsyncKlingClient
 
@@ -30,6 +31,7 @@ def shorten() -> None:
     settings.READ_TIMEOUT_S = 0.6
     settings.RETRY_AFTER_ABSENT_S = 0.4
     protocol.RETRY_AFTER_ABSURD_S = 0.4
+    equipment.POLL = PollSchedule((0.05,))
     settings.LOOK_AFTER_S = (0.05, 0.2, 0.5)  # type: ignore[assignment]
     defaults = AsyncKlingClient.__init__.__kwdefaults__
     assert defaults is not None

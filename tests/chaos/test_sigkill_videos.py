@@ -1,0 +1,166 @@
+"""What if the process dies on the way from an avatar to its video? SIGKILL at each step of it.
+
+Each trial runs a real `bulk run --video` with a failpoint (see `failpoints.py`), then the same
+command again. CHAOS_SEEDS=50 sweeps that many seeds per failpoint; the default is one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from chaos_films import FilmStage, film_stage
+from chaos_stage import Runner
+from failpoints import VIDEO_NAMES
+from test_sigkill import runners
+
+SEEDS = int(os.environ.get("CHAOS_SEEDS", "1"))
+JOBS = 4
+FAULTS = (
+    "avatars.video:reset_after@every=4 ; avatars.video:no_slot=seconds,retry_after_s=0.01@every=5"
+)
+# A job that begins after anybody looks for it, so that a video becomes unknown as well.
+SLOW = "avatars.video:reset_after,delay_s=1.3@at=2 ; "
+
+
+async def trial(name: str, seed: int, folder: Path, runner: Runner) -> tuple[bool, str | None]:
+    """One death at one point: whether it came to that, and what was wrong afterwards."""
+    dice = random.Random(f"{name} {seed}")
+    seldom = ("video.unknown", "video.adopt", "video.plan", "video.not_carried_out")
+    passes = 1 + dice.randrange(1 if name.partition(":")[0] in seldom else 4)
+    faults = (SLOW if name.startswith("video.unknown") else "") + FAULTS
+    concurrency = dice.choice((1, 3, 8))
+    async with film_stage(
+        folder,
+        runner,
+        rows=10,
+        accounts=dice.choice((1, 2)),
+        faults=faults,
+        seed=seed,
+        concurrency=concurrency,
+        transport=dice.choice(("aiohttp", "httpx")),
+    ) as here:
+        code = await asyncio.wait_for(await here.start((name, passes)), 60)
+        died = code == -signal.SIGKILL
+        await here.finished()
+        if SLOW in faults:
+            await asyncio.sleep(1.4)
+            await here.finished()
+        found = here.findings()
+    # A job whose intent is on disk and whose bytes never left did not begin, and nobody can know.
+    at_once = 2 * (3 + 4)  # of both accounts: job places, and what is made ready ahead
+    wrong = found.faults or found.unknown_paid or found.unknown_unpaid > at_once * died
+    over = ("saved", "unknown", "no avatar")
+    settled = sum(found.states[state] for state in over) == here.rows
+    single = found.paid == found.states["saved"]
+    if wrong or not settled or not single or code not in (0, 1, -9):
+        return died, f"{name} at pass {passes}, seed {seed}, exit {code}: {found}; {folder}"
+    return died, None
+
+
+@pytest.mark.parametrize("part", range(3))
+async def test_death_at_each_point_of_a_video(part: int, tmp_path: Path) -> None:
+    orders = [(name, seed) for seed in range(SEEDS) for name in VIDEO_NAMES[part::3]]
+    died: Counter[str] = Counter()
+    problems: list[str] = []
+
+    async with runners(JOBS) as pool:
+
+        async def one(name: str, seed: int) -> None:
+            folder = tmp_path / f"{name.replace(':', '-')}-{seed}"
+            folder.mkdir()
+            runner = await pool.get()
+            try:
+                struck, problem = await trial(name, seed, folder, runner)
+            finally:
+                pool.put_nowait(runner)
+            died[name] += struck
+            problems.extend([problem] if problem else [])
+
+        await asyncio.gather(*(one(name, seed) for name, seed in orders))
+    print(f"\n{len(orders)} deaths ordered, {sum(died.values())} came about")
+    assert problems == []
+    assert {name for name, _ in orders if not died[name]} == set()
+
+
+async def killed_at(here: FilmStage, jobs: int) -> None:
+    """A run that dies when so many jobs have begun in all."""
+    ended = await here.start()
+    while len(here.emulator.tasks) < jobs:
+        assert not ended.done()
+        await asyncio.sleep(0.001)
+    here.runner.kill(signal.SIGKILL)
+    assert await ended == -signal.SIGKILL
+
+
+async def resent_by_the_user(here: FilmStage) -> int:
+    """What stayed unknown is sent again by the user's word, who knows that nothing was made."""
+    made, jobs = {one.nickname for one in here.emulator.avatars}, here.jobs()
+    unknown = {key: "--resend" for key, one in here.records().items() if one.state == "unknown"}
+    unknown |= {
+        key: "--resend-video"
+        for key, one in here.records().items()
+        if one.video and one.video.state == "unknown"
+    }
+    for key, option in unknown.items():
+        assert key not in (made if option == "--resend" else jobs)
+        args = ["bulk", "settle", str(here.ledger), key, option]
+        assert await asyncio.wait_for(await here.order(args), 60) == 0
+    if unknown:
+        await here.finished()
+    return len(unknown)
+
+
+@pytest.mark.parametrize("real_cli", [True, False], ids=["command", "fork"])
+async def test_50_rows_over_three_accounts_killed_twice(tmp_path: Path, real_cli: bool) -> None:
+    async with (
+        runners(1) as pool,
+        film_stage(
+            tmp_path,
+            await pool.get(),
+            rows=50,
+            accounts=3,
+            job_s=(0.2, 1.0),
+            real_cli=real_cli,
+            within_s=2.0,
+        ) as here,
+    ):
+        await killed_at(here, 11)
+        await killed_at(here, 29)
+        await here.finished()
+        # Killed between the intent and the first byte: it never began, which only the user can say.
+        unsent = await resent_by_the_user(here)
+        found = here.findings()
+    files = sorted(one.name for one in here.films.glob("*.mp4"))
+    print(f"\n50 rows, 2 SIGKILLs: {found.paid} jobs, {len(files)} files, {unsent} unsent")
+    assert found.faults == 0
+    assert found.states == {"saved": 50}
+    assert files == sorted(f"{key}.mp4" for key in here.keys)
+    assert found.paid == 50
+    assert unsent <= 2
+
+
+async def test_lost_answers_and_many_kills(tmp_path: Path) -> None:
+    async with (
+        runners(1) as pool,
+        film_stage(
+            tmp_path,
+            await pool.get(),
+            rows=40,
+            accounts=3,
+            faults="avatars.video:reset_after@every=4 ; avatars.create:reset_after@every=7",
+        ) as here,
+    ):
+        for jobs in (5, 12, 18, 25, 31):
+            await killed_at(here, jobs)
+        await here.finished()
+        found = here.findings()
+    print(f"\n40 rows, 5 SIGKILLs, every 4th answer lost: {found.states}, {found.paid} jobs")
+    assert found.faults == 0
+    assert found.unknown_paid == 0
+    assert found.paid == found.states["saved"] >= 34
