@@ -57,7 +57,7 @@ def tests(session: nox.Session) -> None:
     """The tests; arguments go to pytest.
 
     The newest Python runs all of them and reports the coverage of statements and branches; the
-    others leave out the heavy ones (matrix, chaos, storms), which take as long as all the rest.
+    others leave out the heavy ones (matrix, chaos, storms, docs), which take longer than the rest.
     """
     session.install("-e", ".[all]", *nox.project.dependency_groups(PROJECT, "test"))
     whole = ("--cov", "--cov-report=term:skip-covered") if session.python == NEWEST else ()

@@ -1,8 +1,8 @@
-"""Do the commands of the README and the programs of all pages work, just as they stand there?
+"""Do the commands and the programs of the README and of all pages work, just as they stand there?
 
-Commands run one after the other in one copy of docs/, programs each in a folder of their own with
-the portraits, and both against an emulator on a socket. A block of another language than sh,
-console or python is not run.
+The commands of a page run one after the other in one copy of docs/, programs each in a folder of
+their own with the portraits, and both against an emulator on a socket. A block of another language
+than sh, console or python is not run.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ NOT_OURS = re.compile(r"^(python -m )?(pip|nox|uv|git|cd)\b")
 RUNNER = """
 import ast, asyncio, inspect, pathlib, sys
 source = pathlib.Path(sys.argv[1]).read_text("utf-8")
-code = compile(source, "README.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+code = compile(source, sys.argv[1], "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 waiting = eval(code, {"__name__": "__main__"})
 if inspect.iscoroutine(waiting):
     asyncio.run(waiting)
@@ -60,10 +60,10 @@ def blocks(*languages: str, page: Path = README) -> list[Block]:
     return [one for one in found if one.language in languages]
 
 
-def commands() -> list[str]:
+def commands(page: Path = README) -> list[str]:
     """The lines that use `kling-async`, without their parts that install or test."""
     found = []
-    for block in blocks("sh", "bash", "console"):
+    for block in blocks("sh", "bash", "console", page=page):
         lines = block.text.replace("\\\n", " ").splitlines()
         if block.language == "console":  # the others are output
             lines = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
@@ -75,6 +75,10 @@ def commands() -> list[str]:
     return found
 
 
+PAGES = (README, *sorted((ROOT / "docs").glob("*.md")))
+WITH_COMMANDS = [page for page in PAGES[1:] if commands(page)]
+
+
 @pytest.fixture
 def environment() -> Iterator[dict[str, str]]:
     """Where programs and commands find the token and an emulator."""
@@ -83,7 +87,7 @@ def environment() -> Iterator[dict[str, str]]:
 
     async def serve() -> None:
         ends.append(asyncio.Event())
-        async with Emulator(token=TOKEN).serve() as base_url:
+        async with Emulator(token=TOKEN, job_s=0.2).serve() as base_url:
             urls.append(base_url)
             ready.set()
             await ends[0].wait()
@@ -151,7 +155,16 @@ def serve_for_a_moment(line: str, folder: Path, env: dict[str, str]) -> None:
             server.kill()
 
 
-PAGES = (README, *sorted((ROOT / "docs").glob("*.md")))
+@pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda one: one.name)
+def test_the_commands_of_a_page_run(
+    page: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    for line in commands(page):
+        done = run(["bash", "-ec", line], tmp_path, without_settings(environment))
+        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+
+
 PROGRAMS = [one for page in PAGES for one in blocks("python", page=page)]
 
 

@@ -1,0 +1,58 @@
+"""Do the pages say what is true, and lead where they say? What no program can show."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import kling_async
+from kling_async.emulator import faultkinds
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+LINK = re.compile(r"\]\((?!https?:|mailto:)([^)\s#]*)(#[^)\s]*)?\)")
+HEADING = re.compile(r"^#+ +(.*)$", re.MULTILINE)
+FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+
+
+def text_of(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    kept = (re.sub(r"[^\w\- ]", "", one.lower()) for one in HEADING.findall(text_of(page)))
+    return {"#" + one.replace(" ", "-") for one in kept}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda one: one.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target, anchor in LINK.findall(FENCED.sub("", text_of(page))):
+        there = (page.parent / target).resolve() if target else page
+        assert there.exists(), f"{page.name} links to {target}"
+        assert not anchor or anchor in anchors(there), f"{page.name} links to {target}{anchor}"
+
+
+def test_the_index_leads_to_each_page() -> None:
+    listed = {target for target, _ in LINK.findall(text_of(ROOT / "docs" / "index.md"))}
+    assert listed == {one.name for one in (ROOT / "docs").glob("*.md")} - {"index.md"}
+
+
+def test_troubleshooting_has_an_entry_for_each_error() -> None:
+    text = text_of(ROOT / "docs" / "troubleshooting.md")
+    headings = {one.split()[0] for one in HEADING.findall(text)}
+    errors = {name for name in kling_async.__all__ if name.endswith("Error")} - {"KlingError"}
+    assert errors - {"APIError"} <= headings
+    assert {one for one in headings if one.endswith("Error")} <= errors | {"InputError"}
+
+
+def test_the_table_of_faults_is_the_emulators() -> None:
+    def rows(text: str) -> list[str]:
+        return [one for one in text.splitlines() if one.startswith("| `")]
+
+    assert faultkinds.__doc__ is not None
+    table = rows(faultkinds.__doc__)
+    assert len(table) == len(faultkinds.KINDS)
+    assert set(table) <= set(rows(text_of(ROOT / "docs" / "emulator.md")))
