@@ -29,7 +29,7 @@ async def _called_back(way: str, transport: str) -> None:
     heard: list[str] = []
 
     def called(webhook: Webhook) -> int:
-        heard.append(receiver.receive(webhook.body, clients[0]).outcome)
+        heard.append(receiver.receive(webhook.body, clients[0].tasks).outcome)
         return 204
 
     emulator = Emulator(
