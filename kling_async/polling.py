@@ -26,6 +26,8 @@ from .watched import Listener, PollSchedule, Watched, ends_waiting, may_have_mov
 
 log = logging.getLogger("kling_async")
 
+_EARLY_S = 0.02  # timers may end before their time: by 16 ms on Windows
+
 
 class Poller:
     """Looks at the watched tasks of one account, for as long as there are any.
@@ -152,7 +154,7 @@ class Poller:
     def _take_due(self) -> list[Watched]:
         now_s = self._clock.monotonic()
         due = []
-        while self._due and self._due[0][0] <= now_s + 1e-9:
+        while self._due and self._due[0][0] <= now_s + _EARLY_S:
             _, plan, watched = heapq.heappop(self._due)
             if self._is_current(watched, plan):
                 due.append(watched)

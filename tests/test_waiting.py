@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from itertools import pairwise
 from typing import Any
 
 import httpx
@@ -30,15 +31,17 @@ from kling_async import (
     Meta,
     NotFoundError,
     PollSchedule,
-    RateLimit,
     RunningTask,
     Task,
     TaskFailedError,
     TaskModeratedError,
     settings,
 )
+from kling_async.clock import LoopClock
+from kling_async.deadlines import bounded
+from kling_async.watched import Watched, may_have_moved
 
-pytestmark = pytest.mark.looptime
+pytestmark = pytest.mark.looptime(resolution=1e-9)
 
 Answer = httpx.Response
 State = Callable[[float], Answer]
@@ -205,6 +208,7 @@ async def test_a_failed_job_says_why(
     assert type(caught.value) is kind
     assert words in str(caught.value)
     assert caught.value.task.failed
+    assert "GET /tasks/{task_id}" in str(caught.value)
 
 
 async def test_a_final_state_of_another_name_is_a_failure(
@@ -324,6 +328,39 @@ async def test_what_is_not_ours_comes_through(connect: Any, server: Server) -> N
     server.tasks[1] = done_at(1, 5)
     with pytest.raises(RuntimeError, match="my limiter"):
         await kling.tasks.wait(1)
+
+
+async def test_a_clock_that_fails_leaves_nobody_waiting(connect: Any, server: Server) -> None:
+    class Broken(LoopClock):
+        async def sleep(self, seconds: float) -> None:
+            raise RuntimeError("my clock is broken")
+
+    kling = await connect(clock=Broken())
+    server.tasks[1] = done_at(1, 5)
+    with pytest.raises(ConfigurationError, match="my clock is broken"):
+        await kling.tasks.wait(1)
+
+
+async def test_a_poller_that_is_cancelled_leaves_nobody_waiting(
+    kling: AsyncKlingClient, server: Server
+) -> None:
+    server.tasks[1] = done_at(1, 5)
+    waiting = asyncio.create_task(kling.tasks.wait(1))
+    await asyncio.sleep(1)
+    (poller,) = (one for one in asyncio.all_tasks() if "_look_until" in str(one.get_coro()))
+    poller.cancel()
+    with pytest.raises(ConfigurationError, match="looks at task 1"):
+        await waiting
+    assert (await kling.tasks.wait(1)).succeeded
+
+
+async def test_a_timeout_of_the_inside_is_no_deadline() -> None:
+    def expired() -> KlingError:
+        raise AssertionError
+
+    with pytest.raises(asyncio.TimeoutError):
+        async with bounded(5, expired):
+            raise asyncio.TimeoutError
 
 
 # --- time -------------------------------------------------------------------------------------
@@ -504,9 +541,26 @@ async def test_a_history_that_does_not_help(
     server.listed = listed
     for task_id in range(1, 11):
         server.tasks[task_id] = done_at(task_id, 50)
-    found = await asyncio.gather(*(kling.tasks.wait(submitted(one)) for one in server.tasks))
+    waits = [kling.tasks.wait(submitted(one), poll=PLAIN) for one in server.tasks]
+    found = await asyncio.gather(*waits)
     assert all(one.succeeded for one in found)
     assert server.now_s < 150
+
+
+@pytest.mark.parametrize(("listed", "known", "looks", "moved"), [
+    (record(1), record(1), 1, False),
+    (record(1), record(1, "submitted"), 1, True),
+    (record(1, "succeed"), record(1), 1, True),
+    (None, record(1), 1, True),
+    (record(1), None, 1, True),
+    (record(1), record(1), settings.READ_EVERY - 1, True),
+    ({"id": 1, "status": 50}, {"id": 1, "status": 50}, 1, True),  # it says too little
+    ({"id": 1, "status": 50, "status_final": False}, {"id": 1, "status": 50}, 1, False),
+])  # fmt: skip
+def test_what_a_history_tells(listed: Any, known: Any, looks: int, moved: bool) -> None:
+    given_as, seen = (Task.from_api(one) if one else None for one in (known, listed))
+    watched = Watched(1, given_as, PLAIN, None, 0.0, looks=looks)  # type: ignore[arg-type]
+    assert may_have_moved(watched, seen) is moved
 
 
 async def test_a_history_with_accounts_of_its_own(connect: Any, server: Server) -> None:
@@ -525,12 +579,19 @@ async def test_a_history_with_accounts_of_its_own(connect: Any, server: Server) 
 
 
 async def test_the_rate_limit_holds_for_looks(connect: Any, server: Server) -> None:
-    kling = await connect(rate_limit=RateLimit(2))
+    class Spaced:  # aiolimiter's waits are shorter than virtual time can tell apart
+        free_s = 0.0
+
+        async def acquire(self, account: str | None) -> None:
+            self.free_s = max(self.free_s, server.now_s) + 0.5
+            await asyncio.sleep(self.free_s - 0.5 - server.now_s)
+
+    kling = await connect(rate_limit=Spaced())
     for task_id in range(1, 31):
         server.tasks[task_id] = done_at(task_id, 5)
-    await asyncio.gather(*(kling.tasks.wait(one) for one in server.tasks))
+    await asyncio.gather(*(kling.tasks.wait(one, poll=PLAIN) for one in server.tasks))
     times = sorted([at for at, _, _ in server.looks] + server.lists)
-    assert all(later - first > 0.99 for first, later in zip(times, times[2:], strict=False))
+    assert all(after - at > 0.49 for at, after in pairwise(times))
 
 
 # --- the end of it all ------------------------------------------------------------------------
@@ -568,12 +629,13 @@ async def test_cancelled_waiters_leave_nothing(kling: AsyncKlingClient, server: 
 
 
 async def test_coming_back_while_the_poller_ends(kling: AsyncKlingClient, server: Server) -> None:
-    server.tasks[1] = done_at(1, 100)
-    server.tasks[2] = done_at(2, 30)
+    server.took_s = 1.0
+    server.tasks[1] = done_at(1, 10_000)
+    server.tasks[2] = done_at(2, 0)
     for turns in range(12):
         one = asyncio.create_task(kling.tasks.wait(1, poll=PLAIN))
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.5)  # it is being read
         one.cancel()
         for _ in range(turns):
             await asyncio.sleep(0)
-        assert (await kling.tasks.wait(2, deadline_s=200)).succeeded
+        assert (await kling.tasks.wait(2, deadline_s=20)).succeeded
