@@ -101,7 +101,9 @@ def row_of(
         columns: what the export shows of the input; default: the fields that were given.
         line: of the file it came from.
     """
-    key, avatar_id, video = None, None, None
+    key: Any = None
+    avatar_id: Any = None
+    video = None
     if isinstance(given, CreateAvatar):
         request: CreateAvatar | None = given
         fields_given: dict[str, Any] = asdict(given, recurse=False)

@@ -36,7 +36,9 @@ def status_command(ledger: Path, json_wanted: bool) -> None:
     try:
         with closing(LedgerView.read(ledger)) as book:
             counts = book.counts()
-            pages = {state: book.page(0, (state,), SHOWN) for state in TROUBLED}
+            pages: dict[State, list[Record]] = {
+                state: book.page(0, (state,), SHOWN) for state in TROUBLED
+            }
             if book.has_videos:
                 videos = book.videos.counts()
                 troubled = {one: book.videos.page(0, (one,), SHOWN) for one in VIDEO_TROUBLED}
