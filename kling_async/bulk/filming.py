@@ -7,6 +7,7 @@ machine in `videoledger.py`, so a run goes on wherever an earlier one ended.
 from __future__ import annotations
 
 import asyncio
+import glob
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -179,22 +180,34 @@ class Filming:
         """Made -> saved: fetched, or there already."""
         row_id = record.id
         target = (self._equipment.folder / video.file_name).absolute()
+        try:
+            file, size_bytes = await self._fetched(record, video, target)
+        except TimeoutError:  # an OSError, and ours: it has its own meaning
+            raise
+        except OSError as exc:
+            witness.settling = True
+            raise self._setbacks.unwritable(target, exc) from exc
+        await self._journal.write(lambda ledger: ledger.videos.saved(row_id, file, size_bytes))
+
+    async def _fetched(self, record: Record, video: VideoRecord, target: Path) -> tuple[str, int]:
+        """Where the whole file is, and its size in bytes."""
         place, there = str(target), await asyncio.to_thread(_size, target)
         if there is not None and video.file != place:
             raise InvalidRequestError(
                 f"{target} exists, and this ledger knows nothing of it: it was not overwritten. "
                 "Move it away and run `bulk retry --video`, or choose another folder"
             )
+        if there is None and video.file == place:
+            await asyncio.to_thread(_sweep, target)  # it was begun, and its process died
         if there is None:
+            row_id = record.id
             await self._journal.write(lambda ledger: ledger.videos.claim_file(row_id, place))
-        # Claimed and there: it was moved into place as a whole, and the process died before the
-        # ledger knew. With a size on record, it was whole then and is not now.
-        if there is None or video.size_bytes is not None:
-            replace = there is not None
-            got = await self._equipment.fetch(record.account, video, target, replace)
-            place, there = str(got.path), got.size_bytes
-        size_bytes = there
-        await self._journal.write(lambda ledger: ledger.videos.saved(row_id, place, size_bytes))
+        elif video.size_bytes is None:
+            # Claimed and there: it was moved into place as a whole, and the process died before the
+            # ledger knew. With a size on record it was whole then, and has another size now.
+            return place, there
+        got = await self._equipment.fetch(record.account, video, target, there is not None)
+        return str(got.path), got.size_bytes
 
     # --- around them ---
 
@@ -278,6 +291,12 @@ def _request(record: Record, video: VideoRecord) -> Any:
     of_audio = ("text", "audio", "audio_url", "speaker_id", "speed", "emotion")
     rest = {name: value for name, value in video.payload.items() if name not in of_audio}
     return video_request(rest, audio_url=video.audio_url, **known)
+
+
+def _sweep(file: Path) -> None:
+    """Remove what a process that was killed left of a download; nothing reads it again."""
+    for part in file.parent.glob(f".{glob.escape(file.name[:80])}.*.part"):
+        part.unlink(missing_ok=True)
 
 
 def _size(file: Path) -> int | None:

@@ -262,6 +262,8 @@ class BulkRun:
             text = "its key was given before; keys must differ. Nothing was sent for this row"
             self._settle(evolve(record.result(), state="failed", error=text))
         elif record.state in (*OPEN_STATES, *UNSETTLED):
+            if self._studio is not None and record.state in OPEN_STATES:
+                self._studio.check_account(record)
             self._in_house[record.id] = record.key
             self._todo.put_nowait(job)
         elif not await self._goes_on(record, record.result()):

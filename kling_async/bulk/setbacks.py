@@ -6,6 +6,7 @@ One per run, shared by the making of avatars and of videos.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from attrs import evolve
 
@@ -23,6 +24,10 @@ from ..retry import RetryPolicy, parks
 
 WAIT_FOR_SERVER_S = 60.0
 """How long a run goes on trying while nobody answers, by default."""
+
+
+class NotKeptError(KlingError):
+    """A video was made, and there is no place for it here."""
 
 
 class Setbacks:
@@ -65,6 +70,8 @@ class Setbacks:
 
     def stuck_video(self, account: str | None, error: KlingError) -> str | None:
         """As `stuck`, for a video."""
+        if isinstance(error, NotKeptError):
+            return str(error)
         if isinstance(error, InsufficientCreditsError):
             why = f"{_name(account)} has too few credits for videos: {error}"
             return self.without_videos.setdefault(account, why)
@@ -76,6 +83,12 @@ class Setbacks:
             f"the server can't be reached ({error.text}). Run the same command again when it is "
             "back, or wait for it longer with --wait-for-server"
         )
+
+    def unwritable(self, file: Path, error: OSError) -> NotKeptError:
+        """A video can't be written, and the next one could not be either, so the run ends."""
+        why = f"{file} can't be written: {error.strerror or error}"
+        self._stop(f"{why}. Make room, or name another folder, and run the same command again")
+        return NotKeptError(f"{why}; the video is at Kling, and is fetched by the next run")
 
     def no_videos(self, account: str | None) -> str | None:
         """Why the account makes no more videos in this run; None: it does."""

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import partial
 
 from ..accounts import Account, AccountRegistry
-from ..errors import KlingError
+from ..errors import AccountRequiredError, KlingError
 from ..models.accounts import ListAccounts
 from ..pipeline import Options, Pipeline
 from .crew import Crew
@@ -65,6 +65,8 @@ class Studio:
         self._stopping = stopping
         self._unlimited = max(unlimited, AHEAD)
         self._room = room
+        self._among: tuple[str, ...] = ()
+        """The server's accounts, where nobody said which ones to use."""
         self._waiting: dict[str | None, int] = {}
         self._workers: dict[str | None, int] = {}
 
@@ -103,10 +105,24 @@ class Studio:
         learned = [Account(one.email, one.max_jobs) for one in listed]
         if len(accounts) == 0 and len(learned) == 1:
             accounts.update(learned)
+        if len(accounts) == 0:
+            self._among = tuple(one.email for one in learned)
         accounts.learn(learned)
         for record in await self._journal.read(lambda ledger: ledger.videos.jobs()):
             if record.account is not None and record.video is not None:
                 pipeline.turns.jobs.runs(record.account, record.video.task_id or 0)
+
+    def check_account(self, record: Record) -> None:
+        """AccountRequiredError where it is open to which of several accounts a row goes: nothing
+        would tell on which one its avatar is.
+        """
+        if self._among and record.account is None and record.payload.get("email") is None:
+            raise AccountRequiredError(
+                f"row {record.key} names no account, and the server has {len(self._among)}: a "
+                "video is made where its avatar is. Name an account in the row, or the accounts to "
+                "choose from (KLING_ACCOUNTS and --choose)",
+                accounts=self._among,
+            )
 
     async def queue(self, row_id: int, account: str | None) -> None:
         """A row's avatar is there: its video waits for its turn."""

@@ -40,8 +40,9 @@ def _lines(run: BulkRun, meter: Meter, ledger: Path, total: int) -> Iterator[str
     parts += _counted(
         (tally.failed, "failed"), (tally.unknown, "unknown"), (tally.skipped, "skipped")
     )
-    sent = tally.settled - tally.resumed
-    took = f"in {meter.elapsed_s:.1f} s" if sent else "in earlier runs; nothing was sent"
+    # A row that waits for its video is not settled, though its avatar may have been made just now.
+    idle = tally.settled == tally.resumed and (tally.settled == total or not run.makes_videos)
+    took = "in earlier runs; nothing was sent" if idle else f"in {meter.elapsed_s:.1f} s"
     yield f"{', '.join(parts)} {took}."
     if run.makes_videos:
         yield from _of_videos(run, ledger)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,13 @@ import pytest
 from films import assert_all_filmed_once, calls, filmed, speaking, voice
 from jobs import JumpClock, in_ledger, results, until, until_quiet, url_rows
 
-from kling_async import AccountRegistry, AsyncKlingClient, PollSchedule, RetryPolicy
+from kling_async import (
+    AccountRegistry,
+    AccountRequiredError,
+    AsyncKlingClient,
+    PollSchedule,
+    RetryPolicy,
+)
 from kling_async.bulk import equipment
 from kling_async.bulk.videorecords import VideoRecord
 from kling_async.emulator import EmulatedAccount, Emulator, Fault
@@ -397,6 +406,141 @@ class TestDownloads:
         found = await filmed(kling, speaking(2), ledger)
         assert {one.video_state for one in found.values()} == {"saved"}
         assert_all_filmed_once(emulator, ledger, 2)
+
+    async def test_what_a_dead_process_left_of_a_file_is_swept_away(
+        self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path
+    ) -> None:
+        await filmed(kling, speaking(2), ledger)
+        folder = ledger.with_name("films")
+        (folder / "k1.mp4").rename(folder / ".k1.mp4.0a1b2c3d.part")
+        (folder / ".k11.mp4.0a1b2c3d.part").touch()  # another's, who may be at work
+        await filmed(kling, speaking(2), ledger)
+        assert {one.name for one in folder.iterdir()} == {
+            "k1.mp4", "k2.mp4", ".k11.mp4.0a1b2c3d.part",
+        }  # fmt: skip
+
+    async def test_a_folder_that_can_not_be_written_to_ends_the_run(
+        self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path
+    ) -> None:
+        folder = ledger.with_name("films")
+        folder.write_text("a file")
+        found = await filmed(kling, speaking(8), ledger, concurrency=2)
+        left = [one for one in found.values() if one.video_state == "made"]
+        assert left
+        assert all("can't be written" in str(one.error) for one in left)
+        folder.unlink()
+        for _ in range(3):
+            await filmed(kling, speaking(8), ledger)
+        assert_all_filmed_once(emulator, ledger, 8)
+
+
+class TestAccounts:
+    async def test_of_several_that_nobody_named_none_is_guessed(
+        self, open_client: OpenClient, ledger: Path
+    ) -> None:
+        emulator = Emulator(THREE)
+        kling = await open_client(transport=emulator.transport(), clock=JumpClock(emulator))
+        with pytest.raises(AccountRequiredError, match=r"row k1 names no account.*has 3"):
+            await filmed(kling, speaking(3), ledger)
+        assert not emulator.avatars
+        found = await filmed(kling, speaking(3, email="d@e.f"), ledger)
+        assert {(one.account, one.video_state) for one in found.values()} == {("d@e.f", "saved")}
+
+    async def test_accounts_that_rows_name_need_no_registry(
+        self, open_client: OpenClient, ledger: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(equipment, "POLL", PollSchedule((0.02,)))
+        accounts = [EmulatedAccount(email=one, max_jobs=1) for one in THREE]
+        emulator = Emulator(accounts, job_s=0.01)
+        kling = await open_client(transport=emulator.transport())
+        rows = [{**row, "email": THREE[n % 3]} for n, row in enumerate(speaking(9))]
+        await filmed(kling, rows, ledger)
+        assert_all_filmed_once(emulator, ledger, 9)
+        assert Counter(one.account for one in emulator.tasks) == dict.fromkeys(THREE, 3)
+        assert not [one for one in calls(emulator, "avatars.video") if one.status == 429]
+        assert len(kling.accounts.registry) == 0
+
+    async def test_the_only_one_is_the_one_that_was_meant(
+        self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path
+    ) -> None:
+        found = await filmed(kling, speaking(1), ledger)
+        assert found["k1"].account == "demo@example.com"
+
+    async def test_jobs_of_an_earlier_process_hold_their_places(
+        self, open_client: OpenClient, ledger: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(equipment, "POLL", PollSchedule((0.02,)))
+        emulator = Emulator([EmulatedAccount(email="a@b.c", max_jobs=2)], job_s=0.5)
+        kling = await open_client(transport=emulator.transport())
+        made = kling.avatars.create_many(
+            speaking(6), ledger=ledger, videos=ledger.with_name("films")
+        )
+        running = asyncio.ensure_future(anext(made))
+        await until(lambda: len(emulator.tasks) == 2)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await made.aclose()
+        other = await open_client(transport=emulator.transport())
+        await filmed(other, speaking(6), ledger)
+        assert_all_filmed_once(emulator, ledger, 6)
+        assert not [one for one in calls(emulator, "avatars.video") if one.status == 429]
+
+
+class TestMemory:
+    async def test_it_does_not_grow_with_the_videos(
+        self, open_client: OpenClient, ledger: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(equipment, "POLL", PollSchedule((0.001,)))
+        kling = await open_client(transport=httpx.MockTransport(Kling()))
+        blocks: dict[int, int] = {}
+        films = ledger.with_name("films")
+        made = kling.avatars.create_many(speaking(400), ledger=ledger, concurrency=2, videos=films)
+        async with aclosing(made) as found:
+            for taken in range(1, 301):
+                row = await anext(found)
+                assert row.video_state == "saved"
+                if taken in (150, 300):
+                    await until_quiet(sys.getallocatedblocks)
+                    gc.collect()
+                    blocks[taken] = sys.getallocatedblocks()
+        grown = blocks[300] - blocks[150]
+        print(grown)
+        assert grown < 450, f"150 videos left {grown} objects behind"
+
+
+class Kling:
+    """As much of a server as a run needs, remembering nothing."""
+
+    def __init__(self) -> None:
+        self._numbers = count(300_000_000_000)
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        path = request.url.path.removeprefix("/v1/kling")
+        if path == "/accounts":
+            return httpx.Response(200, json={"a@b.c": {"email": "a@b.c", "maxJobs": 4}})
+        if path == "/avatars":
+            made = {"id": f"{next(self._numbers)}", "status": "SUCCESS"}
+            return httpx.Response(200, json=[] if request.method == "GET" else made)
+        if path == "/tts/create":
+            spoken = {"resource": f"https://cdn.example/{next(self._numbers)}.mp3", "status": 99}
+            return httpx.Response(200, json={**spoken, "status_final": True})
+        if path == "/scheduler":
+            return httpx.Response(200, json=[])
+        if path == "/avatars/video":
+            return httpx.Response(200, json={"task": {"id": next(self._numbers), "status": 5}})
+        if path == "/tasks":
+            return httpx.Response(200, json={"history": []})
+        if path.startswith("/tasks/"):
+            task_id = int(path.rpartition("/")[2])
+            work = {"workId": task_id + 1, "contentType": "video", "resource": {"resource": FILE}}
+            over = {"status": 99, "status_name": "succeed", "status_final": True}
+            return httpx.Response(200, json={"task": {"id": task_id}, **over, "works": [work]})
+        if path == "/assets/download":
+            return httpx.Response(200, json={"cdnUrl": FILE, "status": "success"})
+        return httpx.Response(200, content=b"\0\0\0\x18ftypisom" + b"\0" * 16)
+
+
+FILE = "https://cdn.example/film.mp4"
 
 
 async def test_no_secret_is_in_the_ledger(

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from kling_async import LedgerError
 from kling_async.bulk.ledgerview import LedgerView
 from kling_async.bulk.records import Record
 from kling_async.emulator import Emulator
@@ -22,6 +23,18 @@ LEDGER = Path("avatars.sqlite")
 def in_ledger() -> dict[str, Record]:
     with closing(LedgerView.read(LEDGER)) as ledger:
         return {one.key: one for one in ledger.each()}
+
+
+def running() -> int:
+    """Videos whose job runs at Kling."""
+    return sum(one.video is not None and one.video.state == "running" for one in kept())
+
+
+def kept() -> list[Record]:
+    try:
+        return list(in_ledger().values())
+    except LedgerError:  # it is just being made
+        return []
 
 
 def until(reached: Callable[[], bool]) -> None:
@@ -119,3 +132,32 @@ def test_during_the_check_nothing_is_sent(
     assert finish(process).code == 130
     assert emulator.calls == []
     assert not LEDGER.exists()
+
+
+def test_jobs_go_on_at_kling_and_the_next_run_waits_for_them(
+    start: Callable[..., Any],
+    finish: Callable[..., Any],
+    execute: Callable[..., Any],
+    service: Any,
+    emulator: Emulator,
+) -> None:
+    from kling_async.emulator.voices import VOICES
+
+    lines = ["key,image_url,text,speaker_id"]
+    lines += [f"k{n},https://x.y/{n}.png,I am k{n},{VOICES[0].speaker_id}" for n in range(8)]
+    Path("in.csv").write_text("\n".join(lines))
+    words = ["bulk", "run", "in.csv", "--ledger", LEDGER, "--rate", "none", "--video"]
+    process = start(*words)
+    until(lambda: Path(LEDGER).is_file())
+    until(lambda: running() == 5)  # the account's job places
+    process.send_signal(signal.SIGINT)
+    ended = finish(process)
+    assert ended.code == 130
+    assert "5 jobs go on at Kling" in ended.stderr
+    assert "jobs go on at Kling; the next run waits for them." in ended.stdout
+    assert "Run the same command again to go on where it stopped." in ended.stdout
+    assert all(one.video.state in ("running", "ready", "planned") for one in in_ledger().values())  # type: ignore[union-attr]
+    again = execute(*words)
+    assert again.code == 0, again.stderr
+    assert len(emulator.tasks) == 8
+    assert len(list(Path("avatars-videos").glob("*.mp4"))) == 8
