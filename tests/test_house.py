@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import httpx
 import pytest
@@ -239,7 +239,7 @@ def test_all_is_what_is_visible_and_sorted() -> None:
 def test_what_is_on_the_face_is_documented() -> None:
     for name in kling_async.__all__:
         value = getattr(kling_async, name)
-        if inspect.isclass(value):
+        if inspect.isclass(value) and get_origin(value) is None:  # 3.10 calls aliases classes
             assert (value.__doc__ or "").strip(), name
             for method, function in vars(value).items():
                 if not method.startswith("_") and inspect.isfunction(function):

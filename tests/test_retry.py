@@ -50,6 +50,7 @@ TABLE: dict[str, tuple[BaseException, tuple[bool, bool, bool]]] = {
     "596": (api(errors.AccountBrokenError, 596), (False, False, False)),
     "FAILED": (errors.AvatarFailedError("x"), (False, False, False)),
     "task failed": (errors.TaskFailedError("x"), (False, False, False)),
+    "task moderated": (errors.TaskModeratedError("x"), (False, False, False)),
     "deadline": (errors.DeadlineExceededError("x"), (False, False, False)),
     "configuration": (errors.ConfigurationError("x"), (False, False, False)),
     "invalid": (errors.InvalidRequestError("x"), (False, False, False)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from attrs import asdict, field, fields, frozen
 
@@ -102,7 +102,7 @@ def row_of(
         line: of the file it came from.
     """
     key: Any = None
-    avatar_id: Any = None
+    avatar_id: str | None = None
     video = None
     if isinstance(given, CreateAvatar):
         request: CreateAvatar | None = given
@@ -111,9 +111,10 @@ def row_of(
     else:
         fields_given = dict(given)
         key = fields_given.pop("key", None)
-        avatar_id = fields_given.get("avatar_id")
-        if isinstance(avatar_id, int) and not isinstance(avatar_id, bool):
-            avatar_id = fields_given["avatar_id"] = str(avatar_id)  # JSON may hold it as a number
+        made = fields_given.get("avatar_id")
+        if isinstance(made, int) and not isinstance(made, bool):
+            made = fields_given["avatar_id"] = str(made)  # JSON may hold it as a number
+        avatar_id = cast("str | None", made)  # `_given` says what is wrong with anything else
         request, problems = _made(fields_given) if avatar_id is None else _given(fields_given)
         video, of_video = video_of(fields_given)
         if avatar_id is not None and video is None and not of_video:

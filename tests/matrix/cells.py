@@ -156,7 +156,7 @@ MATRIX: Mapping[str, Line] = {
     "job fails": jobs(OK),  # which its task says, later
     "job is over before anybody looks": jobs(UNKNOWN_DONE),  # own addresses: tests/test_videos.py
     "webhooks twice, early, disordered": jobs(
-        Elsewhere("tests/matrix/test_callbacks.py::test_callbacks_are_hints_alone")
+        Elsewhere("tests/matrix/test_matrix_callbacks.py::test_callbacks_are_hints_alone")
     ),
     # the ledger's disk
     "ledger full": recorded(ROW_UNWRITTEN),
