@@ -53,7 +53,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     heavy_files = {"test_cancellation.py", "test_model_check.py", "test_doubt_machine.py"}
     for item in items:
         if (
-            item.path.parent.name in ("matrix", "chaos", "benchmarks")
+            item.path.parent.name in ("matrix", "chaos", "benchmarks", "docs")
             or item.path.name in heavy_files
         ):
             item.add_marker(pytest.mark.heavy)
