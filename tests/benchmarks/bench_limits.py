@@ -173,7 +173,9 @@ async def windows(server: Remote, transport: str, limit: RateLimit, seconds: flo
     arrivals = server.arrivals()
     first_s = arrivals[0][0]
     used = sum(1 for at_s, _ in arrivals if at_s < first_s + seconds)
-    allowed = limit.requests * seconds / limit.per_s
+    # A burst is paid for by a slower pace, so that every window holds.
+    paced = limit.requests if limit.burst == 1 else limit.requests - limit.burst
+    allowed = paced * seconds / limit.per_s
     most = most_in_a_window(arrivals, limit.per_s)
     share = used / allowed
     burst = f", bursts of {limit.burst}" if limit.burst > 1 else ""
@@ -265,6 +267,8 @@ async def rows(transports: list[str], small: bool, server: Remote) -> AsyncItera
     rates = [RateLimit(60, per_s=2), RateLimit(10), RateLimit(1000), RateLimit(60, burst=9)]
     for limit in rates[:1] if small else rates:
         for transport in transports:
+            if limit.requests >= 1000 and transport == "httpx":
+                continue  # its pool can't carry so many, whatever the limit
             yield await windows(server, transport, limit, 1 if small else 8)
     phases = [(40, 1.0)] if small else [(40, 10.0), (40, 20.0), (20, 20.0), (40, 30.0)]
     for row in await adaptive(server, transports[-1], phases):
