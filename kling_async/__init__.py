@@ -106,7 +106,7 @@ from .models.tts import (
 )
 from .models.videos import CreateAvatarVideo
 from .retry import RetryPolicy
-from .stats import AccountStats, AttemptEvent, Hook, Stats
+from .stats import AccountStats, AttemptEvent, Stats
 from .version import __version__
 from .watched import PollSchedule
 from .webhooks import Received, WebhookReceiver
@@ -157,7 +157,6 @@ __all__ = [
     "GetDownload",
     "GetTask",
     "GoneError",
-    "Hook",
     "ImageResource",
     "InsufficientCreditsError",
     "InvalidRequestError",

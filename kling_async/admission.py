@@ -77,6 +77,7 @@ class Turn:
         gate.leave(self.round, answered=not refused and not lost)
         if refused:
             gate.refused += 1
+            gate.in_vain += self.round == gate.round  # else it went before the latest pause
             if learn:
                 self._admission.learn(self.account, self.sent_s)
         elif isinstance(error, APIError) and error.status_code < 500:
@@ -215,7 +216,8 @@ class Admission:
         seconds = pause_s(error)
         if isinstance(error, RateLimitedError):
             if error.retry_after_s is None and self._learns:
-                seconds = settings.LEARNING_ABSENT_S
+                in_vain = self._gates[account].in_vain
+                seconds = min(seconds, settings.LEARNING_ABSENT_S * 2.0 ** min(in_vain - 1, 16))
         elif seconds <= 0:
             return
         if seconds > settings.PAUSE_MAX_S:

@@ -18,6 +18,7 @@ lag is charged to the bucket once, so that those behind it keep their distance w
 from __future__ import annotations
 
 import asyncio
+import math
 
 from aiolimiter import AsyncLimiter
 
@@ -31,23 +32,55 @@ JITTER = 0.01  # of T
 JITTER_MAX_S = 0.02
 
 
-def leaky(limit: RateLimit) -> AsyncLimiter:
-    """Aiolimiter's bucket in the shape that keeps `limit` in every window, from the first on."""
+class Leaky:
+    """aiolimiter's bucket for one who asks at a time, and who waits outside of it.
+
+    aiolimiter may find itself 1e-17 s early and ask to be woken at once. On a virtual clock, as
+    tests use it, that goes on for ever; here waits are whole microseconds, and one at least.
+
+    Args:
+        capacity: how much it holds, at least 1.
+        per_s: how much leaks out in a second.
+    """
+
+    def __init__(self, capacity: float, per_s: float) -> None:
+        self.per_s = per_s
+        self.capacity = capacity
+        self._limiter = AsyncLimiter(capacity, capacity / per_s)
+        self._empty_s = 0.0
+        """When all that is in it will have leaked out, to know how long to wait."""
+
+    def has_room(self) -> bool:
+        """Whether one goes in now."""
+        return self._limiter.has_capacity()
+
+    async def fill(self, amount: float = 1.0) -> None:
+        """Return when `amount` has gone in."""
+        loop = asyncio.get_running_loop()
+        while not self._limiter.has_capacity(amount):
+            room_s = self._empty_s - (self.capacity - amount) / self.per_s
+            wait_us = math.ceil((room_s - loop.time()) * 1e6)
+            await asyncio.sleep(max(1, wait_us) / 1e6)
+        await self._limiter.acquire(amount)  # does not wait: it has room
+        self._empty_s = max(self._empty_s, loop.time()) + amount / self.per_s
+
+
+def shaped(limit: RateLimit) -> Leaky:
+    """The bucket that keeps `limit` in every window, from the first on."""
     capacity = limit.burst + ARREARS * limit.requests
     window_s = limit.per_s + min(JITTER_MAX_S, JITTER * limit.per_s)
-    leak_per_s = (limit.requests + 1 - capacity) / window_s
-    return AsyncLimiter(capacity, capacity / leak_per_s)
+    return Leaky(capacity, (limit.requests + 1 - capacity) / window_s)
 
 
 class Bucket:
     """One bucket with a line in front, because aiolimiter lets newcomers overtake.
 
-    Only the head of the line asks aiolimiter, so one timer runs however many wait. Nothing belongs
-    to a loop before the first request.
+    Only the head of the line asks it, so one timer runs however many wait. Nothing belongs to a
+    loop before the first request.
     """
 
     def __init__(self, limit: RateLimit) -> None:
-        self._leaky = leaky(limit)
+        self._leaky = shaped(limit)
         self._line = Line()
         self._window_s = limit.per_s
         self._spare_s = min(JITTER_MAX_S, JITTER * limit.per_s)
@@ -61,8 +94,8 @@ class Bucket:
         if waited:
             await self._line.wait()
         try:
-            waited = waited or not self._leaky.has_capacity()
-            await self._leaky.acquire()
+            waited = waited or not self._leaky.has_room()
+            await self._leaky.fill()
             if self._late and _now_s() >= self._due_s:
                 await self._pay()
         finally:
@@ -86,11 +119,11 @@ class Bucket:
 
     async def _pay(self) -> None:
         """Lose what is owed in steps that fit into the bucket; half of what is to spare helps."""
-        leak_per_s = self._leaky.max_rate / self._leaky.time_period
+        leak_per_s = self._leaky.per_s
         owed = min(self._late, self._late_s * leak_per_s) - self._spare_s * leak_per_s / 2
         self._late, self._late_s = 0, 0.0
         while owed > 0:
-            await self._leaky.acquire(min(1.0, owed))
+            await self._leaky.fill(min(1.0, owed))
             owed -= 1
 
 
@@ -115,13 +148,13 @@ class LearningBucket:
         if waited:
             await self._line.wait()
         try:
-            waited = waited or not self._leaky.has_capacity()
-            await self._leaky.acquire()
+            waited = waited or not self._leaky.has_room()
+            await self._leaky.fill()
             await self._bound.acquire()
             self._law.sent(_now_s(), waited=waited)
             if abs(self._law.per_s / self._shaped_per_s - 1) > 0.005:
                 self._leaky = self._shaped()
-                await self._leaky.acquire(self._leaky.max_rate)  # full, as the last one left it
+                await self._leaky.fill(self._leaky.capacity)  # full, as the last one left it
         finally:
             self._line.leave()
 
@@ -133,10 +166,10 @@ class LearningBucket:
         """What went out at `sent_s` was answered 429."""
         self._law.refused(sent_s, _now_s())
 
-    def _shaped(self) -> AsyncLimiter:
+    def _shaped(self) -> Leaky:
         self._shaped_per_s = rate = self._law.per_s
         capacity = 1.5 + rate * ARREARS  # the arrears of half a step, and of timers 10 ms late
-        return AsyncLimiter(capacity, capacity / rate)
+        return Leaky(capacity, rate)
 
 
 class AccountBuckets:

@@ -30,6 +30,8 @@ class Gate:
         """How many may be in flight after a pause; None: as many as there are."""
         self.round = 0
         """Which pause the present places belong to; who went before one does not count there."""
+        self.in_vain = 0
+        """Refusals in a row, those that were in flight together counted once."""
         self._taken = 0
         self._clock = clock
         self._until_s: float | None = None
@@ -76,6 +78,7 @@ class Gate:
             return
         self._taken -= 1
         if answered:
+            self.in_vain = 0
             self.places += 1
             if self.places >= settings.RAMP_OPEN_AT:
                 self.places = self._until_s = None

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from virtual_time import now_s, run
+from virtual_time import now_s, run, virtually
 
 from kling_async import (
     AccountRegistry,
@@ -50,13 +50,13 @@ async def answered(gate: Admission, account: str | None = ADA, after_s: float = 
 # --- pauses -----------------------------------------------------------------------------------
 
 
-@pytest.mark.looptime(resolution=1e-9)
+@virtually
 async def test_a_pause_holds_everybody_of_the_account_and_nobody_else() -> None:
     gate = Admission(None, LoopClock())
     gate.pause(ADA, 10)
     await gate.admit(BEN)
     await gate.admit(None)
-    assert now_s() == 0
+    assert now_s() == pytest.approx(0, abs=TICK_S)
     times_s = await asyncio.gather(*(answered(gate) for _ in range(5)))
     assert times_s == pytest.approx([10] * 5, abs=TICK_S)
 
@@ -81,7 +81,7 @@ def test_pauses_join_by_the_latest_end(pauses: list[tuple[float, float]]) -> Non
     assert run(admitted_at_s()) == pytest.approx(max(25, *ends_s), abs=5 * TICK_S)
 
 
-@pytest.mark.looptime(resolution=1e-9)
+@virtually
 async def test_a_pause_that_comes_in_the_limiters_queue_is_kept() -> None:
     gate = Admission(RateLimit(1, per_s=5), LoopClock())
     await gate.admit(ADA)
@@ -92,7 +92,7 @@ async def test_a_pause_that_comes_in_the_limiters_queue_is_kept() -> None:
     assert now_s() >= 61
 
 
-@pytest.mark.looptime(resolution=1e-9)
+@virtually
 async def test_after_a_pause_the_rate_still_holds() -> None:
     gate = Admission(RateLimit(1, per_s=5), LoopClock())
     gate.pause(ADA, 10)
@@ -101,7 +101,7 @@ async def test_after_a_pause_the_rate_still_holds() -> None:
     assert times_s[1] - times_s[0] >= 5
 
 
-@pytest.mark.looptime(resolution=1e-9)
+@virtually
 async def test_what_is_told_of_pauses() -> None:
     gate = Admission(None, LoopClock())
     assert (gate.paused_s(ADA), gate.longest_pause_s(), gate.anything_paused) == (0.0, 0.0, False)
@@ -165,7 +165,7 @@ def test_jitter_only_adds_and_absurd_times_are_bounded(named_s: float | None) ->
     assert meant_s - TICK_S <= left_s <= meant_s + min(1.0, 0.01 * meant_s) + TICK_S
 
 
-@pytest.mark.looptime(resolution=1e-9)
+@virtually
 async def test_a_503_pauses_only_if_it_names_a_time() -> None:
     gate = Admission(None, LoopClock())
     (await gate.admit(ADA)).ended(ServerError("ill", status_code=500))
@@ -176,7 +176,7 @@ async def test_a_503_pauses_only_if_it_names_a_time() -> None:
     assert 7 <= gate.paused_s(ADA) <= 7.1
 
 
-@pytest.mark.looptime(resolution=1e-9)
+@virtually
 async def test_a_learning_rate_pauses_shortly_where_no_time_is_named() -> None:
     gate = Admission(RateLimit(100, adaptive=True), LoopClock())
     (await gate.admit(ADA)).ended(refusal(None))
@@ -185,10 +185,27 @@ async def test_a_learning_rate_pauses_shortly_where_no_time_is_named() -> None:
     assert gate.paused_s(BEN) >= 7
 
 
+@virtually
+async def test_a_learning_rate_is_more_patient_each_time_its_probe_is_refused() -> None:
+    """A quota of so many an hour is not asked twice a second until the hour is over."""
+    gate = Admission(RateLimit(100, adaptive=True), LoopClock())
+    together = [await gate.admit(ADA) for _ in range(5)]
+    for turn in together:
+        turn.ended(refusal(None))
+    pauses_s = [gate.paused_s(ADA)]
+    for _ in range(7):
+        (await gate.admit(ADA)).ended(refusal(None))
+        pauses_s.append(gate.paused_s(ADA))
+    assert pauses_s == pytest.approx([0.5, 1, 2, 4, 8, 10, 10, 10], rel=0.02)
+    (await gate.admit(ADA)).ended(None)
+    (await gate.admit(ADA)).ended(refusal(None))
+    assert gate.paused_s(ADA) == pytest.approx(0.5, rel=0.02)
+
+
 # --- the probe and the ramp -------------------------------------------------------------------
 
 
-@pytest.mark.looptime(resolution=1e-9)
+@virtually
 async def test_one_probe_goes_first_and_then_twice_as_many_each_round() -> None:
     gate = Admission(None, LoopClock())
     gate.pause(ADA, 10)
@@ -197,7 +214,7 @@ async def test_one_probe_goes_first_and_then_twice_as_many_each_round() -> None:
     assert rounds == [1, 2, 4, 8, 16, 32, RAMP_OPEN_AT, 0]
 
 
-@pytest.mark.looptime(resolution=1e-9)
+@virtually
 async def test_a_ramp_opens_for_all_in_the_end() -> None:
     gate = Admission(None, LoopClock())
     gate.pause(ADA, 10)
@@ -207,7 +224,7 @@ async def test_a_ramp_opens_for_all_in_the_end() -> None:
     assert now_s() == pytest.approx(10)
 
 
-@pytest.mark.looptime(resolution=1e-9)
+@virtually
 async def test_a_probe_that_is_refused_pauses_again_and_nobody_else_goes() -> None:
     gate = Admission(None, LoopClock())
     gate.pause(ADA, 10)
@@ -225,7 +242,7 @@ async def test_a_probe_that_is_refused_pauses_again_and_nobody_else_goes() -> No
     assert now_s() == pytest.approx(14, abs=0.01)
 
 
-@pytest.mark.looptime(resolution=1e-9)
+@virtually
 @pytest.mark.parametrize("error", [
     NotSentError("x"), OutcomeUnknownError("x"), asyncio.CancelledError(),
 ])  # fmt: skip
@@ -242,7 +259,7 @@ async def test_a_probe_without_an_answer_makes_way_for_the_next(error: BaseExcep
     assert now_s() == pytest.approx(11, abs=0.01)
 
 
-@pytest.mark.looptime(resolution=1e-9)
+@virtually
 async def test_a_slow_probe_does_not_hold_the_others_for_ever() -> None:
     """A create may take minutes; a refusal does not."""
     gate = Admission(None, LoopClock())
@@ -251,7 +268,7 @@ async def test_a_slow_probe_does_not_hold_the_others_for_ever() -> None:
     assert times_s == pytest.approx([10, 10 + PROBE_WITHIN_S, 10 + 2 * PROBE_WITHIN_S])
 
 
-@pytest.mark.looptime(resolution=1e-9)
+@virtually
 async def test_answers_to_what_went_before_the_pause_open_nothing() -> None:
     gate = Admission(None, LoopClock())
     earlier = [await gate.admit(ADA) for _ in range(100)]
@@ -271,7 +288,7 @@ async def test_answers_to_what_went_before_the_pause_open_nothing() -> None:
 # --- parked -----------------------------------------------------------------------------------
 
 
-@pytest.mark.looptime(resolution=1e-9)
+@virtually
 async def test_a_pause_beyond_what_callers_accept_tells_them_all_at_once() -> None:
     gate = Admission(None, LoopClock())
     gate.pause(ADA, 10)
@@ -293,7 +310,7 @@ async def test_a_pause_beyond_what_callers_accept_tells_them_all_at_once() -> No
     assert now_s() == pytest.approx(7201, abs=0.01)
 
 
-@pytest.mark.looptime(resolution=1e-9)
+@virtually
 async def test_the_head_of_the_line_is_told_too() -> None:
     gate = Admission(None, LoopClock())
     gate.pause(ADA, 10)
@@ -305,7 +322,7 @@ async def test_the_head_of_the_line_is_told_too() -> None:
     assert now_s() == pytest.approx(1)
 
 
-@pytest.mark.looptime(resolution=1e-9)
+@virtually
 async def test_a_parked_account_is_told_with_the_call_and_without_a_send(
     emulator: Emulator,
 ) -> None:
@@ -327,7 +344,7 @@ async def test_a_parked_account_is_told_with_the_call_and_without_a_send(
         await kling.avatars.list()
 
 
-@pytest.mark.looptime(resolution=1e-9)
+@virtually
 @pytest.mark.parametrize("choose", ["round_robin", "least_busy", lambda known: known[0]])
 async def test_work_flows_to_accounts_that_are_not_paused(choose: Any) -> None:
     emulator = Emulator(accounts=[ADA, BEN])
@@ -354,7 +371,7 @@ async def test_work_flows_to_accounts_that_are_not_paused(choose: Any) -> None:
 # --- places in flight -------------------------------------------------------------------------
 
 
-@pytest.mark.looptime(resolution=1e-9)
+@virtually
 async def test_no_more_are_in_flight_than_there_are_places() -> None:
     gate = Admission(None, LoopClock(), places=Places(3))
     in_flight, most = 0, 0
@@ -379,7 +396,7 @@ async def test_no_more_are_in_flight_than_there_are_places() -> None:
     assert gate.places.taken == 0
 
 
-@pytest.mark.looptime(resolution=1e-9)
+@virtually
 async def test_one_slow_account_does_not_take_all_places() -> None:
     gate = Admission(RateLimit(1, per_s=100), LoopClock(), places=Places(3))
     waiting = [asyncio.create_task(answered(gate, ADA)) for _ in range(50)]
@@ -436,7 +453,7 @@ def test_cancelling_at_any_moment_leaks_no_place_and_no_turn(
 # --- waiting, cancelled -----------------------------------------------------------------------
 
 
-@pytest.mark.looptime(resolution=1e-9)
+@virtually
 async def test_waiting_counts_those_at_the_gate() -> None:
     gate = Admission(RateLimit(1, per_s=0.98), LoopClock())
     tasks = [asyncio.create_task(gate.admit(ADA)) for _ in range(4)]
@@ -449,7 +466,7 @@ async def test_waiting_counts_those_at_the_gate() -> None:
     assert seen == [3, 2, 1, 0, 0]
 
 
-@pytest.mark.looptime(resolution=1e-9)
+@virtually
 @pytest.mark.parametrize("paused", [True, False])
 async def test_a_cancelled_waiter_leaves_no_trace(paused: bool) -> None:
     gate = Admission(RateLimit(1, per_s=9.9), LoopClock())

@@ -100,7 +100,10 @@ async def test_without_the_budget_all_attempts_are_made() -> None:
 async def test_429_and_what_never_left_of_a_paid_request_are_free(emulator: Emulator) -> None:
     emulator.add_faults([Fault("avatars.list", "status", status=429, retry_after_s=1, times=4)])
     async with AsyncKlingClient(
-        "user:1-a", base_url="http://127.0.0.1/v1/kling", transport=emulator.transport()
+        "user:1-a",
+        base_url="http://127.0.0.1/v1/kling",
+        transport=emulator.transport(),
+        rate_limit=None,
     ) as kling:
         await kling.avatars.list()
         assert [one.retry_budget for one in kling.stats] == [100]

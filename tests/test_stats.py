@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 import httpx
 import pytest
+from virtual_time import virtually
 
 from kling_async import (
     AccountStats,
@@ -22,7 +23,6 @@ from kling_async import (
 )
 from kling_async.emulator import Emulator, Fault
 
-pytestmark = pytest.mark.looptime(resolution=1e-9)
 TOKEN, BASE_URL = "user:12345-abcdefghi", "http://127.0.0.1/v1/kling"
 DEMO = "demo@example.com"
 Open = Callable[..., Awaitable[AsyncKlingClient]]
@@ -36,6 +36,7 @@ def client(emulator: Emulator, **options: Any) -> AsyncKlingClient:
 # --- stats ------------------------------------------------------------------------------------
 
 
+@virtually
 async def test_what_was_sent_refused_and_waits(emulator: Emulator) -> None:
     emulator.add_faults([Fault("avatars.list", "status", status=429, retry_after_s=30, at=1)])
     async with client(emulator, rate_limit=RateLimit(20)) as kling:
@@ -56,11 +57,13 @@ async def test_what_was_sent_refused_and_waits(emulator: Emulator) -> None:
         assert stats.sent == 1  # a value, and no view
 
 
+@virtually
 async def test_an_account_that_was_not_used_has_zeros(emulator: Emulator) -> None:
     async with client(emulator) as kling:
         assert kling.stats["nobody@example.com"].sent == 0
 
 
+@virtually
 async def test_in_flight_and_the_present_rate(emulator: Emulator) -> None:
     emulator.add_faults([Fault("avatars.list", "latency", delay_s=10)])
     async with client(emulator, rate_limit=RateLimit(500, adaptive=True)) as kling:
@@ -77,12 +80,14 @@ async def test_in_flight_and_the_present_rate(emulator: Emulator) -> None:
         assert kling.stats.in_flight == 0
 
 
+@virtually
 async def test_a_client_without_a_rate_has_none(emulator: Emulator) -> None:
     async with client(emulator, rate_limit=None) as kling:
         await kling.avatars.list()
         assert kling.stats[DEMO].rate_per_s is None
 
 
+@virtually
 async def test_stats_are_frozen_and_show_no_email(emulator: Emulator) -> None:
     async with client(emulator) as kling:
         await kling.avatars.list()
@@ -96,6 +101,7 @@ async def test_stats_are_frozen_and_show_no_email(emulator: Emulator) -> None:
 # --- hooks ------------------------------------------------------------------------------------
 
 
+@virtually
 async def test_hooks_hear_of_each_attempt(emulator: Emulator) -> None:
     emulator.add_faults([
         Fault("avatars.list", "status", status=429, retry_after_s=30, at=1),
@@ -118,6 +124,7 @@ async def test_hooks_hear_of_each_attempt(emulator: Emulator) -> None:
     assert TOKEN not in repr(seen)
 
 
+@virtually
 async def test_a_hook_hears_of_a_call_that_was_cancelled(emulator: Emulator) -> None:
     emulator.add_faults([Fault("avatars.list", "latency", delay_s=20)])
     seen: list[AttemptEvent] = []
@@ -130,6 +137,7 @@ async def test_a_hook_hears_of_a_call_that_was_cancelled(emulator: Emulator) -> 
         assert [(one.status, one.error) for one in seen] == [(None, "CancelledError")]
 
 
+@virtually
 async def test_a_hook_that_raises_breaks_nothing(
     emulator: Emulator, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -145,6 +153,7 @@ async def test_a_hook_that_raises_breaks_nothing(
     assert DEMO not in caplog.text
 
 
+@virtually
 async def test_hooks_see_routes_and_no_values(emulator: Emulator) -> None:
     seen: list[AttemptEvent] = []
     async with client(emulator, hooks=[seen.append]) as kling:
@@ -157,6 +166,7 @@ async def test_hooks_see_routes_and_no_values(emulator: Emulator) -> None:
 # --- the log ----------------------------------------------------------------------------------
 
 
+@virtually
 async def test_the_log_names_routes_and_no_accounts(
     emulator: Emulator, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -176,6 +186,7 @@ async def test_the_log_names_routes_and_no_accounts(
 # --- places in flight -------------------------------------------------------------------------
 
 
+@virtually
 async def test_the_exchange_of_a_cancelled_caller_keeps_its_place(emulator: Emulator) -> None:
     """It still has its connection; the next one would queue in httpx's pool."""
     from kling_async.lines import Places
@@ -195,6 +206,7 @@ async def test_the_exchange_of_a_cancelled_caller_keeps_its_place(emulator: Emul
         assert places.taken == 0
 
 
+@virtually
 async def test_httpx_own_transport_has_places_and_others_have_none() -> None:
     def places(**options: Any) -> int | None:
         kling = AsyncKlingClient(TOKEN, **options)

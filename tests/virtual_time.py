@@ -7,7 +7,8 @@ and ask to be woken at once, and looptime's clock then never moves again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import wraps
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -43,6 +44,16 @@ def run(coroutine: Coroutine[Any, Any, T], late_s: float = 0.0) -> T:
         return loop.run_until_complete(coroutine)
     finally:
         loop.close()
+
+
+def virtually(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """A test that runs on virtual time."""
+
+    @wraps(test)
+    def wrapped(*args: Any, **named: Any) -> None:
+        run(test(*args, **named))
+
+    return wrapped
 
 
 def now_s() -> float:

@@ -173,9 +173,8 @@ async def windows(server: Remote, transport: str, limit: RateLimit, seconds: flo
     arrivals = server.arrivals()
     first_s = arrivals[0][0]
     used = sum(1 for at_s, _ in arrivals if at_s < first_s + seconds)
-    # A burst is paid for by a slower pace, so that every window holds.
-    paced = limit.requests if limit.burst == 1 else limit.requests - limit.burst
-    allowed = paced * seconds / limit.per_s
+    # A burst of b is paid for by the pace: N + 1 - b per window.
+    allowed = (limit.requests + 1 - limit.burst) * seconds / limit.per_s + limit.burst - 1
     most = most_in_a_window(arrivals, limit.per_s)
     share = used / allowed
     burst = f", bursts of {limit.burst}" if limit.burst > 1 else ""
