@@ -5,12 +5,12 @@ async with AsyncKlingClient() as kling:
 """
 
 import logging as _logging
+import typing as _typing
+from importlib import import_module as _import_module
 
 from .accounts import Account, AccountRegistry
-from .bulk.rows import BulkRow
 from .client import AsyncKlingClient
 from .clock import Clock
-from .downloads import Download
 from .errors import (
     AccountBrokenError,
     AccountRequiredError,
@@ -40,76 +40,80 @@ from .errors import (
 )
 from .limits import Limiter, RateLimit
 from .media import Media
-from .models.accounts import (
-    AccountBalance,
-    AccountSession,
-    AddAccount,
-    BalancePoints,
-    GetAccount,
-    ListAccounts,
-    RemoveAccount,
-    RemovedAccount,
-    ServerAccount,
-)
-from .models.assets import (
-    Asset,
-    DeletedUploads,
-    DeleteUploads,
-    DownloadLink,
-    GeneratedAssets,
-    GetDownload,
-    Limitation,
-    ListGenerated,
-    ListUploads,
-    UploadAsset,
-    UploadedAsset,
-)
-from .models.avatars import (
-    Avatar,
-    CreateAvatar,
-    CreatedAvatar,
-    DeleteAvatar,
-    DeletedAvatar,
-    ImageResource,
-    ListAvatars,
-)
 from .models.requests import Request, Safety
 from .models.responses import Meta, Model
-from .models.scheduler import (
-    AccountSlots,
-    Availability,
-    ForgetTask,
-    ForgottenTask,
-    GetAvailable,
-    ListRunning,
-    RunningTask,
-)
-from .models.tasks import (
-    DeletedTask,
-    DeleteTask,
-    GetTask,
-    ListTasks,
-    Stated,
-    Task,
-    TaskArgument,
-    TaskInput,
-    Work,
-    WorkResource,
-)
-from .models.tts import (
-    CreateSpeech,
-    ListVoices,
-    Speech,
-    Voice,
-    VoiceEmotion,
-    VoiceList,
-)
-from .models.videos import CreateAvatarVideo
 from .retry import RetryPolicy
 from .stats import AccountStats, AttemptEvent, Stats
 from .version import __version__
-from .watched import PollSchedule
-from .webhooks import Received, WebhookReceiver
+
+if _typing.TYPE_CHECKING:
+    from .bulk.rows import BulkRow
+    from .downloads import Download
+    from .models.accounts import (
+        AccountBalance,
+        AccountSession,
+        AddAccount,
+        BalancePoints,
+        GetAccount,
+        ListAccounts,
+        RemoveAccount,
+        RemovedAccount,
+        ServerAccount,
+    )
+    from .models.assets import (
+        Asset,
+        DeletedUploads,
+        DeleteUploads,
+        DownloadLink,
+        GeneratedAssets,
+        GetDownload,
+        Limitation,
+        ListGenerated,
+        ListUploads,
+        UploadAsset,
+        UploadedAsset,
+    )
+    from .models.avatars import (
+        Avatar,
+        CreateAvatar,
+        CreatedAvatar,
+        DeleteAvatar,
+        DeletedAvatar,
+        ImageResource,
+        ListAvatars,
+    )
+    from .models.scheduler import (
+        AccountSlots,
+        Availability,
+        ForgetTask,
+        ForgottenTask,
+        GetAvailable,
+        ListRunning,
+        RunningTask,
+    )
+    from .models.tasks import (
+        DeletedTask,
+        DeleteTask,
+        GetTask,
+        ListTasks,
+        Stated,
+        Task,
+        TaskArgument,
+        TaskInput,
+        Work,
+        WorkResource,
+    )
+    from .models.tts import (
+        CreateSpeech,
+        ListVoices,
+        Speech,
+        Voice,
+        VoiceEmotion,
+        VoiceList,
+    )
+    from .models.videos import CreateAvatarVideo
+    from .watched import PollSchedule
+    from .webhooks import Received, WebhookReceiver
 
 __all__ = [
     "APIError",
@@ -210,5 +214,25 @@ __all__ = [
     "WorkResource",
     "__version__",
 ]
+
+if not _typing.TYPE_CHECKING:
+    # Requests and responses, for the most part. attrs takes half a millisecond to make a class, and
+    # these are sixty, so a file is loaded when a name is asked for that it may hold.
+    _LATER = (
+        *("models.avatars", "models.tasks", "models.videos", "models.tts", "models.assets"),
+        *("models.scheduler", "models.accounts", "downloads", "watched", "webhooks", "bulk.rows"),
+    )
+
+    def __getattr__(name: str) -> object:
+        for module in _LATER if name in __all__ else ():
+            value = getattr(_import_module(f".{module}", __name__), name, None)
+            if value is not None:
+                globals()[name] = value
+                return value
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
+
 
 _logging.getLogger("kling_async").addHandler(_logging.NullHandler())

@@ -13,29 +13,30 @@ from . import settings
 from .accounts import Account, AccountRegistry
 from .admission import Admission
 from .clock import Clock, LoopClock
-from .downloads import Downloads
 from .errors import ConfigurationError
 from .limits import Limiter, RateLimit
 from .lines import Places
 from .models.requests import Request
 from .pipeline import Options, Pipeline
-from .resources.accounts import Accounts
-from .resources.assets import Assets
-from .resources.avatars import Avatars
-from .resources.scheduler import Scheduler
-from .resources.tasks import Tasks
-from .resources.tts import Tts
 from .retry import RetryPolicy
 from .stats import Hook, Stats
 from .transports import default_timeout
 from .version import __version__
-from .waiting import Waiting
 from .wire import Wire
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     import httpx
+
+    from .downloads import Downloads
+    from .resources.accounts import Accounts
+    from .resources.assets import Assets
+    from .resources.avatars import Avatars
+    from .resources.scheduler import Scheduler
+    from .resources.tasks import Tasks
+    from .resources.tts import Tts
+    from .waiting import Waiting
 
 R = TypeVar("R")
 
@@ -105,8 +106,7 @@ class AsyncKlingClient:
         )
         self.pipeline = Pipeline(accounts, admission, self._wire, clock, tuple(hooks))
         """The way of every call; for code that drives it by itself, as the command line does."""
-        self._downloads = Downloads(self.pipeline, self._wire, clock)
-        self._waiting = Waiting(self.pipeline, clock)
+        self._later = _Later(self.pipeline, self._wire, clock)
         self.options = Options(retry, _deadline(deadline_s))
         """What calls of this client, or view, use."""
 
@@ -127,7 +127,7 @@ class AsyncKlingClient:
 
     async def aclose(self) -> None:
         """Close the connections. A second call does nothing; calls after it raise."""
-        await self._waiting.aclose()
+        await self._later.aclose()
         await self._wire.aclose()
 
     def with_options(
@@ -147,8 +147,7 @@ class AsyncKlingClient:
         here = self.options
         view = object.__new__(type(self))
         view._wire = self._wire
-        view._downloads = self._downloads
-        view._waiting = self._waiting
+        view._later = self._later
         view.pipeline = self.pipeline
         view.options = Options(
             retry=here.retry if retry is None else retry,
@@ -173,32 +172,75 @@ class AsyncKlingClient:
     @cached_property
     def avatars(self) -> Avatars:
         """Avatars, one by one and in bulk."""
-        return Avatars(self.pipeline, self.options, self._waiting, self._downloads)
+        from .resources.avatars import Avatars
+
+        return Avatars(self.pipeline, self.options, self._later.waiting, self._later.downloads)
 
     @cached_property
     def tasks(self) -> Tasks:
         """Jobs and their results."""
-        return Tasks(self.pipeline, self.options, self._waiting)
+        from .resources.tasks import Tasks
+
+        return Tasks(self.pipeline, self.options, self._later.waiting)
 
     @cached_property
     def scheduler(self) -> Scheduler:
         """Which jobs run, and where there is room for more."""
+        from .resources.scheduler import Scheduler
+
         return Scheduler(self.pipeline, self.options)
 
     @cached_property
     def assets(self) -> Assets:
         """Files on their way to Kling, and what was made there."""
-        return Assets(self.pipeline, self.options, self._downloads)
+        from .resources.assets import Assets
+
+        return Assets(self.pipeline, self.options, self._later.downloads)
 
     @cached_property
     def tts(self) -> Tts:
         """Voices, and texts spoken with them."""
+        from .resources.tts import Tts
+
         return Tts(self.pipeline, self.options)
 
     @cached_property
     def accounts(self) -> Accounts:
         """The Kling accounts."""
+        from .resources.accounts import Accounts
+
         return Accounts(self.pipeline, self.options)
+
+
+class _Later:
+    """What one client and its views share, each made when it is first needed.
+
+    Like the resources, for the import's sake: attrs takes 0.5 ms to make a class, and their
+    requests and responses are sixty.
+    """
+
+    def __init__(self, pipeline: Pipeline, wire: Wire, clock: Clock) -> None:
+        self._pipeline = pipeline
+        self._wire = wire
+        self._clock = clock
+
+    @cached_property
+    def downloads(self) -> Downloads:
+        """Files on their way to the disk."""
+        from .downloads import Downloads
+
+        return Downloads(self._pipeline, self._wire, self._clock)
+
+    @cached_property
+    def waiting(self) -> Waiting:
+        """Who waits for which task."""
+        from .waiting import Waiting
+
+        return Waiting(self._pipeline, self._clock)
+
+    async def aclose(self) -> None:
+        """End all waiting, and let no one begin."""
+        await self.waiting.aclose()
 
 
 def _deadline(deadline_s: Any) -> float | None:

@@ -30,9 +30,7 @@ from .admission import Admission
 from .call import Call
 from .clock import Clock
 from .errors import ConfigurationError, KlingError, OutcomeUnknownError
-from .models.assets import UploadAsset
 from .models.requests import Request, attachments
-from .models.scheduler import ListRunning
 from .protocol import Outgoing, decode, encode
 from .reconcile import Reconciler
 from .retry import Attempts, RetryPolicy
@@ -151,6 +149,8 @@ class Pipeline:
 
     async def _running(self, account: str) -> Collection[int] | None:
         """The ids of the jobs that run on `account`; None where the server can't say now."""
+        from .models.scheduler import ListRunning
+
         once = Options(RetryPolicy(attempts=1))
         try:
             listed = await self.send(ListRunning(), once)
@@ -169,6 +169,8 @@ class Pipeline:
         changes: dict[str, Any] = {}
         for name, into in attachments(type(request)):
             if (file := getattr(request, name)) is not None:
+                from .models.assets import UploadAsset
+
                 upload = await asyncio.to_thread(UploadAsset, file=file, email=account)
                 asset = await self.send(upload, evolve(options, deadline_s=None))
                 changes.update({name: None, into: asset.usable_url})
@@ -266,6 +268,6 @@ def _made_for_it(request: Request[R], given: Request[R]) -> Collection[str]:
 def _encoded(request: Request[Any], account: str | None) -> Outgoing:
     """What goes out; a file is named here, and read by each attempt anew."""
     out = encode(request, account)
-    if isinstance(request, UploadAsset):
-        out = evolve(out, content=request.media, content_type=request.media.content_type)
+    if (media := request.media) is not None:
+        out = evolve(out, content=media, content_type=media.content_type)
     return out

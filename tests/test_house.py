@@ -226,14 +226,40 @@ def test_what_import_loads_asks_for_nothing_heavy(loaded: set[str]) -> None:
 # --- the face ---------------------------------------------------------------------------------
 
 
+def named_for_type_checkers() -> set[str]:
+    """What `__init__` imports where only type checkers look."""
+    blocks = [one for one in tree_of(FILES["__init__"]).body if isinstance(one, ast.If)]
+    (block,) = (one for one in blocks if isinstance(one.test, ast.Attribute))
+    assert ast.unparse(block.test) == "_typing.TYPE_CHECKING"
+    found = (one for one in block.body if isinstance(one, ast.ImportFrom))
+    return {alias.name for one in found for alias in one.names}
+
+
 def test_all_is_what_is_visible_and_sorted() -> None:
     visible = {
         name
-        for name, value in vars(kling_async).items()
-        if not name.startswith("_") and not isinstance(value, types.ModuleType)
+        for name in dir(kling_async)
+        if not name.startswith("_") and not isinstance(getattr(kling_async, name), types.ModuleType)
     }
     assert set(kling_async.__all__) == visible | {"__version__"}
     assert kling_async.__all__ == sorted(kling_async.__all__)
+
+
+def test_what_is_loaded_later_is_what_type_checkers_see() -> None:
+    script = "import kling_async; print(*(n for n in vars(kling_async) if n[0] != '_'))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    at_once = set(done.stdout.split())
+    later = named_for_type_checkers()
+    assert later.isdisjoint(at_once)
+    assert later | at_once >= set(kling_async.__all__) - {"__version__"}
+    with pytest.raises(AttributeError, match="has no attribute 'Nonsense'"):
+        _ = kling_async.Nonsense
+
+
+def test_import_makes_no_requests_and_responses(loaded: set[str]) -> None:
+    """They are 25 ms of it; only their bases are needed at once."""
+    models = {one for one in loaded if one.startswith("kling_async.models.")}
+    assert models == {f"kling_async.models.{name}" for name in ("checks", "requests", "responses")}
 
 
 def test_what_is_on_the_face_is_documented() -> None:

@@ -97,6 +97,11 @@ class Request(Generic[R]):
         """
         raise NotImplementedError
 
+    @property
+    def media(self) -> Media | None:
+        """The file that is sent as it is, instead of a JSON body."""
+        return None
+
     def verdict(self, body: JSON) -> KlingError | None:
         """The failure that a well-formed answer states in its own words, whatever its status."""
         return None
