@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from attrs import frozen
+from attrs import field, frozen
 
 from .. import settings
 from ..downloads import Download, Downloads
@@ -18,28 +17,33 @@ from .videorecords import VideoRecord
 POLL = PollSchedule()
 """When a job is looked at."""
 
-Wait = Callable[[int, "str | None", bool], Awaitable[Task]]
-"""The final record of a task of an account, which was begun just now or in an earlier run; raises
-`TaskFailedError` where it failed."""
-Fetch = Callable[["str | None", VideoRecord, Path, bool], Awaitable[Download]]
-"""Brings the file of a video of an account to a path, whole; may replace one that is there."""
-
 
 @frozen
 class Equipment:
-    """What a run makes videos with."""
+    """What a run makes videos with; `kling.avatars.equipment` gives a client's.
+
+    Args:
+        folder: where the files go; made where it is missing.
+        waiting: of the client.
+        downloads: of the client.
+    """
 
     folder: Path
-    """Where the files go; made where it is missing."""
-    wait: Wait
-    fetch: Fetch
+    _waiting: Waiting = field(repr=False)
+    _downloads: Downloads = field(repr=False)
 
+    async def wait(
+        self, task_id: int, account: str | None, options: Options, *, begun_now: bool
+    ) -> Task:
+        """The job's final record; `TaskFailedError` where it failed.
 
-def equipment(folder: Path, options: Options, waiting: Waiting, downloads: Downloads) -> Equipment:
-    """The equipment of a client."""
-
-    async def wait(task_id: int, account: str | None, begun_now: bool) -> Task:
-        return await waiting.wait(
+        Args:
+            task_id: which.
+            account: whose.
+            options: of each look.
+            begun_now: it began in this run, so it takes a while yet.
+        """
+        return await self._waiting.wait(
             task_id,
             Task(id=task_id) if begun_now else None,
             options,
@@ -48,14 +52,29 @@ def equipment(folder: Path, options: Options, waiting: Waiting, downloads: Downl
             deadline_s=settings.WAIT_WITHIN_S,
         )
 
-    async def fetch(account: str | None, video: VideoRecord, to: Path, overwrite: bool) -> Download:
+    async def fetch(
+        self,
+        video: VideoRecord,
+        account: str | None,
+        to: Path,
+        options: Options,
+        *,
+        overwrite: bool,
+    ) -> Download:
+        """The video's whole file, at `to`.
+
+        Args:
+            video: a job has made it.
+            account: whose.
+            to: where it shall be.
+            options: of each call.
+            overwrite: a file that is there goes.
+        """
         work = Work(
             work_id=video.work_id or 0,
             content_type="video",
             resource=WorkResource(url=video.work_url),
         )
-        return await downloads.bring(
+        return await self._downloads.bring(
             work, to, options, file_type=None, clean=None, overwrite=overwrite, email=account
         )
-
-    return Equipment(folder, wait, fetch)

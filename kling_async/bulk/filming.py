@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import glob
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from attrs import evolve
 
 from ..errors import (
+    JSON,
     DeadlineExceededError,
     GoneError,
     InvalidRequestError,
@@ -35,8 +36,8 @@ from .records import Record
 from .rows import BulkRow
 from .setbacks import Setbacks, fatal
 from .videodoubts import VideoDoubts
-from .videorecords import UNSETTLED, VideoRecord
-from .videorows import video_request
+from .videorecords import UNSETTLED, TokenKind, VideoRecord
+from .videorows import OF_AVATAR, video_request
 from .witness import RowWitness
 
 RENDERED_CHARS = 150
@@ -125,25 +126,28 @@ class Filming:
 
     async def _prepare(self, record: Record, video: VideoRecord, witness: RowWitness) -> None:
         """Planned -> ready: audio of its own goes up, or is rendered, once."""
-        payload, account = video.payload, record.account
-        given = payload.get("audio_url")
-        own, kind = None, None
-        if isinstance(audio := payload.get("audio"), str):
+        row_id, given = record.id, video.payload.get("audio_url")
+        own, kind = await self._own_audio(video.payload, record.account)
+        named = own
+        if own is None and isinstance(given, str):
+            named, kind = given, "url"
+        await self._journal.write(lambda ledger: ledger.videos.ready(row_id, own, named, kind))
+
+    async def _own_audio(
+        self, payload: Mapping[str, JSON], account: str | None
+    ) -> tuple[str | None, TokenKind | None]:
+        """The address of audio that is there for this row alone, and how it came to be."""
+        audio, text = payload.get("audio"), payload.get("text")
+        if isinstance(audio, str):
             upload = await asyncio.to_thread(UploadAsset, file=audio, email=account)
-            own, kind = (await self._pipeline.send(upload, self._options)).usable_url, "upload"
-        elif isinstance(text := payload.get("text"), str) and len(text) <= RENDERED_CHARS:
-            of_voice = {n: payload[n] for n in ("speaker_id", "speed", "emotion") if n in payload}
-            speech = CreateSpeech(text=text, email=account, **of_voice)  # type: ignore[arg-type]
-            rendered = await self._pipeline.send(speech, self._options)
-            if rendered.url is not None:  # else it is not ready yet: the text goes out as it is
-                own, kind = rendered.url, "speech"
-        token = own if own is not None else given
-        if own is None and given is not None:
-            kind = "url"
-        row_id, named = record.id, None if token is None else str(token)
-        await self._journal.write(
-            lambda ledger: ledger.videos.ready(row_id, own, named, kind)  # type: ignore[arg-type]
-        )
+            return (await self._pipeline.send(upload, self._options)).usable_url, "upload"
+        if isinstance(text, str) and len(text) <= RENDERED_CHARS:
+            voice: dict[str, Any] = {name: payload.get(name) for name in OF_AVATAR}
+            request = CreateSpeech(text=text, email=account, **voice)
+            speech = await self._pipeline.send(request, self._options)
+            if speech.url is not None:  # else it is not ready yet: the text goes out as it is
+                return speech.url, "speech"
+        return None, None
 
     async def _begin(self, record: Record, video: VideoRecord, witness: RowWitness) -> None:
         """Ready -> running: the paid step."""
@@ -162,7 +166,9 @@ class Filming:
         row_id, task_id = record.id, video.task_id or 0
         self.running += 1
         try:
-            task = await self._equipment.wait(task_id, record.account, row_id in self._begun)
+            task = await self._equipment.wait(
+                task_id, record.account, self._options, begun_now=row_id in self._begun
+            )
         except asyncio.CancelledError:
             self.left_running += 1
             raise
@@ -206,7 +212,9 @@ class Filming:
             # Claimed and there: it was moved into place as a whole, and the process died before the
             # ledger knew. With a size on record it was whole then, and has another size now.
             return place, there
-        got = await self._equipment.fetch(record.account, video, target, there is not None)
+        got = await self._equipment.fetch(
+            video, record.account, target, self._options, overwrite=there is not None
+        )
         return str(got.path), got.size_bytes
 
     # --- around them ---

@@ -251,9 +251,9 @@ class Ledger(LedgerView):
         of = f"({TO_RETRY} OR {VIDEO_TO_RETRY})" if videos else TO_RETRY
         page = self._rows(f"{of} AND rows.id > ?", after_id, size=size)
         for one in page:
-            if one.state == "done":
+            if videos:
                 self.videos.reopen(one)
-            else:
+            if one.state != "done":
                 self._set(one.id, "planned", error=None, asset_url=None, evidence=REOPENED)
         return [self.get(one.key) for one in page]
 

@@ -159,7 +159,7 @@ class Making:
         raise AssertionError("the last round returns or raises")  # pragma: no cover
 
     def account_of(self, record: Record) -> str | None:
-        """Whose a row is whose avatar was given: as it says, or as the registry chooses."""
+        """Whose a row is whose avatar is there: as it says, or as the registry chooses."""
         named = record.payload.get("email")
         return self._chosen(named if isinstance(named, str) else None)
 

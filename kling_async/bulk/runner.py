@@ -149,6 +149,11 @@ class BulkRun:
         return 0 if self._studio is None else self._studio.running
 
     @property
+    def queued(self) -> int:
+        """Rows whose avatar is there, and whose video waits for its turn."""
+        return 0 if self._studio is None else self._studio.waiting
+
+    @property
     def left_running(self) -> int:
         """Jobs that this run began or found, and that it ended without waiting for."""
         return 0 if self._studio is None else self._studio.left_running
@@ -303,7 +308,7 @@ class BulkRun:
             return False
         self.tally.avatar(row)
         account = row.account
-        if row.evidence == GIVEN and account is None:
+        if account is None and (row.evidence == GIVEN or len(self._pipeline.accounts) == 1):
             account = self._making.account_of(record)
         await self._studio.queue(record.id, account)
         self._places.release()

@@ -76,11 +76,6 @@ class Studio:
         return sum(self._waiting.values())
 
     @property
-    def under_way(self) -> int:
-        """Rows out of the queue and not settled; those in doubt are counted elsewhere."""
-        return sum(self._workers.values())
-
-    @property
     def running(self) -> int:
         """Jobs at Kling."""
         return self._filming.running

@@ -23,10 +23,11 @@ from collections.abc import Callable, Sequence
 
 from ..errors import LedgerError
 from ..models.avatars import url_path
-from .records import ABANDONED, REOPENED, Record, as_text
+from .records import ABANDONED, GIVEN, REOPENED, Record, as_text
 from .rows import RowInput
 from .videonames import file_name, name_key, with_digest
 from .videorecords import PAID, State, TokenKind
+from .videorows import SPEECH
 from .videoview import VideoView
 
 ENDING = ".mp4"
@@ -233,16 +234,19 @@ class VideoLedger(VideoView):
         self._db.execute("UPDATE videos SET queued = NULL WHERE queued IS NOT NULL")
 
     def forget(self) -> None:
-        """The server has forgotten all: what is not saved begins again, its avatar included."""
+        """The server has forgotten all: what is not saved has to begin again, with its avatar."""
+        for record in self._rows("rows.state = 'done' AND rows.evidence IS NOT ?", GIVEN):
+            speaks = any(record.columns.get(name) is not None for name in SPEECH)
+            if speaks and (record.video is None or record.video.state != "saved"):
+                self._db.execute(
+                    "UPDATE rows SET state = 'planned', avatar_id = NULL, evidence = NULL, "
+                    "asset_url = NULL WHERE id = ?",
+                    (record.id,),
+                )
         self._db.execute(
-            "UPDATE rows SET state = 'planned', avatar_id = NULL, evidence = NULL WHERE "
-            "state = 'done' AND evidence IS NOT 'given' AND id IN "
-            "(SELECT row_id FROM videos WHERE state NOT IN ('saved', 'failed'))"
-        )
-        self._db.execute(
-            "UPDATE videos SET state = 'planned', audio_url = NULL, token = NULL, task_id = NULL, "
-            "token_kind = NULL, reply_ref = NULL, work_id = NULL, work_url = NULL, file = NULL "
-            "WHERE state NOT IN ('saved', 'failed')"
+            "UPDATE videos SET state = CASE state WHEN 'failed' THEN state ELSE 'planned' END, "
+            "audio_url = NULL, token = NULL, token_kind = NULL, reply_ref = NULL, task_id = NULL, "
+            "work_id = NULL, work_url = NULL, file = NULL WHERE state <> 'saved'"
         )
 
     # --- inside ---

@@ -57,7 +57,7 @@ def run_command(
             if dry_run:
                 return await _dry_run(kling, checked, input, video=order.video)
             async with open_journal(ledger, service=_service(session, kling)) as journal:
-                await _renew(session, journal)
+                await _renew(session, journal, videos=order.video)
                 job = await order.run(kling, journal)
                 rows = registered(journal, rows_of_file(input), videos=order.video)
                 code = await drive(job, rows, ledger, checked.rows, as_json=order.as_json)
@@ -92,6 +92,7 @@ def retry_command(session: Session, order: JobOptions, ledger: Path) -> None:
             session.client(accounts) as kling,
             open_journal(ledger, service=_service(session, kling)) as journal,
         ):
+            await _renew(session, journal, videos=order.video)
             job = await order.run(kling, journal)
             rows = failed_rows(journal, videos=order.video)
             return await drive(job, rows, ledger, total, as_json=order.as_json)
@@ -166,11 +167,12 @@ async def _avatar_ids(kling: AsyncKlingClient, account: str | None) -> set[str]:
     return {one.id for one in listed}
 
 
-async def _renew(session: Session, journal: Journal) -> None:
+async def _renew(session: Session, journal: Journal, *, videos: bool) -> None:
     """A built-in emulator begins empty: what an earlier one was given is gone."""
     if session.emulated:
         await journal.write(Ledger.forget_uploads)
-        await journal.write(lambda ledger: ledger.videos.forget())
+        if videos:
+            await journal.write(lambda ledger: ledger.videos.forget())
 
 
 def _service(session: Session, kling: AsyncKlingClient) -> str:

@@ -41,6 +41,8 @@ class Snapshot:
     videos_unknown: int = 0
     running: int = 0
     """Jobs at Kling."""
+    queued: int = 0
+    """Avatars whose video waits for its turn."""
 
     def __str__(self) -> str:
         parts = [f"{self.settled}/{self.total} rows", f"{self.created} created"]
@@ -51,6 +53,8 @@ class Snapshot:
             parts += [f"{n} videos {name}" for n, name in of_videos if n]
             if self.running:
                 parts.append(f"{self.running} running")
+            if self.queued:
+                parts.append(f"{self.queued} queued")
         if self.in_doubt:
             parts.append(f"{self.in_doubt} looked for after a lost answer")
         if self.paused_s > 0:
@@ -104,6 +108,7 @@ class Meter:
             videos_failed=tally.videos_failed,
             videos_unknown=tally.videos_unknown,
             running=self._run.running,
+            queued=self._run.queued,
         )
 
 

@@ -310,6 +310,6 @@ class Avatars(Resource):
         Args:
             folder: where the videos shall be.
         """
-        from ..bulk.equipment import equipment
+        from ..bulk.equipment import Equipment
 
-        return equipment(Path(folder), self._options, self._waiting, self._downloads)
+        return Equipment(Path(folder), self._waiting, self._downloads)

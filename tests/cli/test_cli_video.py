@@ -103,6 +103,18 @@ class TestRun:
         last = done.stderr.splitlines()[-1]
         assert re.fullmatch(r"2/2 rows, 2 created, 2 videos saved, [\d.]+/s", last)
 
+    def test_the_built_in_emulator_begins_empty_each_time(self, execute: Invoke) -> None:
+        words, env = run(speaking(3), "--emulator"), {"USEAPI_TOKEN": None}
+        assert execute(*words, env=env).code == 0
+        failing = ["--faults", "avatars.video:task_failed=no face@at=2"]
+        first = execute(*words, "--video", *failing, env=env)
+        assert first.code == 1
+        assert "2 videos saved in " in first.stdout
+        retry = execute("bulk", "retry", LEDGER, "--video", "--emulator", env=env)
+        assert retry.code == 0, retry.stderr
+        last = execute(*words, "--video", env=env)
+        assert (last.code, "3 videos saved" in last.stdout) == (0, True)
+
     def test_the_folder_is_remembered(self, invoke: Invoke, service: Any) -> None:
         invoke(*run(speaking(1), "--video-dir", "films"))
         assert invoke(*run(speaking(2), "--video")).exit_code == 0
