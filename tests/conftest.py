@@ -50,7 +50,12 @@ def _on_the_microsecond(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    heavy_files = {"test_cancellation.py", "test_model_check.py", "test_doubt_machine.py"}
+    heavy_files = {
+        "test_cancellation.py",
+        "test_model_check.py",
+        "test_doubt_machine.py",
+        "test_video_machine.py",
+    }
     for item in items:
         if (
             item.path.parent.name in ("matrix", "chaos", "benchmarks", "docs")
