@@ -132,10 +132,10 @@ def changelog(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """All benchmarks and one table of them; the peers are installed here alone.
 
-    Arguments go to tests/benchmarks/run.py: `-- --small`, or names. Nothing is asserted.
+    Arguments go to tests/benchmarks/run_all.py: `-- --small`, or names. Nothing is asserted.
     """
     session.install("-e", ".[all]", *nox.project.dependency_groups(PROJECT, "bench"))
-    session.run("python", "tests/benchmarks/run.py", *session.posargs)
+    session.run("python", "tests/benchmarks/run_all.py", *session.posargs)
 
 
 @nox.session(python=NEWEST)

@@ -1,7 +1,7 @@
 """One row per question: what was measured, what it should be, and whether it is.
 
 A benchmark is a script with a function that yields rows, ended by `table.run(measure, __doc__)`. It
-prints its rows as they come; with `--json` one JSON object a line, for `run.py`.
+prints its rows as they come; with `--json` one JSON object a line, for `run_all.py`.
 """
 
 from __future__ import annotations

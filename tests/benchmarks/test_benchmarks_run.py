@@ -31,6 +31,6 @@ def test_it_runs(script: Path) -> None:
 
 
 def test_the_table_names_every_script() -> None:
-    from run import ORDER
+    from run_all import ORDER
 
     assert {f"bench_{name}" for name in ORDER} == {one.stem for one in SCRIPTS}

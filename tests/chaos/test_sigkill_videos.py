@@ -20,6 +20,7 @@ from failpoints import VIDEO_NAMES
 from test_sigkill import runners
 
 SEEDS = int(os.environ.get("CHAOS_SEEDS", "1"))
+MORE_SEEDS = 4  # for points that were not come to
 JOBS = 4
 FAULTS = (
     "avatars.video:reset_after@every=4 ; avatars.video:no_slot=seconds,retry_after_s=0.01@every=5"
@@ -83,6 +84,10 @@ async def test_death_at_each_point_of_a_video(part: int, tmp_path: Path) -> None
             problems.extend([problem] if problem else [])
 
         await asyncio.gather(*(one(name, seed) for name, seed in orders))
+        # Not each pass comes to each point: on a busy machine what was lost may be found in time.
+        for seed in range(SEEDS, SEEDS + MORE_SEEDS):
+            missed = [name for name, _ in orders if not died[name]]
+            await asyncio.gather(*(one(name, seed) for name in dict.fromkeys(missed)))
     print(f"\n{len(orders)} deaths ordered, {sum(died.values())} came about")
     assert problems == []
     assert {name for name, _ in orders if not died[name]} == set()

@@ -1,8 +1,8 @@
 """All benchmarks, one after the other, and one table in Markdown at the end.
 
-    python tests/benchmarks/run.py                   about a quarter of an hour
-    python tests/benchmarks/run.py --small           does each still run? 25 s
-    python tests/benchmarks/run.py layers requests   some of them
+    python tests/benchmarks/run_all.py                   about a quarter of an hour
+    python tests/benchmarks/run_all.py --small           does each still run? 25 s
+    python tests/benchmarks/run_all.py layers requests   some of them
 
 Nothing is asserted. Let nothing else run meanwhile.
 """
