@@ -235,10 +235,9 @@ class Admission:
         The rate is promised where requests arrive, so those that follow on connections that are
         there must not catch up with it.
         """
-        lag_s = self._clock.monotonic() - sent_s
-        if lag_s > LAG_NOTED_S:
+        if self._clock.monotonic() - sent_s > LAG_NOTED_S:
             for limiter in self._ours:
-                limiter.lagged(account, lag_s)
+                limiter.lagged(account, sent_s)
 
     def learn(self, account: str | None, sent_s: float) -> None:
         """What went out for `account` at `sent_s` was one too many."""

@@ -11,14 +11,16 @@ late by T / 100. And r = (N + 1 - C) / (T + J): N + 1 need more than T + J, wher
 for windows of a second, is what two requests may lose or win against each other on their way. The
 two cost a hundredth each, so 98 % of N remain.
 
-A request that has to wait for a new connection is late by more than J, the first one above all. Its
-lag is charged to the bucket once, so that those behind it keep their distance where they arrive.
+A request that has to wait for a new connection, the first one above all, is late by more than J,
+and those behind it on kept ones come too close. So a bucket also remembers when its last N requests
+were written, as far as the transport tells, and lets none go that would be one too many then.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
+from collections import deque
 
 from aiolimiter import AsyncLimiter
 
@@ -30,6 +32,7 @@ from .settings import LEARN_FROM_PER_S
 ARREARS = 0.01  # of N
 JITTER = 0.01  # of T
 JITTER_MAX_S = 0.02
+REMEMBERED = 10_000  # requests of a window
 
 
 class Leaky:
@@ -82,11 +85,11 @@ class Bucket:
     def __init__(self, limit: RateLimit) -> None:
         self._leaky = shaped(limit)
         self._line = Line()
-        self._window_s = limit.per_s
-        self._spare_s = min(JITTER_MAX_S, JITTER * limit.per_s)
-        self._late = 0
-        self._late_s = 0.0
-        self._due_s = 0.0
+        self._window_s = limit.per_s + min(JITTER_MAX_S, JITTER * limit.per_s)
+        self._written_s: deque[float] | None = None
+        """When the last N went out, oldest first; none where a hundredth of N is plenty."""
+        if limit.requests <= REMEMBERED:
+            self._written_s = deque(maxlen=limit.requests)
 
     async def acquire(self) -> bool:
         """Return when there is room; whether that had to be waited for."""
@@ -96,35 +99,31 @@ class Bucket:
         try:
             waited = waited or not self._leaky.has_room()
             await self._leaky.fill()
-            if self._late and _now_s() >= self._due_s:
-                await self._pay()
+            if self._written_s is not None:
+                await self._keep_distance(self._written_s)
+                self._written_s.append(_now_s())
         finally:
             self._line.leave()
         return waited
 
-    def lagged(self, lag_s: float) -> None:
-        """A request goes out now, `lag_s` after it was let through.
-
-        Those behind it on quicker ways come too close to it, unless something is lost within the
-        window that begins now: as much as it is late, or as many as are late. One loss serves all
-        late ones whose windows it lies in, so it is put off for half a window.
-        """
-        lag_s = min(lag_s, self._window_s)
-        if lag_s <= self._spare_s:
+    def lagged(self, sent_s: float) -> None:
+        """What was let go at `sent_s` goes out only now."""
+        written_s = self._written_s
+        if written_s is None:
             return
-        due_s = _now_s() + min(self._window_s / 2, self._window_s - lag_s)
-        self._due_s = min(due_s, self._due_s) if self._late else due_s
-        self._late += 1
-        self._late_s = max(self._late_s, lag_s)
+        for at in range(len(written_s) - 1, -1, -1):  # it is among the last ones
+            if written_s[at] <= sent_s:
+                del written_s[at]
+                break
+        written_s.append(_now_s())
 
-    async def _pay(self) -> None:
-        """Lose what is owed in steps that fit into the bucket; half of what is to spare helps."""
-        leak_per_s = self._leaky.per_s
-        owed = min(self._late, self._late_s * leak_per_s) - self._spare_s * leak_per_s / 2
-        self._late, self._late_s = 0, 0.0
-        while owed > 0:
-            await self._leaky.fill(min(1.0, owed))
-            owed -= 1
+    async def _keep_distance(self, written_s: deque[float]) -> None:
+        """Return when the last N went out a window ago."""
+        while len(written_s) == written_s.maxlen:
+            wait_us = math.ceil((written_s[0] + self._window_s - _now_s()) * 1e6)
+            if wait_us <= 0:
+                return
+            await asyncio.sleep(wait_us / 1e6)
 
 
 class LearningBucket:
@@ -158,9 +157,9 @@ class LearningBucket:
         finally:
             self._line.leave()
 
-    def lagged(self, lag_s: float) -> None:
+    def lagged(self, sent_s: float) -> None:
         """See `Bucket.lagged`; the bound is what was promised."""
-        self._bound.lagged(lag_s)
+        self._bound.lagged(sent_s)
 
     def refused(self, sent_s: float) -> None:
         """What went out at `sent_s` was answered 429."""
@@ -192,9 +191,9 @@ class AccountBuckets:
         """The rate, in requests a second."""
         return self._limit.requests / self._limit.per_s
 
-    def lagged(self, account: str | None, lag_s: float) -> None:
-        """A request for `account` went out `lag_s` after it was let through."""
-        self._buckets[account].lagged(lag_s)
+    def lagged(self, account: str | None, sent_s: float) -> None:
+        """What was let go for `account` at `sent_s` (monotonic) goes out only now."""
+        self._buckets[account].lagged(sent_s)
 
     def refused(self, account: str | None, sent_s: float) -> None:
         """Nothing is learned from a 429."""
@@ -217,9 +216,9 @@ class LearningBuckets:
         """The rate that is held right for `account` now, in requests a second."""
         return self._of(account).per_s
 
-    def lagged(self, account: str | None, lag_s: float) -> None:
-        """A request for `account` went out `lag_s` after it was let through."""
-        self._of(account).lagged(lag_s)
+    def lagged(self, account: str | None, sent_s: float) -> None:
+        """What was let go for `account` at `sent_s` (monotonic) goes out only now."""
+        self._of(account).lagged(sent_s)
 
     def refused(self, account: str | None, sent_s: float) -> None:
         """What went out for `account` at `sent_s` (monotonic) was answered 429."""
@@ -243,9 +242,9 @@ class SharedBucket:
         """Return when the bucket has room, whoever asks."""
         await self._bucket.acquire()
 
-    def lagged(self, account: str | None, lag_s: float) -> None:
-        """A request went out `lag_s` after it was let through."""
-        self._bucket.lagged(lag_s)
+    def lagged(self, account: str | None, sent_s: float) -> None:
+        """What was let go at `sent_s` (monotonic) goes out only now."""
+        self._bucket.lagged(sent_s)
 
     def refused(self, account: str | None, sent_s: float) -> None:
         """What went out at `sent_s` (monotonic) was answered 429."""

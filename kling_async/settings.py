@@ -56,7 +56,7 @@ READ_EVERY = 5  # looks: every fifth is not left to the history
 REQUESTS_PER_S = 10  # no quota is published; this is calm for one account
 LEARN_FROM_PER_S = 10.0  # where an adaptive rate begins; 5 found 40/s twice as late in simulation
 LEARN_UP_TO_PER_S = 1000  # of the command line's --rate auto
-LEARNING_ABSENT_S = 0.5  # for a rate that falls by itself; doubled while the probe is refused, too
+LEARNING_ABSENT_S = 0.25  # for a rate that falls by itself; doubled while the probe is refused, too
 
 PAUSE_MAX_S = 86_400.0  # a longer wait is taken for a mistake of the server's, and counts as
 PAUSE_ABSURD_S = 3600.0  # this long: then one request asks again

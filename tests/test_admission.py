@@ -180,7 +180,7 @@ async def test_a_503_pauses_only_if_it_names_a_time() -> None:
 async def test_a_learning_rate_pauses_shortly_where_no_time_is_named() -> None:
     gate = Admission(RateLimit(100, adaptive=True), LoopClock())
     (await gate.admit(ADA)).ended(refusal(None))
-    assert 0.4 <= gate.paused_s(ADA) <= 1.0
+    assert 0.2 <= gate.paused_s(ADA) <= 1.0
     (await gate.admit(BEN)).ended(refusal(7))
     assert gate.paused_s(BEN) >= 7
 
@@ -196,10 +196,10 @@ async def test_a_learning_rate_is_more_patient_each_time_its_probe_is_refused() 
     for _ in range(7):
         (await gate.admit(ADA)).ended(refusal(None))
         pauses_s.append(gate.paused_s(ADA))
-    assert pauses_s == pytest.approx([0.5, 1, 2, 4, 8, 10, 10, 10], rel=0.02)
+    assert pauses_s == pytest.approx([0.25, 0.5, 1, 2, 4, 8, 10, 10], rel=0.02)
     (await gate.admit(ADA)).ended(None)
     (await gate.admit(ADA)).ended(refusal(None))
-    assert gate.paused_s(ADA) == pytest.approx(0.5, rel=0.02)
+    assert gate.paused_s(ADA) == pytest.approx(0.25, rel=0.02)
 
 
 # --- the probe and the ramp -------------------------------------------------------------------
