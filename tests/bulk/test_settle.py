@@ -262,10 +262,11 @@ class TestRestored:
         assert "ready" in states
         ready = {key for key, one in in_ledger(ledger).items() if one.state == "ready"}
         old = shutil.copy(ledger, tmp_path / "old.sqlite")
-        kling = await open_client()  # the first one keeps the account parked
-        await results(kling, rows, ledger)
-        made = {one.nickname: one.id for one in emulator.avatars}
-        assert ready <= set(made)
+        made = dict[str, str]()
+        while not ready <= set(made):  # each run uses up one refusal that is left, at least
+            kling = await open_client()  # the one before keeps the account parked
+            await results(kling, rows, ledger)
+            made = {one.nickname: one.id for one in emulator.avatars}
         shutil.copy(old, ledger)
         found = await results(kling, rows, ledger)
         again = [one.nickname for one in emulator.avatars if one.nickname in ready]
