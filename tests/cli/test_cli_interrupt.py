@@ -25,6 +25,12 @@ def in_ledger() -> dict[str, Record]:
         return {one.key: one for one in ledger.each()}
 
 
+@pytest.fixture
+def emulator() -> Emulator:
+    """Its jobs take longer than a busy machine needs to interrupt five of them."""
+    return Emulator(job_s=6.0)
+
+
 def running() -> int:
     """Videos whose job runs at Kling."""
     return sum(one.video is not None and one.video.state == "running" for one in kept())
@@ -134,6 +140,7 @@ def test_during_the_check_nothing_is_sent(
     assert not LEDGER.exists()
 
 
+@pytest.mark.heavy
 def test_jobs_go_on_at_kling_and_the_next_run_waits_for_them(
     start: Callable[..., Any],
     finish: Callable[..., Any],
