@@ -115,6 +115,7 @@ class AsyncKlingClient:
 
     async def __aenter__(self) -> AsyncKlingClient:
         await self._wire.open()
+        _ = self.avatars, self.tasks  # loads their files now, 25 ms, so that no call has to
         return self
 
     async def __aexit__(

@@ -3,19 +3,22 @@
     python tests/benchmarks/bench_requests.py            five rounds, some minutes
     python tests/benchmarks/bench_requests.py --small    one short round
 
-The server runs in a process of its own, on a core of its own where there are two.
+Each client has a process of its own, and so has the server, on another core where there is one.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from statistics import median
 
 import peers
 import stub
-from load import Pace, in_turns, ratio
+from load import Pace, keep_going, ratio
 from table import Options, Row, absent, at_least, at_most, run
 
 SPEED, OWN = "kling-async, aiohttp below", "kling-async, httpx's own transport"
@@ -51,16 +54,54 @@ AT_500 = (
 CLIFF_US = 3000.0
 
 
-async def paces(base: str, in_flight: int, seconds: float, rounds: int) -> dict[str, list[Pace]]:
-    """Each client that is installed, in turns; the slowest of them once: it takes half a minute."""
+class Turns:
+    """One client in a process of its own, so that nobody pays for what another has imported."""
+
+    def __init__(self, name: str, base: str, in_flight: int) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, "--one", name, base, str(in_flight)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def go(self, seconds: float) -> Pace:
+        """One turn under load, on connections made before."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(seconds, file=self._process.stdin, flush=True)
+        return Pace(**json.loads(self._process.stdout.readline()))
+
+    def end(self) -> None:
+        """The client is closed, its process ends."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(60)
+
+
+async def one(name: str, base: str, in_flight: int) -> None:
+    """One client: a turn for each line of standard input, its pace on standard output."""
+    stub.pin(0)
     async with AsyncExitStack() as stack:
-        acts = {
-            name: await opened(stack, base, in_flight)
-            for name, (opened, packages) in CLIENTS.items()
-            if peers.missing(*packages) is None
-        }
-        once = {RAISED} if in_flight > 100 else set()
-        return await in_turns(acts, in_flight=in_flight, seconds=seconds, rounds=rounds, once=once)
+        act = await CLIENTS[name][0](stack, base, in_flight)
+        while line := await asyncio.to_thread(sys.stdin.readline):
+            await asyncio.gather(*(act() for _ in range(in_flight)))
+            print(json.dumps(vars(await keep_going(act, in_flight, float(line)))), flush=True)
+
+
+def paces(base: str, in_flight: int, seconds: float, rounds: int) -> dict[str, list[Pace]]:
+    """Each client that is installed, in turns; the slowest of them once: it takes half a minute."""
+    turns = {
+        name: Turns(name, base, in_flight)
+        for name, (_, packages) in CLIENTS.items()
+        if peers.missing(*packages) is None
+    }
+    found: dict[str, list[Pace]] = {name: [] for name in turns}
+    for number in range(rounds):
+        for name, one in turns.items():
+            if number == 0 or in_flight <= 100 or name != RAISED:
+                found[name].append(one.go(seconds))
+    for one in turns.values():
+        one.end()
+    return found
 
 
 def compared(
@@ -86,12 +127,11 @@ def cpu_us(found: list[Pace]) -> float:
 
 def measure(options: Options) -> Iterator[Row]:
     """All rows."""
-    stub.pin(0)
     with stub.serving() as server:
         few, many, rounds = (10, 20, 1) if options.small else (100, 500, 5)
-        at_once = asyncio.run(paces(f"{server}/v1/kling", few, 0.1 if options.small else 1, rounds))
+        at_once = paces(f"{server}/v1/kling", few, 0.1 if options.small else 1, rounds)
         yield from compared(at_once, AT_100)
-        waiting = asyncio.run(paces(f"{server}/150", many, 0.1 if options.small else 3, rounds))
+        waiting = paces(f"{server}/150", many, 0.1 if options.small else 3, rounds)
         yield from compared(waiting, AT_500)
     for what, found in (("100 in flight", at_once), ("500 in flight, 150 ms", waiting)):
         yield at_most(
@@ -111,4 +151,7 @@ def measure(options: Options) -> Iterator[Row]:
 
 
 if __name__ == "__main__":
-    run(measure, __doc__)
+    if sys.argv[1:2] == ["--one"]:
+        asyncio.run(one(sys.argv[2], sys.argv[3], int(sys.argv[4])))
+    else:
+        run(measure, __doc__)

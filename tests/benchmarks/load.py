@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -43,28 +43,14 @@ async def keep_going(act: Act, in_flight: int, seconds: float) -> Pace:
 
 
 async def in_turns(
-    acts: Mapping[str, Act],
-    *,
-    in_flight: int,
-    seconds: float,
-    rounds: int,
-    once: Collection[str] = (),
+    acts: Mapping[str, Act], *, in_flight: int, seconds: float, rounds: int
 ) -> dict[str, list[Pace]]:
-    """The paces of each client, round by round.
-
-    Args:
-        acts: what makes one request, by the client's name.
-        in_flight: how many at once.
-        seconds: how long each is under load in a round; its connections are made before.
-        rounds: how many.
-        once: clients that are so slow that the first round must do.
-    """
+    """The paces of each of some acts of this process, round by round."""
     paces: dict[str, list[Pace]] = {name: [] for name in acts}
-    for number in range(rounds):
+    for _ in range(rounds):
         for name, act in acts.items():
-            if number == 0 or name not in once:
-                await asyncio.gather(*(act() for _ in range(in_flight)))
-                paces[name].append(await keep_going(act, in_flight, seconds))
+            await asyncio.gather(*(act() for _ in range(in_flight)))
+            paces[name].append(await keep_going(act, in_flight, seconds))
     return paces
 
 
