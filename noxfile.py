@@ -60,6 +60,8 @@ def tests(session: nox.Session) -> None:
     The newest Python runs all of them and reports the coverage of statements and branches. The
     oldest leaves out the heavy ones (matrix, chaos, storms, docs), which take longer than the rest;
     those between also leave out what starts processes and servers: they differ in nothing there.
+    Real processes share the cores with all of this, so what fails gets one more chance; it is
+    listed as RERUN, and is a flaw to be mended.
     """
     session.install("-e", ".[all]", *nox.project.dependency_groups(PROJECT, "test"))
     which = ["-m", "not heavy"]
@@ -67,7 +69,10 @@ def tests(session: nox.Session) -> None:
         which = ["--cov", "--cov-report=term:skip-covered"]
     elif session.python != OLDEST:
         which += [f"--ignore=tests/{one}" for one in ("cli", "emulator", "integrations")]
-    session.run("pytest", "-q", "-n", "2", "--dist", "loadfile", *which, *session.posargs)
+    session.run(
+        *("pytest", "-q", "-n", "2", "--dist", "loadfile", "--reruns", "1"),
+        *(*which, *session.posargs),
+    )
 
 
 @nox.session(python=NEWEST)
