@@ -23,11 +23,11 @@ FILE_READ_TIMEOUT_S = 60.0  # of a download, per piece
 
 DOWNLOADS_AT_ONCE = 16  # more would only share the line, and wait in the pool for their turn
 
-# httpx's pool looks at every connection on every event. With all 100 kept alive a request costs
-# 13 ms of CPU; with 20 it costs one, because idle ones beyond that are closed.
-MAX_CONNECTIONS = 100
-MAX_IDLE_CONNECTIONS = 20
-MAX_CONNECTIONS_AIOHTTP = 500  # below the 1,024 files a process may usually open
+MAX_CONNECTIONS = 500  # below the 1,024 files a process may usually open
+# Behind a proxy httpx's one pool carries all. It looks at every connection on every event: with
+# all 100 kept alive a request costs 13 ms of CPU; with 20 it costs one, as the rest are closed.
+MAX_CONNECTIONS_PROXIED = 100
+MAX_IDLE_CONNECTIONS_PROXIED = 20
 CLOSE_WITHIN_S = 10.0  # how long closing waits for exchanges under way
 KEEPALIVE_EXPIRY_S = 5.0  # short: a stale connection looks just like a lost answer
 

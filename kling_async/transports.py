@@ -16,6 +16,7 @@ import httpx
 
 from . import settings
 from .errors import ConfigurationError
+from .pools import PoolsOfOne
 from .progress import current
 
 
@@ -53,6 +54,16 @@ def chosen(transport: httpx.AsyncBaseTransport | str | None) -> httpx.AsyncBaseT
     return transport
 
 
+def most_in_flight(transport: httpx.AsyncBaseTransport | str | None) -> int | None:
+    """How many exchanges at once it takes well; None: it queues well by itself.
+
+    Places of ours come before httpx's own transport: nothing may wait inside it.
+    """
+    if transport != "httpx":
+        return None
+    return settings.MAX_CONNECTIONS_PROXIED if getproxies() else settings.MAX_CONNECTIONS
+
+
 def client_on(
     transport: httpx.AsyncBaseTransport | str | None, context: ssl.SSLContext | None
 ) -> httpx.AsyncClient:
@@ -60,12 +71,15 @@ def client_on(
     verify: ssl.SSLContext | bool = False if context is None else context
     if transport == "aiohttp":
         transport = _aiohttp_transport(verify)
+    elif transport == "httpx" and not getproxies():
+        context = context or httpx.create_ssl_context(verify=False)
+        transport = PoolsOfOne(context, settings.KEEPALIVE_EXPIRY_S)
     return httpx.AsyncClient(
         transport=transport if isinstance(transport, httpx.AsyncBaseTransport) else None,
         verify=verify,
         limits=httpx.Limits(
-            max_connections=settings.MAX_CONNECTIONS,
-            max_keepalive_connections=settings.MAX_IDLE_CONNECTIONS,
+            max_connections=settings.MAX_CONNECTIONS_PROXIED,
+            max_keepalive_connections=settings.MAX_IDLE_CONNECTIONS_PROXIED,
             keepalive_expiry=settings.KEEPALIVE_EXPIRY_S,
         ),
         # What an API client has no use for: cookies, and looking for a password in the address.
@@ -107,7 +121,7 @@ def _aiohttp_transport(verify: ssl.SSLContext | bool) -> httpx.AsyncBaseTranspor
     def session() -> aiohttp.ClientSession:
         made = aiohttp.ClientSession(
             connector=Reporting(
-                limit=settings.MAX_CONNECTIONS_AIOHTTP,
+                limit=settings.MAX_CONNECTIONS,
                 keepalive_timeout=settings.KEEPALIVE_EXPIRY_S,
                 ssl=verify,
             ),

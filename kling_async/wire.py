@@ -23,7 +23,7 @@ from .outbox import Outbox
 from .progress import Progress, current
 from .protocol import Answer, Outgoing
 from .streams import Stream
-from .transports import chosen, client_on, file_timeout
+from .transports import chosen, client_on, file_timeout, most_in_flight
 from .uploads import FileBody, body_of
 
 log = logging.getLogger("kling_async")
@@ -73,11 +73,8 @@ class Wire:
 
     @property
     def most_in_flight(self) -> int | None:
-        """How many exchanges at once the pool below takes well; None: any number.
-
-        httpx's own pool looks at all that wait in it on each event, so nothing may wait there.
-        """
-        return settings.MAX_CONNECTIONS if self._transport == "httpx" else None
+        """How many exchanges at once the transport below takes well; None: any number."""
+        return most_in_flight(self._transport)
 
     def __repr__(self) -> str:
         return f"Wire({self.base_url!r})"  # and not the token

@@ -29,6 +29,7 @@ from kling_async import (
 )
 from kling_async import call as call_module
 from kling_async.emulator import EmulatedAccount, Emulator, Fault
+from kling_async.pools import PoolsOfOne
 from kling_async.progress import Progress
 
 TOKEN = "user:12345-abcdefghi"
@@ -48,7 +49,7 @@ def transport(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def pool_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     def changed(size: int) -> None:
-        for name in ("MAX_CONNECTIONS", "MAX_IDLE_CONNECTIONS", "MAX_CONNECTIONS_AIOHTTP"):
+        for name in ("MAX_CONNECTIONS", "MAX_CONNECTIONS_PROXIED", "MAX_IDLE_CONNECTIONS_PROXIED"):
             monkeypatch.setattr(settings, name, size)
 
     return changed
@@ -90,10 +91,11 @@ def assert_idle(kling: AsyncKlingClient) -> None:
     client = kling._wire._client
     assert client is not None
     transport: Any = client._transport
-    if hasattr(transport, "_pool"):
-        assert len(transport._pool.connections) <= POOL
-        assert transport._pool._requests == []
-        assert all(one.is_idle() or one.is_closed() for one in transport._pool.connections)
+    if isinstance(transport, PoolsOfOne):
+        assert len(transport._pools) == len(transport._free) <= POOL
+        for pool in (one._pool for one, _ in transport._free):
+            assert pool._requests == []
+            assert all(one.is_idle() or one.is_closed() for one in pool.connections)
     else:
         assert not transport.client.connector._acquired
         assert not any(transport.client.connector._waiters.values())

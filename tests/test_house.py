@@ -122,6 +122,7 @@ LAYERS: list[set[str]] = [
     {"models.accounts", "models.scheduler", "models.assets", "models.avatars", "models.tts"},
     {"models.videos"},
     {"webhooks", "accounts", "protocol", "retry", "gates"},
+    {"pools"},
     {"failures", "outbox", "transports", "reconcile", "admission"},
     {"wire"},
     {"call"},
@@ -173,7 +174,7 @@ def test_the_emulator_knows_nothing_of_the_client() -> None:
 
 def test_only_the_wire_and_its_transports_import_httpx() -> None:
     users = {name for name, path in LIBRARY.items() if "httpx" in tops(path)}
-    assert users == {"wire", "transports", "outbox", "failures"}
+    assert users == {"wire", "transports", "pools", "outbox", "failures"}
 
 
 @pytest.mark.parametrize(("library", "rooms"), [

@@ -207,12 +207,16 @@ async def test_the_exchange_of_a_cancelled_caller_keeps_its_place(emulator: Emul
 
 
 @virtually
-async def test_httpx_own_transport_has_places_and_others_have_none() -> None:
+async def test_httpx_own_transport_has_places_and_others_have_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def places(**options: Any) -> int | None:
         kling = AsyncKlingClient(TOKEN, **options)
         found = kling.pipeline.admission.places
         return None if found is None else found.most
 
-    assert places(transport="httpx") == 100
+    assert places(transport="httpx") == 500
     assert places(transport="aiohttp") is None
     assert places(transport=httpx.MockTransport(lambda _: httpx.Response(200))) is None
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    assert places() == 100  # of one pool, which pays for each connection

@@ -44,9 +44,13 @@ class TestConcurrency:
     async def test_no_more_creates_are_in_flight_than_allowed(
         self, open_client: OpenClient, emulator: Emulator, ledger: Path, concurrency: int
     ) -> None:
+        full = asyncio.Event()
+
         async def slowly() -> None:
-            # time enough for the ledger's thread to let everybody else get here too
-            for _ in range(10):
+            if transport.in_flight >= concurrency:
+                full.set()
+            await full.wait()
+            for _ in range(10):  # turns in which one too many would get here
                 await asyncio.to_thread(lambda: None)
 
         transport = Watched(emulator.transport(), slowly)

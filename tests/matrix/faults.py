@@ -111,7 +111,10 @@ async def _jammed(bench: Bench) -> None:
 
 
 def _one_connection(bench: Bench) -> None:
-    for name in ("MAX_CONNECTIONS", "MAX_CONNECTIONS_AIOHTTP"):
+    """As behind a proxy that this host is exempt from: there httpx has one pool for all."""
+    bench.monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    bench.monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    for name in ("MAX_CONNECTIONS", "MAX_CONNECTIONS_PROXIED"):
         bench.monkeypatch.setattr(settings, name, 1)
 
 

@@ -1,0 +1,98 @@
+"""How do hundreds of requests at once get through httpx? Each through a pool of one connection.
+
+httpcore's pool looks at every connection and every waiting request on each event, and asks the
+socket of each idle connection whether it is still there. In a pool of one there is nothing to look
+at, so what a request costs does not grow with the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import AsyncIterator
+
+import httpx
+
+
+class PoolsOfOne(httpx.AsyncBaseTransport):
+    """httpx's own transport, once for each request under way.
+
+    How many that may be is for others to bound. A request takes the pool that was free last, whose
+    connection is the warmest; pools that nobody has needed for long are closed.
+
+    Args:
+        context: for TLS.
+        keepalive_expiry_s: how long an idle connection is kept.
+    """
+
+    def __init__(self, context: ssl.SSLContext, keepalive_expiry_s: float) -> None:
+        self._context = context
+        self._limits = httpx.Limits(
+            max_connections=1, max_keepalive_connections=1, keepalive_expiry=keepalive_expiry_s
+        )
+        self._expiry_s = keepalive_expiry_s
+        self._pools: set[httpx.AsyncHTTPTransport] = set()
+        self._free: deque[tuple[httpx.AsyncHTTPTransport, float]] = deque()
+        """With the time since when, the longest at the left."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send it on a pool that is its own until the response is closed."""
+        pool = self._free.pop()[0] if self._free else self._opened()
+        try:
+            response = await pool.handle_async_request(request)
+        except Exception:
+            await self.left(pool)
+            raise
+        except BaseException:  # cancelled: httpcore may keep the place in its pool for ever
+            await self._close(pool)
+            raise
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        response.stream = _FromPool(response.stream, self, pool)
+        return response
+
+    async def aclose(self) -> None:
+        """Close all of them."""
+        self._free.clear()
+        for pool in tuple(self._pools):
+            await self._close(pool)
+
+    async def left(self, pool: httpx.AsyncHTTPTransport) -> None:
+        """A pool is free."""
+        now_s = asyncio.get_running_loop().time()
+        self._free.append((pool, now_s))
+        while self._free[0][1] < now_s - self._expiry_s:
+            await self._close(self._free.popleft()[0])
+
+    def _opened(self) -> httpx.AsyncHTTPTransport:
+        pool = httpx.AsyncHTTPTransport(verify=self._context, limits=self._limits)
+        self._pools.add(pool)
+        return pool
+
+    async def _close(self, pool: httpx.AsyncHTTPTransport) -> None:
+        await pool.aclose()
+        self._pools.discard(pool)
+
+
+class _FromPool(httpx.AsyncByteStream):
+    """A response's body; closing it frees the pool."""
+
+    def __init__(
+        self, body: httpx.AsyncByteStream, pools: PoolsOfOne, pool: httpx.AsyncHTTPTransport
+    ) -> None:
+        self._body = body
+        self._pools = pools
+        self._pool: httpx.AsyncHTTPTransport | None = pool
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._body.__aiter__()
+
+    async def aclose(self) -> None:
+        """Close the body; a second call does nothing."""
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        try:
+            await self._body.aclose()
+        finally:
+            await self._pools.left(pool)
