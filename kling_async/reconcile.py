@@ -9,6 +9,7 @@ before the job began.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import cached_property
 from typing import Any, Generic, TypeVar
@@ -19,6 +20,8 @@ from . import settings
 from .clock import Clock
 from .errors import ConfigurationError, KlingError
 from .models.requests import Evidence, Request
+from .skew import Skew
+from .taken import Taken
 
 R = TypeVar("R")
 
@@ -44,11 +47,13 @@ class Trail(Generic[R]):
         account: whose listings show the result.
         own: fields of `request.tokens()` whose value was made for this call (a file uploaded for
             it alone, a mark).
+        began_s: when it began, by our wall clock.
     """
 
     request: Request[R]
     account: str | None
     own: Collection[str]
+    began_s: float
     in_doubt: bool = False
     seen: dict[str, tuple[Any, ...]] = field(factory=dict)
     """What the latest look at each listing showed that could be its result."""
@@ -83,17 +88,18 @@ class Reconciler:
 
     Args:
         clock: sleeps and tells the time.
+        remembers: how many of the latest results at least; see `taken.py`.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, remembers: int = settings.RESULTS_REMEMBERED) -> None:
         self._clock = clock
         self._open: dict[Trail[Any], None] = {}
-        self._taken: set[tuple[str, str]] = set()
+        self._taken = Taken(self._oldest_s, remembers)
+        # Of calls that ended without their result. It may show up any time, so no age makes these
+        # harmless; they are kept, some 400 bytes for each call whose caller was told (or left).
         self._lost: set[tuple[int | None, ...]] = set()
-        """Fingerprints of calls that ended without their result, which may show up any time."""
         self._lost_tokens: set[int] = set()
-        """Likewise."""
-        self._skew = _Skew()
+        self._skew = Skew()
 
     def begin(
         self, request: Request[R], account: str | None, own: Collection[str]
@@ -101,7 +107,7 @@ class Reconciler:
         """A call goes out; its trail, or None where nothing lists what it makes."""
         if type(request).listings is Request.listings:  # to ask it would build them on every call
             return None
-        trail = Trail(request, account, own)
+        trail = Trail(request, account, own, self._clock.wall())
         self._open[trail] = None
         return trail
 
@@ -118,9 +124,9 @@ class Reconciler:
         """It was answered: its result is nobody else's."""
         if trail is None:
             return
-        result_id = trail.request.result_id(result)
-        self._taken.add((trail.request.operation, result_id))
-        self._skew.answered(result_id, self._clock.wall())
+        result_id, now_s = trail.request.result_id(result), self._clock.wall()
+        self._taken.add(trail.request.operation, result_id, now_s)
+        self._skew.answered(result_id, trail.began_s, now_s)
 
     async def follow(
         self,
@@ -156,7 +162,8 @@ class Reconciler:
                 self._skew.listed(request, listed)
                 mine = self._mine(trail, sent_s, listing.operation, listed, others)
                 if mine is not None:
-                    self._taken.add((request.operation, request.listed_id(mine)))
+                    mine_id = request.listed_id(mine)
+                    self._taken.add(request.operation, mine_id, self._clock.wall())
                     whole = request.whole(mine, trail.account)
                     return Verdict(request.adopt(mine), trail.candidates, whole)
         return Verdict(None, trail.candidates)
@@ -172,6 +179,7 @@ class Reconciler:
         """The listed thing that is this call's, where that can be decided."""
         request, own = trail.request, self._exclusive(trail)
         weighed: list[tuple[float, Evidence, Any]] = []
+        rivalled = False
         for one in listed:
             listed_id = request.listed_id(one)
             if listed_id in others or (request.operation, listed_id) in self._taken:
@@ -180,17 +188,29 @@ class Reconciler:
             at_s = request.listed_at_s(one, earliest_s)
             timely = at_s >= earliest_s
             evidence = request.weigh(one, account=trail.account, own=own, timely=timely)
+            if evidence in (Evidence.ALIKE, Evidence.PROOF) and self._may_be_forgotten(trail, one):
+                evidence, rivalled = Evidence.POSSIBLE, True  # of those alike it may be one, or not
             if evidence is Evidence.NOTHING:
                 others.add(listed_id)
             else:
                 weighed.append((at_s, evidence, one))
         weighed.sort(key=lambda one: one[0])
         trail.seen[listing] = tuple(one for _, _, one in weighed)
-        if proven := [one for _, evidence, one in weighed if evidence is Evidence.PROOF]:
+        if proven := [one for _, evidence, one in weighed if evidence >= Evidence.PROOF]:
             return proven[0]  # more than one carry our token: all are ours, the oldest counts
-        return self._unrivalled(
-            trail, [one for _, evidence, one in weighed if evidence is Evidence.ALIKE]
-        )
+        alike = [one for _, evidence, one in weighed if evidence is Evidence.ALIKE]
+        return None if rivalled else self._unrivalled(trail, alike)
+
+    def _may_be_forgotten(self, trail: Trail[Any], listed: Any) -> bool:
+        """Whether it may be that of an earlier call, whose id is not remembered any more."""
+        if self._taken.forgotten_s is None:
+            return False
+        made_s = trail.request.listed_at_s(listed, -math.inf)
+        return made_s <= self._taken.forgotten_s + self._skew.latest_s(listed)
+
+    def _oldest_s(self) -> float:
+        """When the oldest call under way began."""
+        return min((one.began_s for one in self._open), default=self._clock.wall())
 
     def _exclusive(self, trail: Trail[Any]) -> frozenset[str]:
         """Its own tokens that no other call of this client has or had, and lost.
@@ -215,36 +235,3 @@ class Reconciler:
             return None  # somebody else made one like it
         place = calls.index(trail)
         return alike[place] if place < len(alike) else None
-
-
-@define
-class _Skew:
-    """How far Kling's clock may be from ours, learned from creates of our own that were answered.
-
-    `createTime` is not after the moment we received the answer, so their difference is never more
-    than the true one; the largest seen is the closest. Until one was seen: ten minutes either way.
-    """
-
-    _received_s: dict[str, float] = field(factory=dict)
-    _closest_s: dict[type, float] = field(factory=dict)
-    """By the kind of what is listed: each service has a clock of its own."""
-
-    def earliest_s(self, listed: Any) -> float:
-        """The least that the time of such a thing may differ from our time of sending, in s."""
-        closest_s = self._closest_s.get(type(listed))
-        return -settings.CLOCK_SLACK_S if closest_s is None else closest_s - 2.0
-
-    def answered(self, result_id: str, received_s: float) -> None:
-        """An answered create; a few of the latest are enough."""
-        self._received_s[result_id] = received_s
-        if len(self._received_s) > 64:
-            del self._received_s[next(iter(self._received_s))]
-
-    def listed(self, request: Request[Any], listed: Sequence[Any]) -> None:
-        """Learn from a listing."""
-        for one in listed:
-            received_s = self._received_s.get(request.listed_id(one))
-            if received_s is not None:
-                apart_s = request.listed_at_s(one, received_s) - received_s
-                known_s = self._closest_s.get(type(one), apart_s)
-                self._closest_s[type(one)] = max(apart_s, known_s)

@@ -118,7 +118,7 @@ LAYERS: list[set[str]] = [
     {"version", "errors", "clock", "media", "threads", "partfile", "filenames"},
     {"models.__init__", "models.checks", "limits", "lines", "cubic", "deadlines"},
     {"progress", "settings", "streams", "uploads", "models.requests", "models.responses"},
-    {"models.tasks", "buckets", "budget", "jobs", "stats"},
+    {"models.tasks", "buckets", "budget", "jobs", "stats", "skew", "taken"},
     {"models.accounts", "models.scheduler", "models.assets", "models.avatars", "models.tts"},
     {"models.videos"},
     {"webhooks", "accounts", "protocol", "retry", "gates"},

@@ -460,10 +460,10 @@ class TestWeighing:
     @pytest.mark.parametrize(
         ("email", "account", "expected"),
         [
-            (ADA, ADA, Evidence.PROOF),
-            ("ADA@example.com", ADA, Evidence.PROOF),
-            (None, ADA, Evidence.PROOF),
-            (BEN, None, Evidence.PROOF),  # the server chose
+            (ADA, ADA, Evidence.MARK),
+            ("ADA@example.com", ADA, Evidence.MARK),
+            (None, ADA, Evidence.MARK),
+            (BEN, None, Evidence.MARK),  # the server chose
             (BEN, ADA, Evidence.POSSIBLE),
         ],
     )

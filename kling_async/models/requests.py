@@ -44,7 +44,9 @@ class Evidence(IntEnum):
     ALIKE = 2
     """It shows what was asked for: taken where nobody else can have made it."""
     PROOF = 3
-    """It carries something that no other call has."""
+    """It carries an address that no other call has, as far as their results are remembered."""
+    MARK = 4
+    """It carries a mark that nobody can guess, made for this call: proof, however old it seems."""
 
 
 @frozen(kw_only=True)

@@ -195,7 +195,7 @@ class CreateAvatarVideo(Request[Task]):
             return Evidence.NOTHING  # whatever addresses it has
         if listed.reply_ref is not None and "reply_ref" in own:
             # On another account it is only shown: later calls about it would go astray.
-            return Evidence.PROOF if same else Evidence.POSSIBLE
+            return Evidence.MARK if same else Evidence.POSSIBLE
         return Evidence.POSSIBLE if same and timely else Evidence.NOTHING
 
     def listed_id(self, listed: RunningTask | Task) -> str:
