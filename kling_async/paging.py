@@ -1,8 +1,7 @@
 """How is a history read to its end, nothing missed and nothing doubled? Pages by time.
 
-`GET /tasks` gives the newest tasks before a moment; the next page begins at the oldest task of the
-last one. Whether that moment itself is included is not documented, and several tasks may share it,
-so pages overlap by it and known ids are left out.
+The next page begins at the oldest task of the last one, which pages overlap by; known ids are left
+out.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from .errors import UnexpectedResponseError
+from .models.history import following_before_ms, made_ms
 from .models.tasks import Task
 
 # Pages in a row that may show nothing new: a moment can be asked for as "before the one after it",
@@ -47,18 +47,9 @@ async def pages(
                 status_code=200,
             )
         longest = max(longest, len(page))
-        times = [at for one in page if (at := made_ms(one)) is not None]
-        if not times:
-            return  # nothing to go on from
-        following_ms = min(times) + 1
-        before_ms = following_ms if before_ms is None else min(following_ms, before_ms - 1)
-
-
-def made_ms(task: Task) -> int | None:
-    """When a task was made, by Kling's clock; an entry of works alone tells by its oldest work."""
-    if task.create_time_ms is not None:
-        return task.create_time_ms
-    return min((one.create_time_ms for one in task.works if one.create_time_ms), default=None)
+        before_ms = following_before_ms(page, before_ms)
+        if before_ms is None:
+            return
 
 
 def is_between(task: Task, after_ms: int | None, before_ms: int | None) -> bool:

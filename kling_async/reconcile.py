@@ -38,6 +38,20 @@ class Verdict(Generic[R]):
     whole: Request[R] | None = None
 
 
+@define
+class Seen:
+    """What the latest looks at a listing showed to a call."""
+
+    possible: dict[str, tuple[float, Evidence, Any]] = field(factory=dict)
+    """What could be the call's result, with the time when it was made."""
+    rivalled: bool = False
+    """The latest look showed what may be alike, or an earlier call's that is forgotten."""
+
+    def by_age(self) -> list[tuple[float, Evidence, Any]]:
+        """The possible ones, the oldest first."""
+        return sorted(self.possible.values(), key=lambda one: one[0])
+
+
 @define(eq=False)
 class Trail(Generic[R]):
     """One paid call, from before its first attempt to its end.
@@ -55,8 +69,8 @@ class Trail(Generic[R]):
     own: Collection[str]
     began_s: float
     in_doubt: bool = False
-    seen: dict[str, tuple[Any, ...]] = field(factory=dict)
-    """What the latest look at each listing showed that could be its result."""
+    seen: dict[str, Seen] = field(factory=dict)
+    """By the operation that lists."""
 
     # Most calls end well and nobody asks for these, so they wait until somebody does.
 
@@ -74,8 +88,8 @@ class Trail(Generic[R]):
     @property
     def candidates(self) -> tuple[Any, ...]:
         """What could be its result, each thing once: a later listing tells more of it."""
-        by_id = {self.request.listed_id(one): one for seen in self.seen.values() for one in seen}
-        return tuple(by_id.values())
+        shown = [one for seen in self.seen.values() for _, _, one in seen.by_age()]
+        return tuple({self.request.listed_id(one): one for one in shown}.values())
 
     def is_like(self, other: tuple[int | None, ...]) -> bool:
         """Whether its result could be taken for that of a call with this fingerprint."""
@@ -154,13 +168,11 @@ class Reconciler:
             others: set[str] = set()  # what one listing shows to be another's is it in the next
             for listing in request.listings(trail.account):
                 try:
-                    listed = await look(listing)
+                    mine = await self._shown(trail, sent_s, listing, others, until, look)
                 except ConfigurationError:
                     raise  # this client can't look any more
                 except KlingError:
                     continue  # an account that can't be listed now may be listed later
-                self._skew.listed(request, listed)
-                mine = self._mine(trail, sent_s, listing.operation, listed, others)
                 if mine is not None:
                     mine_id = request.listed_id(mine)
                     self._taken.add(request.operation, mine_id, self._clock.wall())
@@ -168,20 +180,57 @@ class Reconciler:
                     return Verdict(request.adopt(mine), trail.candidates, whole)
         return Verdict(None, trail.candidates)
 
-    def _mine(
+    async def _shown(
         self,
         trail: Trail[Any],
         sent_s: float,
-        listing: str,
+        listing: Request[Any],
+        others: set[str],
+        until: float,
+        look: Callable[[Request[Any]], Awaitable[Sequence[Any]]],
+    ) -> Any:
+        """The listed thing that is this call's, where that can be decided.
+
+        A listing that goes by pages is read back to the sending, each time: what was made long ago
+        may be listed only now, among the things of its time.
+        """
+        request, seen = trail.request, trail.seen.setdefault(listing.operation, Seen())
+        seen.rivalled, shown = False, set[str]()
+        for _ in range(settings.LOOK_PAGES):
+            listed = await look(listing)
+            self._skew.listed(request, listed)
+            if (proven := self._proven(trail, sent_s, listed, seen, others)) is not None:
+                return proven
+            fresh = {request.listed_id(one) for one in listed} - shown
+            shown |= fresh
+            if not fresh:
+                break
+            since_s = sent_s + min(map(self._skew.earliest_s, listed))
+            if (further := request.further(listing, listed, since_s)) is None:
+                break
+            if self._clock.monotonic() >= until:
+                return None  # likeness would need the whole of it
+            listing = further
+        else:
+            return None  # likewise
+        for gone in seen.possible.keys() - shown:
+            del seen.possible[gone]
+        alike = [one for _, evidence, one in seen.by_age() if evidence is Evidence.ALIKE]
+        return None if seen.rivalled else self._unrivalled(trail, alike)
+
+    def _proven(
+        self,
+        trail: Trail[Any],
+        sent_s: float,
         listed: Sequence[Any],
+        seen: Seen,
         others: set[str],
     ) -> Any:
-        """The listed thing that is this call's, where that can be decided."""
+        """The one of these that is certainly this call's; what only could be goes into `seen`."""
         request, own = trail.request, self._exclusive(trail)
-        weighed: list[tuple[float, Evidence, Any]] = []
-        rivalled = False
         for one in listed:
             listed_id = request.listed_id(one)
+            seen.possible.pop(listed_id, None)
             if listed_id in others or (request.operation, listed_id) in self._taken:
                 continue
             earliest_s = sent_s + self._skew.earliest_s(one)
@@ -189,17 +238,13 @@ class Reconciler:
             timely = at_s >= earliest_s
             evidence = request.weigh(one, account=trail.account, own=own, timely=timely)
             if evidence in (Evidence.ALIKE, Evidence.PROOF) and self._may_be_forgotten(trail, one):
-                evidence, rivalled = Evidence.POSSIBLE, True  # of those alike it may be one, or not
+                evidence, seen.rivalled = Evidence.POSSIBLE, True  # it may be one of those alike
             if evidence is Evidence.NOTHING:
                 others.add(listed_id)
             else:
-                weighed.append((at_s, evidence, one))
-        weighed.sort(key=lambda one: one[0])
-        trail.seen[listing] = tuple(one for _, _, one in weighed)
-        if proven := [one for _, evidence, one in weighed if evidence >= Evidence.PROOF]:
-            return proven[0]  # more than one carry our token: all are ours, the oldest counts
-        alike = [one for _, evidence, one in weighed if evidence is Evidence.ALIKE]
-        return None if rivalled else self._unrivalled(trail, alike)
+                seen.possible[listed_id] = (at_s, evidence, one)
+        proven = (one for _, evidence, one in seen.by_age() if evidence >= Evidence.PROOF)
+        return next(proven, None)  # more than one carry our token: all are ours, the oldest counts
 
     def _may_be_forgotten(self, trail: Trail[Any], listed: Any) -> bool:
         """Whether it may be that of an earlier call, whose id is not remembered any more."""

@@ -40,6 +40,7 @@ RETRY_AFTER_MAX_S = 900.0  # beyond it the caller hears at once instead of waiti
 
 RECONCILE_WITHIN_S = 120.0  # see docs/lost-answers.md; later runs of a bulk job look again
 LOOK_AFTER_S = (0.2, 1.0, 2.0, 5.0, 15.0, 30.0, 60.0)  # waits between looks; the last repeats
+LOOK_PAGES = 20  # of an account's tasks, at most, that one look reads
 WHOLE_WITHIN_S = 10.0  # to ask for the record of a job that was found: its id is known already
 CLOCK_SLACK_S = 600.0  # how far Kling's clock may be from ours
 RESULTS_REMEMBERED = 1000  # at least, of those made last: some 200 kB; see taken.py

@@ -238,6 +238,12 @@ class TestOthers:
         it.reconciler.end(it.begin(**how), lost=True)
         assert (await it.follow(it.begin(), [listed("1", it.now_s)])).found.id == "1"
 
+    async def test_what_is_gone_is_no_candidate(self, it: Following) -> None:
+        trail, awaiting = it.begin(), it.begin()
+        verdict = await it.follow(trail, [listed("1", it.now_s)], [listed("2", it.now_s)], [])
+        assert verdict == Verdict(None, ())
+        it.reconciler.end(awaiting, lost=False)
+
 
 class TestOwnToken:
     async def test_all_that_carry_it_are_ours_and_the_oldest_counts(self, it: Following) -> None:

@@ -328,6 +328,20 @@ def test_what_is_certainly_its_own_is_taken_as_ever(skew_s: float) -> None:
         assert world.look(call) == call.made.id
 
 
+@pytest.mark.parametrize("skew_s", [-590.0, 590.0])
+@pytest.mark.parametrize("age_s", [310, 610, 910, 1190, 1210, 1510])
+def test_nothing_is_forgotten_that_could_hide_its_own(age_s: float, skew_s: float) -> None:
+    world = World(skew_s, states_times=True)
+    world.answer(world.send("avatar", "of a new file"))
+    world.clock.now_s += age_s
+    world.answer(world.send("avatar", "of a new file"))
+    for one in world.things:
+        one.account = BEN  # so that the clocks' difference can't be learned
+    call = world.send("avatar", "given")
+    assert call.made is not None
+    assert world.look(call) == call.made.id
+
+
 @pytest.mark.parametrize("skew_s", [-1e5, 1e5])
 def test_a_clock_that_is_far_off_is_learned_before_anything_is_taken(skew_s: float) -> None:
     world = forgetful(skew_s=skew_s)

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
+from attrs import evolve
+
 from ..clock import Clock
+from ..models.history import following_before_ms
 from ..models.scheduler import ListRunning
 from ..models.tasks import ListTasks, Task
 from ..pipeline import Options, Pipeline
-from ..settings import CLOCK_SLACK_S
+from ..settings import CLOCK_SLACK_S, LOOK_PAGES
 from .crew import Crew
 from .journal import Journal
 from .ledger import Ledger
@@ -19,9 +22,6 @@ from .records import Record
 from .videojudge import Jobs, judge_videos, video_candidates
 from .videorecords import UNSETTLED
 from .watch import Watch
-
-PAGES_AT_MOST = 20
-"""Pages of an account's tasks that one look reads; an older job shows in none."""
 
 
 class VideoDoubts(Watch[Jobs]):
@@ -91,16 +91,15 @@ class VideoDoubts(Watch[Jobs]):
     async def _tasks(self, account: str | None, since_ms: int | None) -> list[Task]:
         """The account's tasks made after `since_ms`, newest first; None: the latest page alone."""
         found: dict[int, Task] = {}
-        before_ms: int | None = None
-        for _ in range(PAGES_AT_MOST):
-            request = ListTasks(content_type="video", created_before_ms=before_ms, email=account)
+        request = ListTasks(content_type="video", email=account)
+        for _ in range(LOOK_PAGES):
             page = await self._pipeline.send(request, self._options)
             new = [one for one in page if one.id not in found]
             found.update((one.id, one) for one in new)
-            times = [one.create_time_ms for one in page if one.create_time_ms is not None]
-            if not new or not times or since_ms is None or min(times) < since_ms:
+            before_ms = following_before_ms(page, request.created_before_ms)
+            if not new or before_ms is None or since_ms is None or before_ms <= since_ms:
                 break
-            before_ms = min(times) + 1  # several may have been made in one millisecond
+            request = evolve(request, created_before_ms=before_ms)
         return list(found.values())
 
 

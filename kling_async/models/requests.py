@@ -7,7 +7,7 @@ Each operation of the API is one subclass, in the file of its part (`avatars.py`
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import Enum, IntEnum
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
@@ -154,6 +154,18 @@ class Request(Generic[R]):
     def listings(self, account: str | None) -> tuple[Request[Any], ...]:
         """What lists the results of requests like this one, best evidence first; may be empty."""
         return ()
+
+    def further(
+        self, listing: Request[Any], listed: Sequence[Any], since_s: float
+    ) -> Request[Any] | None:
+        """What lists earlier things than `listed`, where one of them may be looked for, too.
+
+        Args:
+            listing: one of `listings`, or what this gave for its last page.
+            listed: what it showed.
+            since_s: by the server's clock; what was made before is not looked for.
+        """
+        return None
 
     def tokens(self) -> Mapping[str, str]:
         """Field -> the form in which a listing shows it again, of fields that may be unique."""

@@ -6,7 +6,7 @@ Source: `POST /avatars/video` (vendor page, January 2026).
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any, ClassVar, Literal, get_args
 
@@ -16,6 +16,7 @@ from ..errors import JSON, UnexpectedResponseError
 from ..media import Media, MediaSource
 from . import checks
 from .avatars import EMOTIONS, PROMPT_CHARS, url_path
+from .history import following_before_ms
 from .requests import Evidence, Request, Safety, attachment, body, hidden
 from .scheduler import ListRunning, RunningTask
 from .tasks import GetTask, ListTasks, Task
@@ -156,6 +157,17 @@ class CreateAvatarVideo(Request[Task]):
     def listings(self, account: str | None) -> tuple[ListRunning, ListTasks]:
         """The running jobs of all accounts, which show the reply_ref; then the account's tasks."""
         return (ListRunning(), ListTasks(email=account))
+
+    def further(
+        self, listing: Request[Any], listed: Sequence[Any], since_s: float
+    ) -> ListTasks | None:
+        """The account's earlier tasks: a job that is over shows in no other place."""
+        if not isinstance(listing, ListTasks):
+            return None
+        before_ms = following_before_ms(listed, listing.created_before_ms)
+        if before_ms is None or before_ms <= since_s * 1000:
+            return None
+        return evolve(listing, created_before_ms=before_ms)
 
     def tokens(self) -> Mapping[str, str]:
         """The reply_ref, and the paths of image and audio."""

@@ -242,14 +242,17 @@ class TestRuns:
         assert_all_filmed_once(emulator, ledger_path, 1)
 
     async def test_many_tasks_of_others_are_paged_through(
-        self, kling: AsyncKlingClient, emulator: Emulator, ledger_path: Path
+        self, open_client: Callable[..., Any], ledger_path: Path
     ) -> None:
+        emulator = Emulator(history_lag_s=30.0, scheduler_lag_s=1e6)
+        kling = await open_client(transport=emulator.transport(), clock=JumpClock(emulator))
         emulator.add_faults([Fault("avatars.video", "reset_after", at=1)])
         await filmed(
             kling.with_options(retry=evolve(kling.options.retry, reconcile_within_s=0)),
             speaking(1),
             ledger_path,
         )
+        assert in_ledger(ledger_path)["k1"].video.state == "unknown"  # type: ignore[union-attr]
         avatar = emulator.avatars[0].id
         for n in range(60):  # they push it off the first page
             emulator.clock.advance(10)
