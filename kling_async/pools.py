@@ -8,6 +8,7 @@ at, so what a request costs does not grow with the others.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator
@@ -45,7 +46,7 @@ class PoolsOfOne(httpx.AsyncBaseTransport):
             await self.left(pool)
             raise
         except BaseException:  # cancelled: httpcore may keep the place in its pool for ever
-            await self._close(pool)
+            await self.left(pool, whole=False)
             raise
         assert isinstance(response.stream, httpx.AsyncByteStream)
         response.stream = _FromPool(response.stream, self, pool)
@@ -57,12 +58,18 @@ class PoolsOfOne(httpx.AsyncBaseTransport):
         for pool in tuple(self._pools):
             await self._close(pool)
 
-    async def left(self, pool: httpx.AsyncHTTPTransport) -> None:
-        """A pool is free."""
+    async def left(self, pool: httpx.AsyncHTTPTransport, *, whole: bool = True) -> None:
+        """A pool is free; or not `whole`, and of no use."""
+        if not whole:
+            await self._close(pool)
+            return
         now_s = asyncio.get_running_loop().time()
         self._free.append((pool, now_s))
+        unneeded = []
         while self._free[0][1] < now_s - self._expiry_s:
-            await self._close(self._free.popleft()[0])
+            unneeded.append(self._free.popleft()[0])
+        for one in unneeded:  # meanwhile others take and leave pools
+            await self._close(one)
 
     def _opened(self) -> httpx.AsyncHTTPTransport:
         pool = httpx.AsyncHTTPTransport(verify=self._context, limits=self._limits)
@@ -70,7 +77,8 @@ class PoolsOfOne(httpx.AsyncBaseTransport):
         return pool
 
     async def _close(self, pool: httpx.AsyncHTTPTransport) -> None:
-        await pool.aclose()
+        with contextlib.suppress(Exception):  # no matter of the request that happens to close it
+            await pool.aclose()
         self._pools.discard(pool)
 
 
@@ -92,7 +100,10 @@ class _FromPool(httpx.AsyncByteStream):
         pool, self._pool = self._pool, None
         if pool is None:
             return
+        whole = False
         try:
-            await self._body.aclose()
+            with contextlib.suppress(Exception):  # what was read is an answer all the same
+                await self._body.aclose()
+                whole = True
         finally:
-            await self._pools.left(pool)
+            await self._pools.left(pool, whole=whole)

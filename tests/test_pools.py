@@ -27,6 +27,9 @@ class Pool(httpx.AsyncBaseTransport):
         kept.append(self)
         self.takes_s = 1.0
         self.error: Exception | None = None
+        self.close_takes_s = 0.0
+        self.close_error: Exception | None = None
+        self.body_close_error: Exception | None = None
         self.requests = 0
         self.busy = False
         self.closed = False
@@ -43,7 +46,10 @@ class Pool(httpx.AsyncBaseTransport):
         return httpx.Response(200, stream=Body(self))
 
     async def aclose(self) -> None:
+        await asyncio.sleep(self.close_takes_s)
         self.closed = True
+        if self.close_error is not None:
+            raise self.close_error
 
 
 class Body(httpx.AsyncByteStream):
@@ -55,6 +61,8 @@ class Body(httpx.AsyncByteStream):
         yield b"be it"
 
     async def aclose(self) -> None:
+        if self.pool.body_close_error is not None:
+            raise self.pool.body_close_error
         self.pool.busy = False
 
 
@@ -126,6 +134,43 @@ class TestPools:
         assert sorted(one.closed for one in made) == [False, True, True]
         await ask(client, 3)
         assert len(made) == 5
+
+    async def test_others_go_on_while_what_is_not_needed_is_closed(
+        self, client: httpx.AsyncClient, made: list[Pool]
+    ) -> None:
+        # An error here would make an answer that came into one that was lost.
+        await ask(client, 2)
+        for one in made:
+            one.close_takes_s = 3
+        await asyncio.sleep(10)
+        first = asyncio.create_task(ask(client))  # leaves its pool after 1 s, and closes the other
+        await asyncio.sleep(3.5)
+        second = asyncio.create_task(ask(client))  # takes the only free one meanwhile
+        await asyncio.gather(first, second)
+        assert sorted(one.closed for one in made) == [False, True]
+        await ask(client, 2)
+        assert len(made) == 3
+
+    async def test_what_breaks_while_it_is_closed_is_closed(
+        self, client: httpx.AsyncClient, made: list[Pool]
+    ) -> None:
+        await ask(client, 3)
+        for one in made:
+            one.close_error = OSError("gone already")
+        await asyncio.sleep(10)
+        await ask(client)  # is answered, whatever becomes of the others
+        assert [one.closed for one in made].count(True) == 2
+
+    async def test_a_pool_whose_body_does_not_close_is_not_taken_again(
+        self, client: httpx.AsyncClient, made: list[Pool]
+    ) -> None:
+        # httpcore would hold its only place for ever.
+        await ask(client)
+        made[0].body_close_error = OSError("broken")
+        await ask(client)  # all of the answer was there
+        assert made[0].closed
+        await ask(client)
+        assert [one.requests for one in made] == [2, 1]
 
     async def test_an_error_leaves_it_free(
         self, client: httpx.AsyncClient, made: list[Pool]
