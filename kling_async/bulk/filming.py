@@ -203,7 +203,7 @@ class Filming:
                 f"{target} exists, and this ledger knows nothing of it: it was not overwritten. "
                 "Move it away and run `bulk retry --video`, or choose another folder"
             )
-        if there is None and video.file == place:
+        if video.file == place:
             await asyncio.to_thread(_sweep, target)  # it was begun, and its process died
         if there is None:
             row_id = record.id

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sqlite3
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -419,6 +420,19 @@ class TestDownloads:
         assert {one.name for one in folder.iterdir()} == {
             "k1.mp4", "k2.mp4", ".k11.mp4.0a1b2c3d.part",
         }  # fmt: skip
+
+    async def test_so_is_what_died_while_the_file_got_its_name(
+        self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path
+    ) -> None:
+        """A link first, then the part goes: between them the file has both names."""
+        await filmed(kling, speaking(1), ledger)
+        film = ledger.with_name("films") / "k1.mp4"
+        (film.parent / ".k1.mp4.0a1b2c3d.part").hardlink_to(film)
+        with closing(sqlite3.connect(ledger)) as db, db:
+            db.execute("UPDATE videos SET state = 'made', size_bytes = NULL")
+        found = await filmed(kling, speaking(1), ledger)
+        assert found["k1"].video_state == "saved"
+        assert [one.name for one in film.parent.iterdir()] == ["k1.mp4"]
 
     async def test_a_folder_that_can_not_be_written_to_ends_the_run(
         self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path

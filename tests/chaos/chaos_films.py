@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
@@ -127,6 +128,27 @@ class FilmStage:
             return {}
         with closing(LedgerView.read(self.ledger)) as book:
             return {one.key: one for one in book.each()}
+
+    def unsent(self) -> set[str]:
+        """Rows that the next run would find in intent, were this one to die now, and whose create
+        has not come here; to be asked while the process is stopped.
+        """
+        copy = self.folder / "as if dead" / self.ledger.name
+        shutil.rmtree(copy.parent, ignore_errors=True)
+        copy.parent.mkdir()
+        for end in ("", "-wal"):  # as they lie there: SQLite finds out what was committed
+            shutil.copy(f"{self.ledger}{end}", f"{copy}{end}")
+        with closing(LedgerView.read(copy)) as book:
+            records = list(book.each())
+        came = {str((one.fields or {}).get(name)) for one in self.emulator.calls
+                for name in ("nickname", "replyRef")}  # fmt: skip
+        making = {one.key for one in records if one.state == "intent"} - came
+        filming = {
+            one.key
+            for one in records
+            if one.video and one.video.state == "intent" and one.video.reply_ref not in came
+        }
+        return making | filming
 
     def open_rows(self) -> int:
         """Rows that another run would work on."""

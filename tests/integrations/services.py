@@ -75,6 +75,11 @@ class Service:
                 return
         raise AssertionError("the service did not start")
 
+    def listens(self) -> bool:
+        """Whether it still takes connections."""
+        with socket.socket() as asking:
+            return asking.connect_ex(("127.0.0.1", self.port)) == 0
+
     async def end(self, sign: signal.Signals = signal.SIGTERM) -> int:
         """Its exit code, once it is gone."""
         process = self._process
