@@ -29,12 +29,12 @@ class Crew:
         task = asyncio.create_task(work)
         self._busy[task] = busy
         task.add_done_callback(self._done)
-        if self._interrupted:
+        if self._interrupted and not busy():
             task.cancel()
         return task
 
     def interrupt(self) -> None:
-        """Cancel whoever may be, and whoever begins from now on; the others end by themselves."""
+        """Cancel whoever may be, now and when they begin; the others end by themselves."""
         self._interrupted = True
         for task, busy in self._busy.items():
             if not busy():
@@ -43,12 +43,12 @@ class Crew:
     async def rest(self) -> None:
         """Return when all have ended, or one has failed."""
         while self._busy and self.error is None:
-            await self._next_end()
+            await self._changed()
 
     async def ended(self) -> None:
         """Return when all have ended."""
         while self._busy:
-            await self._next_end()
+            await self._changed()
 
     async def end(self) -> None:
         """Cancel all, and return when they have ended."""
@@ -57,7 +57,7 @@ class Crew:
             task.cancel()
         await self.ended()
 
-    async def _next_end(self) -> None:
+    async def _changed(self) -> None:
         self._ended.clear()
         await self._ended.wait()
 
@@ -65,4 +65,5 @@ class Crew:
         del self._busy[task]
         if not task.cancelled() and (error := task.exception()) is not None:
             self.error = self.error or error
-        self._ended.set()
+        if not self._busy or self.error is not None:  # a row has a task: nobody wakes for each
+            self._ended.set()

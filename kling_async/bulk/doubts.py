@@ -58,6 +58,9 @@ class Doubts(Watch[Sequence[Avatar]]):
         self._rules = rules
         self._resend = resend_after_absence
         self.surplus: list[str] = []
+        self.found: set[int] = set()
+        """Rows that the first looks settled although they were never sent, as far as the ledger
+        knew: it is an old copy."""
 
     async def look(self, account: str | None) -> Sequence[Avatar]:
         """The account's avatars."""
@@ -66,7 +69,8 @@ class Doubts(Watch[Sequence[Avatar]]):
     async def prepare(self, account: str | None, seen: Sequence[Avatar]) -> None:
         """Keep what is listed before the first create; an earlier run's rows are judged by it."""
         rules = self._rules
-        await self._journal.write(lambda ledger: _prepared(ledger, account, seen, rules))
+        look = partial(_prepared, account=account, listed=seen, rules=rules)
+        self.found.update(await self._journal.write(look))
 
     async def judge(self, account: str | None, seen: Sequence[Avatar]) -> Sequence[int]:
         """Adopt what is proven."""
@@ -95,13 +99,17 @@ class Doubts(Watch[Sequence[Avatar]]):
         await self._settled(await self._journal.read(lambda ledger: ledger.row(row_id)))
 
 
-def _prepared(ledger: Ledger, account: str | None, listed: Sequence[Avatar], rules: Rules) -> None:
-    if ledger.was_listed(account):
-        recover(ledger, account, listed)
-        judge(ledger, account, listed, rules)
-    else:
+def _prepared(
+    ledger: Ledger, account: str | None, listed: Sequence[Avatar], rules: Rules
+) -> Sequence[int]:
+    """The first look at an account; the rows that it settled although they were never sent."""
+    if not ledger.was_listed(account):
         paths = ((one.id, path) for one in listed for path in one.image_paths)
         ledger.keep_listed(account, paths)
+        return ()
+    found = recover(ledger, account, listed)
+    judge(ledger, account, listed, rules)
+    return found
 
 
 def _given_up(

@@ -38,7 +38,7 @@ from .setbacks import Setbacks, fatal
 from .videodoubts import VideoDoubts
 from .videorecords import UNSETTLED, TokenKind, VideoRecord
 from .videorows import OF_AVATAR, video_request
-from .witness import RowWitness
+from .witness import OvertakenError, RowWitness
 
 RENDERED_CHARS = 150
 """Texts up to this length, the only limit documented for it, are rendered to audio first: a job
@@ -156,7 +156,10 @@ class Filming:
         if (now := await self._now(record)).video is None or now.video.state != "ready":
             return  # an old ledger that was restored: its job had begun already
         request = await asyncio.to_thread(_request, record, video)
-        task = await self._sent(request, witness)
+        try:
+            task = await self._sent(request, witness)
+        except OvertakenError:
+            return
         await self._journal.write(lambda ledger: ledger.videos.running(row_id, account, task.id))
         self._begun.add(row_id)
         witness.in_flight = False

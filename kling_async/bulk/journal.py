@@ -1,7 +1,8 @@
 """How does a running job write its ledger without blocking the loop? Through one thread, in groups.
 
-While one commit syncs, the writes that arrive meanwhile wait together and share the next one: an
-fsync may serve many rows, and none is skipped. `runner.py` is the only user.
+While one commit syncs, the writes that arrive meanwhile wait together and share the next one, as do
+those that come within a few turns of the loop: an fsync may serve many rows, and none is skipped.
+`runner.py` is the only user.
 """
 
 from __future__ import annotations
@@ -17,6 +18,12 @@ from .ledger import Ledger
 
 T = TypeVar("T")
 _Write = tuple["Callable[[Ledger], Any]", "asyncio.Future[Any]"]
+
+
+QUIET_TURNS = 4
+"""Turns of the loop without a further write after which a group is complete: some 30 us."""
+FULL = 64
+"""Writes that are enough for a group, however busy the loop is."""
 
 
 class Journal:
@@ -60,6 +67,7 @@ class Journal:
         loop = asyncio.get_running_loop()
         try:
             while self._waiting:
+                await self._gathered()
                 group, self._waiting = self._waiting, []
                 try:
                     results = await loop.run_in_executor(self._thread, self._commit, group)
@@ -73,6 +81,17 @@ class Journal:
                             done.set_result(result)
         finally:
             self._flushing = None
+
+    async def _gathered(self) -> None:
+        """Return when the writes that are about to come are there.
+
+        Answers come in bunches, each a few turns of the loop from its socket to its write.
+        """
+        quiet = 0
+        while quiet < QUIET_TURNS and len(self._waiting) < FULL:
+            known = len(self._waiting)
+            await asyncio.sleep(0)
+            quiet = quiet + 1 if len(self._waiting) == known else 0
 
     def _commit(self, group: list[_Write]) -> list[Any]:
         with self._ledger.transaction():

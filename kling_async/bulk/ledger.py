@@ -3,9 +3,11 @@
 `journal.py` calls it in a thread of its own and groups the commits. Each arrow of the state machine
 is one method here:
 
-    planned -> ready -> intent -> done | failed | doubt
-                 ^---------'  (never sent, or plainly refused with 429)
-    doubt -> done (found in the account's list) | unknown (not found in time)
+    planned -> intent           its image has an address: by that its avatar will be known
+    planned -> ready -> intent  its file is up, once: the ledger knows where
+    intent  -> done | failed | doubt
+    intent  -> ready            never sent, or plainly refused with 429
+    doubt   -> done (found in the account's list) | unknown (not found in time)
     unknown -> done (found later, or by the user's word) | ready (resend) | failed (abandon)
 
 `intent` is committed and synced before the first byte is written; a row found in it at the start
@@ -24,6 +26,7 @@ from pathlib import Path
 
 from ..errors import LedgerError
 from ..models.avatars import url_path
+from .intake import Intake
 from .ledgerfile import (
     FROM_LAYOUT_1,
     LAYOUT,
@@ -35,7 +38,7 @@ from .ledgerfile import (
     own,
 )
 from .ledgerview import TO_RETRY, VIDEO_FOLDER, LedgerView, listed_fact
-from .records import ABANDONED, GIVEN, REOPENED, Record, State, as_text
+from .records import ABANDONED, REOPENED, Record, State, as_text
 from .rows import RowInput
 from .videoledger import VideoLedger
 from .videoview import VIDEO_TO_RETRY
@@ -109,82 +112,71 @@ class Ledger(LedgerView):
 
         A row that can't be sent is `failed`, with its problems; one whose avatar is given is done.
         A known key keeps its record, but a row of which nothing was ever sent takes the new
-        content.
+        content. Of several rows with one key the first counts.
 
         Args:
             rows: as they were read.
             videos: plan the videos they ask for as well.
         """
-        known = []
-        for row in rows:
-            state = "failed" if row.problems else "planned" if row.avatar_id is None else "done"
-            problem = "; ".join(f"{name}: {text}" for name, text in row.problems.items()) or None
-            self._db.execute(
-                "INSERT INTO rows (key, position, digest, payload, columns, state, error, token, "
-                "token_kind, avatar_id, evidence, changed_at) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
-                "ON CONFLICT (key) DO UPDATE SET digest = excluded.digest, "
-                "payload = excluded.payload, columns = excluded.columns, state = excluded.state, "
-                "error = excluded.error, token = excluded.token, "
-                "token_kind = excluded.token_kind, asset_url = NULL, account = NULL, "
-                "avatar_id = excluded.avatar_id, evidence = excluded.evidence "
-                f"WHERE attempts = 0 AND ({_CHANGED}) AND NOT {_VIDEO_SENT}",
-                (
-                    row.key,
-                    row.position,
-                    row.digest,
-                    as_text(row.payload),
-                    as_text(row.columns),
-                    state,
-                    problem,
-                    *_token(row),
-                    row.avatar_id,
-                    None if row.avatar_id is None else GIVEN,
-                    time.time(),
-                ),
-            )
-            record = self.get(row.key)
-            if record.digest == row.digest and record.columns != row.columns:
-                # Only what is asked of its video is new, so its avatar stays.
-                columns = (as_text(row.columns), record.id)
-                self._db.execute("UPDATE rows SET columns = ? WHERE id = ?", columns)
-            if videos and record.digest == row.digest:
-                self.videos.plan(record.id, row)
-            known.append(self.get(row.key))
-        return known
+        return Intake(self._db, self.of_keys, self.videos).take(tuple(rows), videos=videos)
 
     def ready(
-        self, row_id: int, account: str | None, asset_url: str | None, image_url: str
-    ) -> None:
-        """Planned -> ready: all that a create needs is there, and where it goes is settled.
+        self,
+        row_id: int,
+        account: str | None,
+        asset_url: str | None,
+        image_url: str,
+        digest: str | None = None,
+    ) -> bool:
+        """Planned -> ready: what was uploaded for it is remembered, and where it goes is settled.
 
         Args:
             row_id: which.
             account: whose it will be.
             asset_url: what was uploaded for this row alone; None where it has an address already.
             image_url: what the create will name.
-        """
-        self._set(
-            row_id,
-            "ready",
-            account=account,
-            asset_url=asset_url,
-            token=url_path(image_url),
-            token_kind="url" if asset_url is None else "upload",
-            error=None,
-        )
+            digest: of the content that it was uploaded for; None: of whatever the row says.
 
-    def intent(self, row_id: int, account: str | None) -> None:
-        """Ready -> intent: a create goes out next."""
-        self._db.execute(
-            "UPDATE rows SET state = 'intent', account = ?, attempts = attempts + 1, "
-            "intent_at = ?, changed_at = ? WHERE id = ?",
-            (account, time.time(), time.time(), row_id),
+        Returns:
+            Whether the row is open and has that content; else nothing changes.
+        """
+        kind = "url" if asset_url is None else "upload"
+        written = self._db.execute(
+            "UPDATE rows SET state = 'ready', account = ?, asset_url = ?, token = ?, "
+            f"token_kind = ?, error = NULL, changed_at = ? WHERE {_OPEN}",
+            (account, asset_url, url_path(image_url), kind, time.time(), row_id, digest),
         )
+        return written.rowcount == 1
+
+    def intent(self, row_id: int, account: str | None, digest: str | None = None) -> bool:
+        """Planned | ready -> intent: a create goes out next.
+
+        From planned at once where the row has an address of its own: by that its avatar will be
+        known. A row without a token has no way out.
+
+        Args:
+            row_id: which.
+            account: whose it will be.
+            digest: of the content that goes out; None: of whatever the row says.
+
+        Returns:
+            Whether it may go: the row is open and has that content; else nothing changes.
+        """
+        now = time.time()
+        written = self._db.execute(
+            "UPDATE rows SET state = 'intent', account = ?, attempts = attempts + 1, "
+            f"intent_at = ?, changed_at = ? WHERE {_OPEN} AND token IS NOT NULL",
+            (account, now, now, row_id, digest),
+        )
+        return written.rowcount == 1
 
     def not_carried_out(self, row_id: int, error: str | None) -> None:
         """Intent -> ready: the create certainly did nothing."""
-        self._set(row_id, "ready", error=error)
+        self._db.execute(
+            "UPDATE rows SET state = 'ready', error = ?, changed_at = ? "
+            "WHERE id = ? AND state = 'intent'",
+            (error, time.time(), row_id),
+        )
 
     def done(self, row_id: int, avatar_id: str) -> None:
         """Intent -> done. An id that another row has can't be true: the row becomes unknown."""
@@ -310,15 +302,15 @@ class Ledger(LedgerView):
             self.videos.prepare()
 
     def _claim(self, row_id: int, avatar_id: str, evidence: str) -> None:
-        """-> done; sqlite3.IntegrityError, and nothing changed, where another row has the id."""
-        self._db.execute("SAVEPOINT claim")
-        try:
-            self._set(row_id, "done", avatar_id=avatar_id, evidence=evidence, error=None)
-        except sqlite3.IntegrityError:
-            self._db.execute("ROLLBACK TO claim")
-            raise
-        finally:
-            self._db.execute("RELEASE claim")
+        """-> done; sqlite3.IntegrityError, and nothing changed, where another row has the id.
+
+        A statement that fails takes back what it did, and leaves its transaction as it was.
+        """
+        self._db.execute(
+            "UPDATE rows SET state = 'done', avatar_id = ?, evidence = ?, error = NULL, "
+            "changed_at = ? WHERE id = ?",
+            (avatar_id, evidence, time.time(), row_id),
+        )
 
     def _note(self, row_id: int, event: str) -> None:
         """Remember an unusual turn of a row; `history` tells them."""
@@ -330,12 +322,4 @@ class Ledger(LedgerView):
         self._db.execute(f"UPDATE rows SET {assigned} WHERE id = ?", (*changes.values(), row_id))
 
 
-_VIDEO_SENT = "EXISTS (SELECT 1 FROM videos WHERE row_id = rows.id AND attempts > 0)"
-# A row that failed its checks for its video's columns has the same digest when they are mended.
-_CHANGED = "digest <> excluded.digest OR (state = 'failed' AND columns <> excluded.columns)"
-
-
-def _token(row: RowInput) -> tuple[str | None, str | None]:
-    """By what an avatar of a row with an address is known, even before it is sent; and its kind."""
-    url = None if row.problems else row.payload.get("image_url")
-    return (url_path(url), "url") if isinstance(url, str) else (None, None)
+_OPEN = "id = ? AND state IN ('planned', 'ready') AND digest = coalesce(?, digest)"

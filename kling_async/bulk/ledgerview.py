@@ -9,7 +9,15 @@ from pathlib import Path
 
 from ..errors import LedgerError
 from .ledgerfile import LAYOUT, READABLE, connect, explained, is_begun
-from .records import REOPENED, SELECTED, SELECTED_WITH_VIDEO, Record, State, record_of
+from .records import (
+    REOPENED,
+    SELECTED,
+    SELECTED_WITH_VIDEO,
+    TURNS_SELECTED,
+    Record,
+    State,
+    record_of,
+)
 from .videoview import VIDEO_TO_RETRY, VideoView
 
 TO_RETRY = (
@@ -113,6 +121,22 @@ class LedgerView:
     def row(self, row_id: int) -> Record:
         """The row of this number; LedgerError if there is none."""
         return self._row("id", row_id)
+
+    def of_keys(self, keys: Sequence[str]) -> dict[str, Record]:
+        """Those of `keys` that are known."""
+        known = dict[str, Record]()
+        for some in _some(keys):
+            of = f"rows.key IN ({marks(some)})"
+            known.update((one.key, one) for one in self._rows(of, *some))
+        return known
+
+    def now(self, record: Record) -> Record:
+        """A row that was sent, as it is now; its content, which can't change any more, as it was.
+
+        For the many: it takes half of what `row` does.
+        """
+        of = f"SELECT {TURNS_SELECTED} FROM rows WHERE id = ?"
+        return record.turned(self._db.execute(of, (record.id,)).fetchone())
 
     def page(self, after_id: int, states: Sequence[State] = (), size: int = 200) -> list[Record]:
         """Up to `size` rows after `after_id` in the input's order; of all states by default."""

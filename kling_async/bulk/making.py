@@ -1,4 +1,4 @@
-"""How does one row become an avatar? Upload, ready, intent, create, and what each error means.
+"""How does one row become an avatar? Upload and ready, intent, create, and what each error means.
 
 `runner.py` has many of these turns under way at once and owns what they share; here is what one row
 goes through, and the ledger's arrow for each step.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from attrs import evolve
 
@@ -27,10 +29,11 @@ from ..retry import parks
 from .doubts import Doubts
 from .feed import Job, problem_of, rebuilt
 from .journal import Journal
+from .ledger import Ledger
 from .records import UNSETTLED, Record
 from .rows import BulkRow
 from .setbacks import Setbacks, fatal
-from .witness import RowWitness
+from .witness import OvertakenError, RowWitness
 
 log = logging.getLogger("kling_async")
 
@@ -46,6 +49,7 @@ class Making:
         journal: remembers.
         doubts: looks for what was lost.
         setbacks: knows what stops more than one row.
+        closing: is given each row whose avatar is there, while that is being written down.
     """
 
     def __init__(
@@ -55,15 +59,20 @@ class Making:
         journal: Journal,
         doubts: Doubts,
         setbacks: Setbacks,
+        closing: Callable[[Awaitable[Record]], None],
     ) -> None:
         self._pipeline = pipeline
         self._options = options
         self._journal = journal
         self._doubts = doubts
         self._setbacks = setbacks
+        self._closing = closing
 
     async def make(self, job: Job, witness: RowWitness) -> BulkRow | None:
-        """One row from its request to its place in the ledger; None where it is in doubt."""
+        """One row from its request to its place in the ledger.
+
+        None where it goes on without us: its avatar is being written down, or it is in doubt.
+        """
         record, journal = job.record, self._journal
         if record.state in UNSETTLED:
             return await self._looked_again(record)
@@ -80,8 +89,8 @@ class Making:
         except KlingError as exc:
             witness.settling = True
             return await self._unlisted(record, account, exc)
-        if (known := await self._recorded(record)).state == "created":
-            return known  # an old ledger that was restored: it was there already
+        if record.id in self._doubts.found:
+            return await self._recorded(record)  # an old ledger that was restored: it was there
         try:
             request = await self._ready(record, request, account)
             created = await self._create(request, witness)
@@ -89,6 +98,8 @@ class Making:
             if fatal(exc):
                 raise
             witness.settling = True
+            if isinstance(exc, OvertakenError):
+                return await self._overtaken(record)
             if isinstance(exc, DeadlineExceededError) and witness.in_flight:
                 await witness.not_carried_out(exc)  # it ran out before the first byte
             if isinstance(exc, OutcomeUnknownError) and witness.in_flight:
@@ -102,9 +113,10 @@ class Making:
                 return await self._skipped(record, account, why)
             text = str(exc)
             await journal.write(lambda ledger: ledger.failed(record.id, text))
-        else:
-            await journal.write(lambda ledger: ledger.done(record.id, created))
-        return await self._recorded(record)
+            return await self._recorded(record)
+        # Nobody waits for this one: the worker's next intent comes into the same commit.
+        self._closing(journal.submit(partial(_closed, record=record, avatar_id=created)))
+        return None
 
     async def _looked_again(self, record: Record) -> BulkRow | None:
         """A row that an earlier run left unsettled: one more look, or many if it is in doubt."""
@@ -131,18 +143,33 @@ class Making:
     async def _ready(
         self, record: Record, request: CreateAvatar, account: str | None
     ) -> CreateAvatar:
-        """The request as it can go out: its file uploaded, once, and its account fixed."""
+        """The request as it can go out: with its file's address, uploaded once, and its account."""
         asset_url = record.asset_url
         if isinstance(request.image, Media) and asset_url is None:
             upload = UploadAsset(file=request.image, email=account)
             asset_url = (await self._pipeline.send(upload, self._options)).usable_url
         if asset_url is not None:
             request = evolve(request, image=None, image_url=asset_url)
-        image_url = request.image_url or ""  # one of the two was given
-        await self._journal.write(
-            lambda ledger: ledger.ready(record.id, account, asset_url, image_url)
-        )
-        return evolve(request, email=account)
+        if asset_url != record.asset_url or record.token is None:  # else the ledger has all of it
+            write = partial(
+                Ledger.ready,
+                row_id=record.id,
+                account=account,
+                asset_url=asset_url,
+                image_url=request.image_url or "",  # one of the two was given
+                digest=record.digest,
+            )
+            if not await self._journal.write(write):
+                raise OvertakenError("the ledger says otherwise of this row by now")
+        return request if request.email == account else evolve(request, email=account)
+
+    async def _overtaken(self, record: Record) -> BulkRow:
+        """The ledger let nothing go out: the row is settled by now, or says something else."""
+        row = await self._recorded(record)
+        if row.state != "skipped":
+            return row
+        text = "its key was given again with another content; keys must differ. Nothing was sent"
+        return evolve(row, state="failed", error=text)
 
     async def _create(self, request: CreateAvatar, witness: RowWitness) -> str:
         """The new id. Answers 429 are waited out for as long as the server names sane times.
@@ -180,3 +207,9 @@ class Making:
     async def _recorded(self, record: Record) -> BulkRow:
         key = record.key
         return (await self._journal.read(lambda ledger: ledger.get(key))).result()
+
+
+def _closed(ledger: Ledger, record: Record, avatar_id: str) -> Record:
+    """Intent -> done; the row as it is then."""
+    ledger.done(record.id, avatar_id)
+    return ledger.now(record)

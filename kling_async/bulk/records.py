@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from attrs import field, fields, frozen
+from attrs import evolve, field, fields, frozen
 
 from ..errors import JSON
 from .rows import BulkRow, RowState
@@ -53,6 +53,12 @@ class Record:
     error: str | None
     video: VideoRecord | None = None
 
+    def turned(self, found: Sequence[Any]) -> Record:
+        """The record after some turns: what `TURNS_SELECTED` shows of it now."""
+        turns = dict(zip(TURNS, found, strict=True))
+        turns["candidates"] = json.loads(turns["candidates"] or "[]")
+        return evolve(self, **turns)
+
     def result(self) -> BulkRow:
         """What the user sees of it."""
         video = self.video
@@ -87,22 +93,30 @@ _SHOWN: dict[State, RowState] = {
 
 
 ROW_COLUMNS = tuple(one.name for one in fields(Record) if one.name != "video")
-_JSON_COLUMNS = frozenset({"payload", "columns", "candidates"})
+_CONTENT = ("id", "key", "position", "digest", "payload", "columns")
+TURNS = tuple(name for name in ROW_COLUMNS if name not in _CONTENT)
+"""What the arrows change."""
+TURNS_SELECTED = ", ".join(TURNS)
 
 
 def record_of(found: Sequence[Any]) -> Record:
     """The record that a row of SQL stands for: `ROW_COLUMNS`, then perhaps `VIDEO_COLUMNS`."""
-    own, of_video = found[: len(ROW_COLUMNS)], found[len(ROW_COLUMNS) :]
-    values = dict(zip(ROW_COLUMNS, own, strict=True))
-    values["candidates"] = values["candidates"] or "[]"
-    known = {n: json.loads(v) if n in _JSON_COLUMNS else v for n, v in values.items()}
-    return Record(**known, video=video_of_row(of_video) if of_video else None)
+    values, of_video = list(found[: len(ROW_COLUMNS)]), found[len(ROW_COLUMNS) :]
+    for at in _JSON_COLUMNS:
+        values[at] = json.loads(values[at] or "[]")
+    values.append(video_of_row(of_video) if of_video else None)
+    return Record(*values)
 
 
+_JSON_COLUMNS = tuple(map(ROW_COLUMNS.index, ("payload", "columns", "candidates")))
 SELECTED = ", ".join(f"rows.{name}" for name in ROW_COLUMNS)
 SELECTED_WITH_VIDEO = ", ".join((SELECTED, *(f"videos.{name}" for name in VIDEO_COLUMNS)))
 
 
 def as_text(value: Mapping[str, JSON] | Sequence[str]) -> str:
     """JSON as the ledger keeps it."""
-    return json.dumps(value, separators=(",", ":"))  # ASCII: holds even what can't be sent
+    return _JSON.encode(value)
+
+
+# Kept, as `json.dumps` makes an encoder a call. ASCII: it holds even what can't be sent.
+_JSON = json.JSONEncoder(separators=(",", ":"))

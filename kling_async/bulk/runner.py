@@ -1,7 +1,7 @@
 """How do many rows become avatars and videos? Jobs in, bounded workers, the ledger, results out.
 
     feeder:   input rows -> ledger (registered) -> jobs      waits while too many are in the house
-    workers:  job -> upload if needed -> ready -> intent -> create -> done | failed | doubt
+    workers:  job -> (upload -> ready) -> intent -> create -> done | failed | doubt
     studio:   audio -> ready -> intent -> job -> wait -> download -> saved | failed | doubt
     doubts:   listings -> done | unknown                     one listing for all of an account
     results:  every row once, as it is settled
@@ -13,7 +13,7 @@ to show progress and to stop it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from contextlib import aclosing
 
 from attrs import evolve
@@ -87,7 +87,9 @@ class BulkRun:
             rules=rules,
             resend_after_absence=options.retry.resend_after_absence,
         )
-        self._making = Making(pipeline, self._options, journal, self._doubts, self._setbacks)
+        self._making = Making(
+            pipeline, self._options, journal, self._doubts, self._setbacks, self._closing
+        )
         self._in_house: dict[int, str] = {}
         """Rows that were read, and whose avatar is not settled: id -> key."""
         self._todo: asyncio.Queue[Job | None] = asyncio.Queue()
@@ -282,8 +284,16 @@ class BulkRun:
             result = await self._making.make(job, witness)
         finally:
             self.tally.under_way -= 1
-        if result is not None:  # else it is in doubt, and settled by and by
+        if result is not None:  # else it is settled by and by
             await self._onward(job.record, result)
+
+    def _closing(self, written: Awaitable[Record]) -> None:
+        """A row's avatar is there; its worker goes on while the ledger learns of it."""
+        self._crew.start(self._close(written), lambda: True)
+
+    async def _close(self, written: Awaitable[Record]) -> None:
+        record = await written
+        await self._onward(record, record.result())
 
     async def _next_job(self) -> Job | None:
         """The next row whose avatar is to be made; None: there are no more."""
@@ -291,7 +301,7 @@ class BulkRun:
 
     def _witness(self, job: Job) -> RowWitness:
         """For the create of a row."""
-        return RowWitness(self._journal, job.record.id, self._stopping.is_set)
+        return RowWitness(self._journal, job.record.id, job.record.digest, self._stopping.is_set)
 
     # --- results out ---
 

@@ -142,7 +142,10 @@ class Studio:
         return await self._journal.write(lambda ledger: ledger.videos.next_of(account))
 
     def _witness(self, record: Record) -> RowWitness:
-        return RowWitness(self._journal, record.id, self._stopping, lambda ledger: ledger.videos)
+        digest = None if record.video is None else record.video.digest
+        return RowWitness(
+            self._journal, record.id, digest, self._stopping, lambda ledger: ledger.videos
+        )
 
     async def _film(self, record: Record, witness: RowWitness) -> None:
         result = await self._filming.film(record, witness)

@@ -98,17 +98,27 @@ class VideoLedger(VideoView):
             ),
         )
 
-    def intent(self, row_id: int, account: str | None) -> None:
-        """Ready -> intent: a job goes out next. `account` is the row's, where its avatar is."""
-        self._db.execute(
+    def intent(self, row_id: int, account: str | None, digest: str | None = None) -> bool:
+        """Ready -> intent: a job goes out next. `account` is the row's, where its avatar is.
+
+        Whether it may go: it is ready and has the content of this digest; else nothing changes.
+        """
+        now = time.time()
+        written = self._db.execute(
             "UPDATE videos SET state = 'intent', attempts = attempts + 1, intent_at = ?, "
-            "evidence = NULL, changed_at = ? WHERE row_id = ?",
-            (time.time(), time.time(), row_id),
+            "evidence = NULL, changed_at = ? "
+            "WHERE row_id = ? AND state = 'ready' AND digest = coalesce(?, digest)",
+            (now, now, row_id, digest),
         )
+        return written.rowcount == 1
 
     def not_carried_out(self, row_id: int, error: str | None) -> None:
         """Intent -> ready: the job certainly did not begin."""
-        self._set(row_id, "ready", error=error)
+        self._db.execute(
+            "UPDATE videos SET state = 'ready', error = ?, changed_at = ? "
+            "WHERE row_id = ? AND state = 'intent'",
+            (error, time.time(), row_id),
+        )
 
     def running(self, row_id: int, account: str | None, task_id: int) -> None:
         """Intent -> running. An id that another row has can't be true: it becomes unknown."""

@@ -80,9 +80,9 @@ VIDEO_COLUMNS = tuple(one.name for one in fields(VideoRecord))
 
 def video_of_row(found: Sequence[Any]) -> VideoRecord | None:
     """The record that values in the order of `VIDEO_COLUMNS` stand for, if there is one."""
-    values = dict(zip(VIDEO_COLUMNS, found, strict=True))
-    if values["row_id"] is None:
+    if found[0] is None:  # its row id: a row without a video is joined with nothing
         return None
+    values = dict(zip(VIDEO_COLUMNS, found, strict=True))
     values["payload"] = json.loads(values["payload"])
     values["candidates"] = json.loads(values["candidates"] or "[]")
     return VideoRecord(**values)

@@ -14,11 +14,15 @@ from .ledger import Ledger
 class Arrows(Protocol):
     """The arrows of a state machine around its paid step."""
 
-    def intent(self, row_id: int, account: str | None) -> None:
-        """It goes out next."""
+    def intent(self, row_id: int, account: str | None, digest: str | None) -> bool:
+        """It goes out next, where it is still to be done and has this content."""
 
     def not_carried_out(self, row_id: int, error: str | None) -> None:
         """It certainly did nothing."""
+
+
+class OvertakenError(KlingError):
+    """A row is not what was going to be sent: it was settled, or given anew, meanwhile."""
 
 
 class RowWitness:
@@ -27,6 +31,7 @@ class RowWitness:
     Args:
         journal: the ledger.
         row_id: the row.
+        digest: of the content that goes out.
         stopping: whether the run begins nothing any more.
         arrows: of which of the ledger's state machines; default: the avatar's.
     """
@@ -35,11 +40,13 @@ class RowWitness:
         self,
         journal: Journal,
         row_id: int,
+        digest: str | None,
         stopping: Callable[[], bool],
         arrows: Callable[[Ledger], Arrows] = lambda ledger: ledger,
     ) -> None:
         self._journal = journal
         self._row_id = row_id
+        self._digest = digest
         self._stopping = stopping
         self._arrows = arrows
         self.in_flight = False
@@ -53,12 +60,16 @@ class RowWitness:
 
     async def sending(self, account: str | None, attempt: int) -> None:
         """The intent is on disk when this returns; if cancelled here, it is taken back."""
-        row_id, arrows = self._row_id, self._arrows
+        row_id, digest, arrows = self._row_id, self._digest, self._arrows
         try:
-            await self._journal.write(lambda ledger: arrows(ledger).intent(row_id, account))
+            goes = await self._journal.write(
+                lambda ledger: arrows(ledger).intent(row_id, account, digest)
+            )
         except asyncio.CancelledError:  # nothing was sent, and nothing will be
             self._journal.submit(lambda ledger: arrows(ledger).not_carried_out(row_id, None))
             raise
+        if not goes:
+            raise OvertakenError("nothing was sent: the ledger says otherwise of this row by now")
         self.in_flight = True
 
     async def not_carried_out(self, error: KlingError) -> None:

@@ -23,7 +23,10 @@ from jobs import (
     url_rows,
 )
 
-from kling_async import AsyncKlingClient, KlingError, LedgerError
+from kling_async import AsyncKlingClient, BulkRow, KlingError, LedgerError
+from kling_async.bulk.feed import numbered, registered
+from kling_async.bulk.journal import open_journal
+from kling_async.bulk.runner import BulkRun
 from kling_async.emulator import Emulator, Fault
 
 TOKEN = "user:12345-abcdefghi"
@@ -168,6 +171,29 @@ class TestLeavingEarly:
         assert in_ledger(ledger)["k2"].state == "ready"
 
 
+class TestStopped:
+    async def test_rows_in_flight_are_handed_out_too(
+        self, open_client: OpenClient, emulator: Emulator, ledger: Path
+    ) -> None:
+        gate = Gate(free=1)
+        kling = await open_client(transport=Watched(emulator.transport(), gate))
+        async with open_journal(ledger, service=kling.pipeline.service) as journal:
+            run = BulkRun(kling.pipeline, kling.options, journal, concurrency=4)
+            found = run.results(registered(journal, numbered(url_rows(50))))
+            taking = asyncio.create_task(_keys(found))
+            await until(lambda: gate.held == 4)
+            run.stop("it was interrupted")
+            await until_quiet(lambda: gate.held)
+            gate.opened.set()
+            assert sorted(await taking) == ["k1", "k2", "k3", "k4", "k5"]
+        assert (run.tally.created, run.tally.settled, run.tally.under_way) == (5, 5, 0)
+        assert_nothing_is_open(emulator, ledger)
+
+
+async def _keys(rows: AsyncIterator[BulkRow]) -> list[str]:
+    return [row.key async for row in rows if row.state == "created"]
+
+
 class TestClosedClient:
     async def test_no_row_is_in_doubt_for_it(self, open_client: OpenClient, ledger: Path) -> None:
         kling = await open_client()
@@ -237,6 +263,13 @@ class TestLedgerFirst:
         for key, intents in zip(sent_keys(emulator), found, strict=True):
             assert key in intents
 
+    async def test_each_result_is_on_disk_when_it_is_handed_out(
+        self, kling: AsyncKlingClient, ledger: Path
+    ) -> None:
+        async for row in kling.avatars.create_many(url_rows(30), ledger=ledger, concurrency=3):
+            kept = in_ledger(ledger)[row.key]
+            assert (kept.state, kept.avatar_id) == ("done", row.avatar_id)
+
     @pytest.mark.parametrize("commits", range(2, 16))
     async def test_a_ledger_that_fails_ends_the_run_and_nothing_was_sent_without_it(
         self,
@@ -259,7 +292,7 @@ class TestLedgerFirst:
         kept = in_ledger(ledger)
         sent = sent_keys(emulator)
         assert len(sent) == len(set(sent))
-        assert len(sent) <= commits
+        assert len(sent) <= 2 * commits  # a commit serves both rows that are under way
         for key in sent:
             assert kept[key].attempts == 1, f"{key} was sent, and the ledger knows of no intent"
 

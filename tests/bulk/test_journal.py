@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from kling_async import LedgerError
-from kling_async.bulk.journal import Journal, open_journal
+from kling_async.bulk.journal import FULL, Journal, open_journal
 from kling_async.bulk.ledger import Ledger
 from kling_async.bulk.ledgerview import LedgerView
 from kling_async.bulk.records import Record
@@ -95,6 +95,38 @@ async def test_writes_that_wait_share_one_commit(
     assert await first == "let go"
     assert statements.count("COMMIT") == 2
     assert on_disk(path) == ["blocked", *(f"k{n}" for n in range(50))]
+
+
+async def test_writes_that_come_soon_after_each_other_share_one_commit(
+    statements: list[str], journal: Journal
+) -> None:
+    """As answers do: each takes a few turns of the loop from its socket to its write."""
+    statements.clear()
+
+    async def later(turns: int) -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await journal.write(adding(f"k{turns}"))
+
+    await asyncio.gather(*(later(turns) for turns in (1, 2, 5, 6, 9)))
+    assert statements.count("COMMIT") == 1
+
+
+async def test_a_stream_of_writes_does_not_hold_up_the_first(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit, sizes = Journal._commit, list[int]()
+
+    def counted(self: Journal, group: Any) -> Any:
+        sizes.append(len(group))
+        return commit(self, group)
+
+    monkeypatch.setattr(Journal, "_commit", counted)
+    for n in range(3 * FULL):
+        journal.submit(adding(f"k{n}"))
+        await asyncio.sleep(0)
+    await journal.settle()
+    assert sizes[0] <= FULL + 1
 
 
 async def test_a_write_returns_when_it_is_committed(path: Path, journal: Journal) -> None:

@@ -25,6 +25,7 @@ from kling_async.bulk.ledger import Ledger
 from kling_async.bulk.ledgerview import LedgerView
 from kling_async.bulk.records import Record
 from kling_async.bulk.rows import RowInput, row_of
+from kling_async.emulator import sample_png
 
 SERVICE = "api.example.com"
 URL = "https://example.com/{}.png"
@@ -111,6 +112,54 @@ class TestArrows:
         assert found.intent_at is not None
         assert found.intent_at > 1.7e9
 
+    def test_a_row_with_an_address_goes_out_from_planned(self, ledger: Ledger, path: Path) -> None:
+        (record,) = registered(ledger, row("ada"))
+        with ledger.transaction():
+            assert ledger.intent(record.id, "a@b.c", record.digest)
+        found = seen(path)["ada"]
+        assert (found.state, found.account, found.attempts) == ("intent", "a@b.c", 1)
+        assert (found.token, found.token_kind) == ("/ada.png", "url")
+
+    def test_nothing_goes_out_that_could_not_be_known_again(
+        self, ledger: Ledger, path: Path
+    ) -> None:
+        (record,) = registered(ledger, row("ada", image_url=None, image=sample_png()))
+        with ledger.transaction():
+            assert not ledger.intent(record.id, "a@b.c", record.digest)
+        assert seen(path) == {"ada": record}
+        with ledger.transaction():
+            assert ledger.ready(record.id, None, URL.format("up"), URL.format("up"), record.digest)
+            assert ledger.intent(record.id, "a@b.c", record.digest)
+        assert (seen(path)["ada"].state, seen(path)["ada"].token) == ("intent", "/up.png")
+
+    @pytest.mark.parametrize("then", ["intent", "doubt", "unknown", "done", "failed"])
+    def test_nothing_goes_out_of_a_row_that_is_not_open(
+        self, ledger: Ledger, path: Path, then: str
+    ) -> None:
+        record = sent(ledger, "ada")
+        with ledger.transaction():
+            if then == "done":
+                ledger.done(record.id, "300000000000001")
+            elif then != "intent":
+                getattr(ledger, then)(record.id, "no answer")
+        before = seen(path)
+        with ledger.transaction():
+            assert not ledger.intent(record.id, "a@b.c", record.digest)
+            assert not ledger.ready(record.id, "a@b.c", None, URL.format("up"), record.digest)
+            if then != "intent":
+                ledger.not_carried_out(record.id, "cancelled")
+        assert seen(path) == before
+
+    def test_nothing_goes_out_of_a_row_that_says_something_else_by_now(
+        self, ledger: Ledger, path: Path
+    ) -> None:
+        (old,) = registered(ledger, row("ada"))
+        (new,) = registered(ledger, row("ada", nickname="Another"))
+        with ledger.transaction():
+            assert not ledger.ready(old.id, "a@b.c", URL.format("up"), URL.format("up"), old.digest)
+            assert not ledger.intent(old.id, "a@b.c", old.digest)
+        assert seen(path) == {"ada": new}
+
     def test_not_carried_out_makes_ready_again_and_keeps_the_count(
         self, ledger: Ledger, path: Path
     ) -> None:
@@ -145,9 +194,10 @@ class TestArrows:
 
     def test_reopening_takes_failed_rows_only_in_pages(self, ledger: Ledger, path: Path) -> None:
         for key in "abcde":
-            record = sent(ledger, key)
+            (record,) = registered(ledger, row(key))
             with ledger.transaction():
                 readied(ledger, record.id, "a@b.c", URL.format("upload"))
+                ledger.intent(record.id, "a@b.c")
                 if key == "c":
                     ledger.done(record.id, "300000000000001")
                 else:
@@ -190,6 +240,12 @@ class TestRegisteringAgain:
         registered(ledger, row("ada"), row("ben", 2), row("chidi", 3))
         again = registered(ledger, row("chidi", 3), row("dana", 4), row("ada"))
         assert [one.key for one in again] == ["chidi", "dana", "ada"]
+
+    def test_of_rows_with_one_key_given_together_the_first_counts(self, ledger: Ledger) -> None:
+        first, second = row("ada"), row("ada", 2, nickname="Another")
+        records = registered(ledger, first, row("ben", 3), second)
+        assert [(one.key, one.digest) for one in records][::2] == [("ada", first.digest)] * 2
+        assert registered(ledger, second, first)[0].digest == second.digest
 
     def test_a_changed_row_that_never_went_out_takes_the_new_content(self, ledger: Ledger) -> None:
         (first,) = registered(ledger, row("ada", nickname="Ada"))
@@ -609,6 +665,7 @@ class Arrows(RuleBasedStateMachine):
         self.ledger = opened(self.path)
         self.reader = LedgerView.read(self.path)
         self.model: dict[str, dict[str, Any]] = {}
+        self.known: dict[str, Record] = {}
         self.disputed: set[str] = set()
 
     def teardown(self) -> None:
@@ -638,11 +695,13 @@ class Arrows(RuleBasedStateMachine):
                 "digest": given.digest,
                 "account": None,
                 "asset_url": None,
+                "token": None if content == 2 else f"/{key}.png",
                 "attempts": 0,
                 "avatar_id": None,
                 "evidence": None,
             }
-        assert record.key == key
+        assert record == self.ledger.get(key)
+        self.known[key] = record
 
     @precondition(lambda self: self.rows("planned", "ready"))
     @rule(data=st.data(), account=ACCOUNTS, uploaded=st.booleans())
@@ -651,15 +710,26 @@ class Arrows(RuleBasedStateMachine):
         asset_url = URL.format("upload") if uploaded else None
         with self.ledger.transaction():
             readied(self.ledger, row_id, account, asset_url)
-        model.update(state="ready", account=account, asset_url=asset_url)
+        token = "/upload.png" if uploaded else "/given.png"
+        model.update(state="ready", account=account, asset_url=asset_url, token=token)
 
-    @precondition(lambda self: self.rows("ready"))
-    @rule(data=st.data())
-    def intent(self, data: st.DataObject) -> None:
-        row_id, model = self.pick(data, "ready")
+    @precondition(lambda self: self.rows("planned", "ready"))
+    @rule(data=st.data(), account=ACCOUNTS)
+    def intent(self, data: st.DataObject, account: str | None) -> None:
+        row_id, model = self.pick(data, "planned", "ready")
         with self.ledger.transaction():
-            self.ledger.intent(row_id, model["account"])
-        model.update(state="intent", attempts=model["attempts"] + 1)
+            goes = self.ledger.intent(row_id, account, model["digest"])
+        assert goes == (model["token"] is not None)
+        if goes:
+            model.update(state="intent", account=account, attempts=model["attempts"] + 1)
+
+    @precondition(lambda self: self.rows("intent", "done", "failed"))
+    @rule(data=st.data())
+    def refused(self, data: st.DataObject) -> None:
+        row_id, _ = self.pick(data, "intent", "done", "failed")
+        with self.ledger.transaction():
+            assert not self.ledger.intent(row_id, None)
+            assert not self.ledger.ready(row_id, None, None, URL.format("up"))
 
     @precondition(lambda self: self.rows("intent"))
     @rule(data=st.data())
@@ -678,8 +748,10 @@ class Arrows(RuleBasedStateMachine):
             (one["account"], one["avatar_id"]) == (model["account"], avatar_id)
             for one in self.model.values()
         )
+        before = next(one for one in self.known.values() if one.id == row_id)
         with self.ledger.transaction():
             self.ledger.done(row_id, avatar_id)
+        assert self.ledger.now(before) == self.ledger.row(row_id)
         if taken:
             self.disputed |= {key for key, one in self.model.items() if one is model}
         else:

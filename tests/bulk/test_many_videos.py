@@ -26,6 +26,7 @@ from kling_async import (
     RetryPolicy,
 )
 from kling_async.bulk import equipment
+from kling_async.bulk.videoledger import VideoLedger
 from kling_async.bulk.videorecords import VideoRecord
 from kling_async.emulator import EmulatedAccount, Emulator, Fault
 
@@ -103,6 +104,24 @@ class TestFromRowToFile:
         await filmed(kling, speaking(3), ledger)
         assert_all_filmed_once(emulator, ledger, 3)
         assert len(emulator.avatars) == 3
+
+    async def test_a_job_that_the_ledger_does_not_let_out_goes_on_as_the_ledger_says(
+        self,
+        kling: AsyncKlingClient,
+        emulator: Emulator,
+        ledger: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Its content was replaced in between, say: what is there now is looked at again."""
+        intent, asked = VideoLedger.intent, count()
+
+        def no_then_yes(self: VideoLedger, *args: Any) -> bool:
+            return next(asked) > 0 and intent(self, *args)
+
+        monkeypatch.setattr(VideoLedger, "intent", no_then_yes)
+        await filmed(kling, speaking(2), ledger)
+        assert_all_filmed_once(emulator, ledger, 2)
+        assert next(asked) == 3
 
     async def test_a_text_may_be_added_to_rows_that_are_done(
         self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path

@@ -275,7 +275,12 @@ class TestRestored:
         assert {found[key].evidence for key in ready} == {"adopted"}
 
     async def test_rows_with_addresses_that_were_not_begun(
-        self, kling: AsyncKlingClient, emulator: Emulator, tmp_path: Path, ledger: Path
+        self,
+        kling: AsyncKlingClient,
+        open_client: Callable[..., Any],
+        emulator: Emulator,
+        tmp_path: Path,
+        ledger: Path,
     ) -> None:
         emulator.add_faults([Fault("avatars.create", "status", status=402, times=1)])
         await results(kling, url_rows(5), ledger, concurrency=1)
@@ -284,9 +289,38 @@ class TestRestored:
         await results(kling, url_rows(5), ledger)
         assert len(emulator.avatars) == 4
         shutil.copy(old, ledger)
+        turns = Turns()
+        kling = await open_client(rate_limit=turns, accounts=[ACCOUNT])
         found = await results(kling, url_rows(5), ledger)
         assert len(emulator.avatars) == 4
         assert [one.evidence for one in found.values()] == [None, *["adopted"] * 4]
+        assert turns.taken == 1  # to list; no row waits for a turn that it has no use for
+
+
+class Turns:
+    """A limiter that counts."""
+
+    taken = 0
+
+    async def acquire(self, account: str | None) -> None:
+        self.taken += 1
+
+
+async def test_what_is_uploaded_again_is_what_its_avatar_is_known_by(
+    kling: AsyncKlingClient, emulator: Emulator, tmp_path: Path, ledger: Path
+) -> None:
+    emulator.add_faults(
+        [
+            Fault("avatars.create", "status", status=422, at=1),
+            Fault("avatars.create", "reset_after", at=2),
+        ]
+    )
+    found = await results(kling, image_rows(tmp_path, 1), ledger)
+    assert found["k1"].state == "failed"
+    found = await retried(kling, ledger)
+    assert (found["k1"].state, found["k1"].evidence) == ("created", "adopted")
+    assert len(emulator.uploads) == 2
+    assert str(in_ledger(ledger)["k1"].asset_url).endswith(emulator.uploads[1].name)
 
 
 class TestAddressesThatProveNothing:

@@ -122,6 +122,20 @@ class TestArrows:
         assert (again.reply_ref, again.audio_url) == (before.reply_ref, before.audio_url)
         assert (again.state, again.attempts) == ("intent", 2)
 
+    def test_no_job_goes_out_but_of_what_is_ready_and_says_the_same(self, ledger: Ledger) -> None:
+        (row_id,) = made(ledger, "ada")
+        digest = video(ledger, "ada").digest
+        with ledger.transaction():
+            assert not ledger.videos.intent(row_id, ACCOUNT, digest)
+            ledger.videos.ready(row_id, None, None, None)
+            assert not ledger.videos.intent(row_id, ACCOUNT, "another")
+            assert ledger.videos.intent(row_id, ACCOUNT, digest)
+            assert not ledger.videos.intent(row_id, ACCOUNT, digest)
+            ledger.videos.running(row_id, ACCOUNT, 77)
+            ledger.videos.not_carried_out(row_id, "cancelled")
+        now = video(ledger, "ada")
+        assert (now.state, now.attempts, now.error) == ("running", 1, None)
+
     def test_what_died_in_flight_is_in_doubt(self, ledger: Ledger, path: Path) -> None:
         sent(ledger, "ada")
         ledger.close()

@@ -127,9 +127,9 @@ ROW_PUT_OFF = Row(1, "skipped", "ready", None, 0, "skipped", "done", 2)  # P by 
 ROW_UNREACHED = Row(0, "skipped", "planned", None, 0, None, "done", 1)
 ROW_CLOSED = Row(0, "skipped", "ready", None, 0, None, "done", 1)
 ROW_UNUSABLE = Row(0, "skipped", "planned", None, 0, "skipped", "done", 1)
-ROW_STOPPED = Row(0, asyncio.CancelledError, "ready", None, 0, None, "done", 1)
+ROW_STOPPED = Row(0, asyncio.CancelledError, "planned", None, 0, None, "done", 1)
 ROW_FINISHED = Row(1, asyncio.CancelledError, "done", "answer", 1, None, "done", 1)
-ROW_UNWRITTEN = Row(0, LedgerError, "ready", None, 0, None, "done", 1)
+ROW_UNWRITTEN = Row(0, LedgerError, "planned", None, 0, None, "done", 1)
 ROW_UNRECORDED = Row(1, LedgerError, "intent", None, 1, None, "done", 1)
 
 

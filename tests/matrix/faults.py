@@ -190,8 +190,7 @@ def _failing_disk(state: str, why: str) -> Callable[[Bench], None]:
             touched = False
 
             def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
-                told = "SET state = 'intent'" in sql if state == "intent" else state in parameters
-                self.touched |= told and sql.startswith("UPDATE rows")
+                self.touched |= sql.startswith(f"UPDATE rows SET state = '{state}'")
                 if sql == "COMMIT" and self.touched and bench.faults_left:
                     bench.faults_left = 0
                     raise sqlite3.OperationalError(why)
