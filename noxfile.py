@@ -113,9 +113,12 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session(python=NEWEST)
 def typing(session: nox.Session) -> None:
-    """mypy --strict, pyright, and the public face as users' type checkers see it."""
+    """mypy --strict, pyright; the public face, and the pages' programs, as users' checkers do."""
     install(session, "-e", ".[all]", "async-timeout", groups=("typing", "test"))
     session.run("mypy")
+    programs = session.create_tmp()
+    session.run("python", "tests/docs/programs.py", programs)
+    session.run("mypy", "--strict", programs)
     session.run("pyright")
 
 

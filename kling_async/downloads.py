@@ -308,4 +308,4 @@ def _kind(head: bytes, fetched: Fetched) -> str:
 
 
 def _account(result: Task | Work | Speech | Asset | UploadedAsset) -> str | None:
-    return None if result.meta is None else result.meta.account
+    return result.meta.account

@@ -148,16 +148,13 @@ def _failed(task: Task) -> TaskFailedError:
     said = "".join(one or "" for one in (task.error, task.message, reason) if isinstance(one, str))
     moderated = speaks_of_moderation(said)
     meta = task.meta
-    context = None
-    if meta is not None:
-        spent = (meta.account, meta.attempts, meta.elapsed_s)
-        context = CallContext(GetTask.method, GetTask.route, *spent)
+    spent = (meta.account, meta.attempts, meta.elapsed_s)
     return (TaskModeratedError if moderated else TaskFailedError)(
         f"task {task.id} ended as {task.status_name or task.status}"
         + (f": {reason[:500]}" if reason else "; the server gives no reason")
         + (" (its content was refused by moderation: change it)" if moderated else ""),
         task=task,
-        context=context,
+        context=CallContext(GetTask.method, GetTask.route, *spent),
     )
 
 

@@ -215,11 +215,9 @@ async def test_send_returns_what_the_request_stands_for(kling: AsyncKlingClient)
 
 async def test_results_carry_meta(kling: AsyncKlingClient) -> None:
     made = await kling.avatars.create(image_url=URL, email=DEMO)
-    assert made.meta is not None
     assert (made.meta.account, made.meta.status_code, made.meta.attempts) == (DEMO, 200, 1)
     assert made.meta.elapsed_s >= 0
     (listed,) = await kling.avatars.list(email=DEMO)
-    assert listed.meta is not None
     assert listed.meta.account == DEMO
 
 
@@ -261,7 +259,6 @@ async def test_an_image_goes_up_first_and_to_the_same_account(
         "nickname": "Ben",
         "email": "ben@example.com",
     }
-    assert made.meta is not None
     assert made.meta.account == "ben@example.com"
 
 

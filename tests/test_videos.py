@@ -206,7 +206,7 @@ class TestPreparing:
         ]
         assert [one.account for one in emulator.uploads] == [BEN, BEN]
         assert emulator.tasks[0].input_urls == tuple(one.url for one in emulator.uploads)
-        assert (task.id, task.meta.account) == (emulator.tasks[0].id, BEN)  # type: ignore[union-attr]
+        assert (task.id, task.meta.account) == (emulator.tasks[0].id, BEN)
 
     async def test_an_avatar_knows_its_account(
         self, kling: AsyncKlingClient, emulator: Emulator
@@ -214,7 +214,6 @@ class TestPreparing:
         made = await kling.avatars.create(image_url=FACE, email=BEN)
         for avatar in (made, await kling.avatars.get(made)):
             task = await kling.avatars.video(avatar_id=avatar, audio_url=SPEECH)
-            assert task.meta is not None
             assert task.meta.account == BEN
         assert [one["avatarId"] for one in sent(emulator)] == [made.id, made.id]
 
@@ -315,7 +314,6 @@ class TestLost:
         self, kling: AsyncKlingClient, emulator: Emulator
     ) -> None:
         task = await kling.avatars.video(**TALK, email=BEN)
-        assert task.meta is not None
         assert (task.meta.account, task.meta.adopted) == (BEN, True)
         assert [task.id] == [one.id for one in emulator.tasks]
         assert task.inputs  # all that GET /tasks/{id} tells
@@ -354,7 +352,6 @@ class TestLost:
         for _ in range(2):  # others, of the same file and text
             await kling.avatars.video(**given)
         task = await kling.avatars.video(**given)
-        assert task.meta is not None
         assert task.meta.adopted
         assert task.id == emulator.tasks[-1].id
         assert task.succeeded
@@ -413,7 +410,6 @@ class TestAnswers:
     ) -> None:
         emulator.add_faults([Fault("avatars.video", "no_slot", at=1, form=form)])
         task = await kling.avatars.video(**TALK, email=ADA)
-        assert task.meta is not None
         assert task.meta.attempts == 2
         assert [one.id for one in emulator.tasks] == [task.id]
 
@@ -422,7 +418,6 @@ class TestAnswers:
     ) -> None:
         emulator.add_faults([Fault("avatars.video", "no_task_id", at=1)])
         task = await kling.avatars.video(**TALK, email=ADA)
-        assert task.meta is not None
         assert task.meta.adopted
         assert [one.id for one in emulator.tasks] == [task.id]
 

@@ -25,13 +25,14 @@ T = TypeVar("T")
 class Meta:
     """How a result came about: whose account, which status, how many sends, how long.
 
-    `adopted` says that the answer was lost and the result was found in the account's list.
+    `adopted` says that the answer was lost and the result was found in the account's list. A value
+    that no call has brought, as you build one for a test, says 0 attempts.
     """
 
-    account: str | None
-    status_code: int
-    attempts: int
-    elapsed_s: float
+    account: str | None = None
+    status_code: int = 0
+    attempts: int = 0
+    elapsed_s: float = 0.0
     adopted: bool = False
 
 
@@ -40,7 +41,7 @@ class Model:
     """The base of all response types.
 
     `extra` holds the fields this version does not know (read-only), `raw` the whole JSON, `meta`
-    how the result came about (None in a value that you built yourself).
+    how the result came about.
     """
 
     remembered_by: ClassVar[tuple[str, ...]] = ()
@@ -48,7 +49,7 @@ class Model:
 
     extra: Mapping[str, JSON] = field(factory=dict, repr=False, hash=False)
     raw: JSON = field(default=None, repr=False, eq=False)
-    meta: Meta | None = field(default=None, repr=False, eq=False)
+    meta: Meta = field(default=Meta(), repr=False, eq=False)
 
     @classmethod
     def from_api(cls: type[M], value: JSON) -> M:

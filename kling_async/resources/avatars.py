@@ -229,7 +229,7 @@ class Avatars(Resource):
         for one in listed:
             if one.id == avatar_id:
                 return one
-        account = listed[0].meta.account if listed and listed[0].meta else request.email
+        account = listed[0].meta.account if listed else request.email
         raise NotFoundError(
             f"no avatar {avatar_id} among the {len(listed)} listed: it may belong to another "
             f"account (email=), or be deleted",

@@ -33,4 +33,4 @@ def account_of(*things: object) -> str | None:
 def _owner(thing: object) -> str | None:
     if isinstance(thing, RunningTask):  # listed for all accounts at once: each says its own
         return thing.email
-    return thing.meta.account if isinstance(thing, Model) and thing.meta is not None else None
+    return thing.meta.account if isinstance(thing, Model) else None

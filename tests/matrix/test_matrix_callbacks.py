@@ -53,7 +53,6 @@ async def _called_back(way: str, transport: str) -> None:
                     break
                 await asyncio.sleep(0.01)
     (made,) = emulator.tasks
-    assert task.meta is not None
     assert (task.id, task.meta.adopted) == (made.id, True)
     assert done.succeeded
     assert [one.work_id for one in done.works] == [one.id for one in made.works]

@@ -109,7 +109,7 @@ async def calls() -> None:
         created = await kling.avatars.create(image=b"...", tts_speed=1, email="a@b.c")
         created = await kling.avatars.create(image=BytesIO(b"..."), extra={"new": [1, None]})
         avatar_id: str = created.id
-        meta: Meta | None = created.meta
+        meta: Meta = created.meta
         extra: Mapping[str, object] = created.extra
         task: Task = await kling.avatars.video(avatar_id=created, text="Hi", speaker_id="s")
         task = await kling.avatars.video(image=Path("a.jpg"), audio=b"...", mode="pro")
