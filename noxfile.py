@@ -29,9 +29,9 @@ MEMORY = Path("/dev/shm")
 if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 4 * 2**30:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
-# Many tests wait for processes, so two for each core; a worker that is done takes over from others.
-WORKERS = min(2 * (os.cpu_count() or 1), 8)
-PYTEST = ("pytest", "-q", "-n", str(WORKERS), "--dist", "worksteal")
+CORES = min(os.cpu_count() or 1, 4)
+# A worker that is done takes over from the others.
+PYTEST = ("pytest", "-q", "--dist", "worksteal", "-n")
 
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 DECLARED = [
@@ -96,19 +96,19 @@ def tests(session: nox.Session) -> None:
     listed as RERUN, and is a flaw to be mended.
     """
     install(session, "-e", ".[all]", groups=("test",))
-    which = ["-m", "not heavy"]
-    if session.python == NEWEST:
-        which = ["--cov", "--cov-report=term:skip-covered"]
+    workers, which = CORES, ["-m", "not heavy"]
+    if session.python == NEWEST:  # many of the heavy ones wait for processes
+        workers, which = 2 * CORES, ["--cov", "--cov-report=term:skip-covered"]
     elif session.python != OLDEST:
         which += [f"--ignore=tests/{one}" for one in ("cli", "emulator", "integrations")]
-    session.run(*PYTEST, "--reruns", "1", *which, *session.posargs)
+    session.run(*PYTEST, str(workers), "--reruns", "1", "-rR", *which, *session.posargs)
 
 
 @nox.session(python=NEWEST)
 def coverage(session: nox.Session) -> None:
     """What the tests do not reach, line by line."""
     install(session, "-e", ".[all]", groups=("test",))
-    session.run(*PYTEST, "--cov", *session.posargs)
+    session.run(*PYTEST, str(2 * CORES), "--cov", *session.posargs)
 
 
 @nox.session(python=NEWEST)

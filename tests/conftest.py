@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import signal
 import struct
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -33,6 +34,9 @@ def pytest_configure() -> None:
     asyncio.set_event_loop(None)
     if sys.version_info < (3, 11):
         looptime.LoopTimeEventLoop.call_at = _on_the_microsecond
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell's background jobs are deaf to Ctrl-C, and so were the commands that tests start.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     settings.register_profile("house", deadline=None)  # a busy machine is no failure
     settings.load_profile("house")
 

@@ -35,6 +35,7 @@ from kling_async.progress import Progress
 TOKEN = "user:12345-abcdefghi"
 POOL = 10
 STORM = 1600
+HELD_S = 600.0  # until the test moves the emulator's clock
 URL = "https://example.com/ada.png"
 ONCE = RetryPolicy(attempts=1, reconcile_within_s=0)
 
@@ -194,7 +195,7 @@ async def test_cancelled_before_its_first_byte_it_never_arrives(
     transport: str, pool_of: Callable[[int], None]
 ) -> None:
     pool_of(1)
-    emulator = Emulator(faults=[Fault("tts.voices", "latency", delay_s=0.1, at=1)])
+    emulator = Emulator(faults=[Fault("tts.voices", "latency", delay_s=HELD_S, at=1)])
     async with connected(emulator, transport) as kling:
         occupant = asyncio.create_task(kling.tts.voices())
         await until(lambda: emulator.counts["tts.voices"] == 1)
@@ -203,6 +204,7 @@ async def test_cancelled_before_its_first_byte_it_never_arrives(
         create.cancel()
         with pytest.raises(asyncio.CancelledError):
             await create
+        emulator.clock.advance(HELD_S)
         await occupant
         await until(lambda: not kling._wire._under_way)
         assert await kling.avatars.list() == []
@@ -213,7 +215,7 @@ async def test_cancelled_after_it_the_exchange_is_finished(
     transport: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "kling_async")
-    emulator = Emulator(faults=[Fault("avatars.create", "latency", delay_s=0.05, at=1)])
+    emulator = Emulator(faults=[Fault("avatars.create", "latency", delay_s=HELD_S, at=1)])
     async with connected(emulator, transport) as kling:
         create = asyncio.create_task(kling.avatars.create(image_url=URL))
         await until(lambda: emulator.counts["avatars.create"] == 1)
@@ -221,6 +223,7 @@ async def test_cancelled_after_it_the_exchange_is_finished(
         with pytest.raises(asyncio.CancelledError):
             await create
         assert len(kling._wire._under_way) == 1
+        emulator.clock.advance(HELD_S)
         await until(lambda: not kling._wire._under_way)
         assert len(emulator.avatars) == 1
         assert emulator.status_counts["avatars.create", 200] == 1
@@ -229,10 +232,12 @@ async def test_cancelled_after_it_the_exchange_is_finished(
 
 
 async def test_a_deadline_leaves_the_exchange_to_finish_as_well(transport: str) -> None:
-    emulator = Emulator(faults=[Fault("avatars.create", "latency", delay_s=0.3, at=1)])
+    emulator = Emulator(faults=[Fault("avatars.create", "latency", delay_s=HELD_S, at=1)])
     async with connected(emulator, transport) as kling:
+        await kling.avatars.list()  # the connection is there: the deadline is for the answer
         with pytest.raises(OutcomeUnknownError, match="while the answer was awaited"):
             await kling.with_options(deadline_s=0.15).avatars.create(image_url=URL)
+        emulator.clock.advance(HELD_S)
         await until(lambda: not kling._wire._under_way)
         assert len(emulator.avatars) == 1
         assert_idle(kling)

@@ -31,6 +31,12 @@ class Service:
 
     emulator: Emulator
     base_url: str = ""
+    _loop: asyncio.AbstractEventLoop | None = None
+
+    def advance(self, seconds: float) -> None:
+        """Move the emulator's clock; from any thread."""
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self.emulator.clock.advance, seconds)
 
     @property
     def creates(self) -> list[str]:
@@ -50,7 +56,8 @@ def service(emulator: Emulator) -> Iterator[Service]:
     served, ready, ends = Service(emulator), threading.Event(), list[Callable[[], Any]]()
 
     async def serve() -> None:
-        loop, end = asyncio.get_running_loop(), asyncio.Event()
+        served._loop = loop = asyncio.get_running_loop()
+        end = asyncio.Event()
         ends.append(lambda: loop.call_soon_threadsafe(end.set))
         async with emulator.serve() as served.base_url:
             ready.set()
