@@ -128,8 +128,13 @@ class AsyncKlingClient:
 
     async def aclose(self) -> None:
         """Close the connections. A second call does nothing; calls after it raise."""
-        await self._later.aclose()
-        await self._wire.aclose()
+        try:
+            await self._later.aclose()
+        except BaseException:  # cancelled: then nothing is waited for any more
+            self.pipeline.leave()
+            raise
+        finally:
+            await self._wire.aclose()
 
     def with_options(
         self,

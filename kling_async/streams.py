@@ -78,14 +78,14 @@ class Stream:
         await self.close()
 
     async def _step(self, step: Coroutine[Any, Any, T]) -> T:
-        task = self._latest = asyncio.create_task(step)
+        task: asyncio.Task[T] = asyncio.create_task(step)
+        self._latest = task
         task.add_done_callback(_looked_at)
+        await asyncio.wait({task})  # a caller who is cancelled here leaves it
         try:
-            return await asyncio.shield(task)
+            return task.result()
         except asyncio.CancelledError:
-            if task.cancelled():
-                raise self._failure(None) from None
-            raise
+            raise self._failure(None) from None
         except Exception as exc:  # aiohttp's own errors come through httpx-aiohttp, too
             raise self._failure(exc) from exc
 

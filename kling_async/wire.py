@@ -31,6 +31,10 @@ log = logging.getLogger("kling_async")
 _READ = httpx.ByteStream(b"")  # what is left of a stream that was read to its end
 
 
+class _BrokenOffError(Exception):
+    """Tells a caller that its exchange was cancelled, as closing the client does."""
+
+
 class Wire:
     """The connection pool of one client, and the token it sends.
 
@@ -82,8 +86,7 @@ class Wire:
     async def open(self) -> None:
         """Bind to the running loop and make the pool, once; a second call changes nothing."""
         loop = asyncio.get_running_loop()
-        if self._closed:
-            raise ConfigurationError("this client is closed; make a new one. Nothing was sent")
+        self._refuse_if_closed()
         if self._loop is not None and self._loop is not loop:
             raise ConfigurationError(
                 "this client was opened in another event loop; make one client in each loop "
@@ -94,6 +97,7 @@ class Wire:
             # Reading the CA file takes ~20 ms, so not on the loop; plain http needs none.
             secure = self.base_url.startswith("https")
             context = await asyncio.to_thread(httpx.create_ssl_context) if secure else None
+            self._refuse_if_closed()
             if self._client is None:  # another first call may have been faster
                 self._client = client_on(self._transport, context)
 
@@ -116,11 +120,15 @@ class Wire:
         """
         if self._closed or self._client is None or self._loop is not asyncio.get_running_loop():
             await self.open()
-        assert self._client is not None  # open() made both
-        assert self._loop is not None
         progress = Progress() if progress is None else progress
         progress.reported = self._reports
-        body = await body_of(out.content) if isinstance(out.content, Media) else out.content
+        if isinstance(out.content, Media):
+            body = await body_of(out.content)
+            await self.open()  # closed meanwhile?
+        else:
+            body = out.content
+        assert self._client is not None  # open() made both
+        assert self._loop is not None
         current.set(progress)
         request = self._outbox.request(out, body, timeout, progress)
         task = asyncio.create_task(self._client.send(request, follow_redirects=False))
@@ -129,13 +137,12 @@ class Wire:
         task.add_done_callback(partial(self._ended, answered))
         try:
             response = await answered
-        except asyncio.CancelledError:
-            if task.cancelled() and self._closed:
-                raise lost_or_not_sent(
-                    progress, "the client was closed before the answer came"
-                ) from None
+        except asyncio.CancelledError:  # the caller is, and nobody else
             self._leave(task, progress, out)
             raise
+        except _BrokenOffError:
+            what = "the client was closed" if self._closed else "the exchange was cancelled"
+            raise lost_or_not_sent(progress, f"{what} before the answer came") from None
         except Exception as exc:  # aiohttp's own errors come through httpx-aiohttp, too
             failure = body.problem or exc if isinstance(body, FileBody) else exc
             if isinstance(exc, RateLimitedError):
@@ -241,17 +248,24 @@ class Wire:
         """
         self._closed = True
         files, self._files = self._files, None
-        await asyncio.gather(*(stream.end() for stream in tuple(self._streams)))
-        if files is not None:
-            await files.aclose()
         client, self._client = self._client, None
-        if self._under_way:
-            _, late = await asyncio.wait(set(self._under_way), timeout=self.close_within_s)
+        try:
+            await asyncio.gather(*(stream.end() for stream in tuple(self._streams)))
+            if self._under_way:
+                await asyncio.wait(set(self._under_way), timeout=self.close_within_s)
+        finally:  # where closing is cancelled, nothing is waited for any more
+            late = tuple(self._under_way)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-        if client is not None and self._owned:
-            await client.aclose()
+            if files is not None:
+                await files.aclose()
+            if client is not None and self._owned:
+                await client.aclose()
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise ConfigurationError("this client is closed; make a new one. Nothing was sent")
 
     def _ended(
         self, answered: asyncio.Future[httpx.Response], task: asyncio.Task[httpx.Response]
@@ -261,7 +275,7 @@ class Wire:
         if answered.done():
             return  # the caller was cancelled; `_leave` tells of the outcome
         if task.cancelled():
-            answered.cancel()
+            answered.set_exception(_BrokenOffError())  # its caller is not cancelled
         elif (error := task.exception()) is not None:
             answered.set_exception(error)
         else:
