@@ -74,6 +74,10 @@ class AccountRegistry:
     def update(self, accounts: Iterable[Account]) -> None:
         """Add accounts, or replace those with the same e-mail."""
         for one in accounts:
+            if not isinstance(one, Account):
+                raise ConfigurationError(
+                    f"accounts: must be e-mails or Accounts, not {type(one).__name__}"
+                )
             self._accounts[one.email] = one
 
     def learn(self, accounts: Iterable[Account]) -> None:

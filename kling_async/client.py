@@ -7,20 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cached_property
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import settings
 from .accounts import Account, AccountRegistry
 from .admission import Admission
 from .clock import Clock, LoopClock
-from .errors import ConfigurationError
+from .deadlines import unusable
+from .errors import ConfigurationError, InvalidRequestError
 from .limits import Limiter, RateLimit
 from .lines import Places
 from .models.requests import Request
 from .pipeline import Options, Pipeline
 from .retry import RetryPolicy
 from .stats import Hook, Stats
-from .transports import default_timeout
+from .transports import timeout_of
 from .version import __version__
 from .wire import Wire
 
@@ -94,20 +96,20 @@ class AsyncKlingClient:
             settings.base_url(base_url),
             settings.token(token),
             user_agent=f"kling-async/{__version__}",
-            timeout=default_timeout() if timeout is None else timeout,
+            timeout=timeout_of(timeout),
             transport=transport,
             http_client=http_client,
         )
         admission = Admission(
-            rate_limit,
+            _limit("rate_limit", rate_limit),
             clock,
-            client_limiter=client_rate_limit,
+            client_limiter=_limit("client_rate_limit", client_rate_limit),
             places=None if self._wire.most_in_flight is None else Places(self._wire.most_in_flight),
         )
-        self.pipeline = Pipeline(accounts, admission, self._wire, clock, tuple(hooks))
+        self.pipeline = Pipeline(accounts, admission, self._wire, clock, _hooks(hooks))
         """The way of every call; for code that drives it by itself, as the command line does."""
         self._later = _Later(self.pipeline, self._wire, clock)
-        self.options = Options(retry, _deadline(deadline_s))
+        self.options = Options(_retry(retry), _deadline(deadline_s))
         """What calls of this client, or view, use."""
 
     def __repr__(self) -> str:
@@ -149,6 +151,9 @@ class AsyncKlingClient:
             retry: default: as here.
             deadline_s: total seconds of a call; default: as here.
             timeout: per attempt; default: as here.
+
+        Raises:
+            ConfigurationError: an unusable option.
         """
         here = self.options
         view = object.__new__(type(self))
@@ -156,9 +161,9 @@ class AsyncKlingClient:
         view._later = self._later
         view.pipeline = self.pipeline
         view.options = Options(
-            retry=here.retry if retry is None else retry,
+            retry=here.retry if retry is None else _retry(retry),
             deadline_s=here.deadline_s if deadline_s is None else _deadline(deadline_s),
-            timeout=here.timeout if timeout is None else timeout,
+            timeout=here.timeout if timeout is None else timeout_of(timeout),
         )
         return view
 
@@ -168,6 +173,11 @@ class AsyncKlingClient:
         Args:
             request: `CreateAvatar(...)`, `ListVoices()`, ...
         """
+        if not isinstance(request, Request):
+            what = "the class itself" if isinstance(request, type) else type(request).__name__
+            raise InvalidRequestError(
+                f"send() takes a request object, as ListVoices(), not {what}; nothing was sent"
+            )
         return await self.pipeline.send(request, self.options)
 
     @property
@@ -249,9 +259,35 @@ class _Later:
         await self.waiting.aclose()
 
 
-def _deadline(deadline_s: Any) -> float | None:
-    if deadline_s is None or (
-        isinstance(deadline_s, (int, float)) and not isinstance(deadline_s, bool) and deadline_s > 0
-    ):
-        return deadline_s
-    raise ConfigurationError(f"deadline_s must be seconds above 0, not {deadline_s!r}")
+# What is wrong is said when the client is made: later it would be a riddle far from its cause.
+
+
+def _deadline(deadline_s: float | None) -> float | None:
+    if (problem := unusable(deadline_s)) is not None:
+        raise ConfigurationError(f"deadline_s {problem}")
+    return deadline_s
+
+
+def _retry(given: RetryPolicy) -> RetryPolicy:
+    if not isinstance(given, RetryPolicy):
+        raise ConfigurationError(f"retry={given!r}: give a RetryPolicy, as RetryPolicy(attempts=3)")
+    return given
+
+
+def _limit(name: str, given: RateLimit | Limiter | None) -> RateLimit | Limiter | None:
+    if given is None or isinstance(given, RateLimit) or callable(getattr(given, "acquire", None)):
+        return given
+    raise ConfigurationError(
+        f"{name}={given!r}: give a RateLimit, as RateLimit(10, per_s=1), an object with `async def "
+        f"acquire(self, account)`, or None"
+    )
+
+
+def _hooks(given: Iterable[Any]) -> tuple[Hook, ...]:
+    if callable(given):
+        raise ConfigurationError("hooks is a list of functions: hooks=[...]")
+    hooks = tuple(given)
+    for one in hooks:
+        if not callable(one) or iscoroutinefunction(one):
+            raise ConfigurationError(f"hooks: {one!r} is no plain function, which each has to be")
+    return hooks

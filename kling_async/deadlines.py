@@ -18,6 +18,16 @@ else:
     from async_timeout import timeout_at
 
 
+def unusable(deadline_s: object) -> str | None:
+    """Why this can't be a total time; None where it can."""
+    if deadline_s is None:
+        return None
+    number = isinstance(deadline_s, (int, float)) and not isinstance(deadline_s, bool)
+    if number and deadline_s > 0:  # type: ignore[operator]
+        return None
+    return f"must be seconds above 0, or None, not {deadline_s!r}"
+
+
 @asynccontextmanager
 async def bounded(
     deadline_s: float | None, expired: Callable[[], KlingError]

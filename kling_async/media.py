@@ -104,6 +104,11 @@ def inspect(
     return Media(kept, name, kind, size_bytes, *size)
 
 
+def is_address(source: object) -> bool:
+    """Whether a path was expected and the address of something on the web was given."""
+    return isinstance(source, str) and source.lower().startswith(("http://", "https://"))
+
+
 def sniff(head: bytes) -> str | None:
     """The content type that the first bytes show, or None; also of types the API refuses."""
     for magic, kind in _MAGIC:
@@ -158,6 +163,8 @@ def _open(source: MediaSource) -> tuple[Path | bytes, str, bytes, int]:
         given = bytes(source)
         return given, "the given file", given[:_HEAD_BYTES], len(given)
     if isinstance(source, (str, os.PathLike)):
+        if is_address(source):
+            raise MediaProblem("is an address, not a file")
         path = Path(source)
         try:
             with path.open("rb") as file:
@@ -166,8 +173,11 @@ def _open(source: MediaSource) -> tuple[Path | bytes, str, bytes, int]:
             why = getattr(exc, "strerror", None) or exc
             raise MediaProblem(f"{path} can't be read: {why}") from None
     read = getattr(source, "read", None)
-    # One byte more than the API ever takes: who knows what somebody uploaded.
-    content = read(_LARGEST_BYTES + 1) if callable(read) else None
+    try:
+        # One byte more than the API ever takes: who knows what somebody uploaded.
+        content = read(_LARGEST_BYTES + 1) if callable(read) else None
+    except (OSError, ValueError) as exc:  # ValueError: it is closed
+        raise MediaProblem(f"the given file can't be read: {exc}") from None
     if not isinstance(content, bytes):  # not a file at all, or one opened in text mode
         raise MediaProblem(
             f"must be a path, bytes or a file opened in binary mode, not {type(source).__name__}"

@@ -83,6 +83,8 @@ def token(given: str | None, env: Mapping[str, str] = os.environ) -> str:
             "shown at https://useapi.net/docs/start-here/setup-useapi; for trying things out with "
             "none, use the emulator (kling-async bulk run ... --emulator)"
         )
+    if not isinstance(found, str):
+        raise ConfigurationError(f"the API token must be text, not {type(found).__name__}")
     if not re.fullmatch(r"[!-~]+", found):
         raise ConfigurationError(
             "the API token holds white space or characters that can't stand in a header; "

@@ -15,13 +15,23 @@ from urllib.request import getproxies
 import httpx
 
 from . import settings
+from .deadlines import unusable
 from .errors import ConfigurationError
 from .pools import PoolsOfOne
 from .progress import current
 
 
-def default_timeout() -> httpx.Timeout:
-    """Per attempt: patient with reading, because how long a create takes is unknown."""
+def timeout_of(given: Any) -> httpx.Timeout | float:
+    """Per attempt: the user's; else patient with reading, as how long a create takes is unknown."""
+    if isinstance(given, httpx.Timeout):
+        return given
+    if given is not None:
+        if unusable(given):
+            raise ConfigurationError(
+                f"timeout={given!r}: give seconds above 0, or an httpx.Timeout "
+                "(httpx.Timeout(None) for no limit)"
+            )
+        return float(given)
     return httpx.Timeout(
         connect=settings.CONNECT_TIMEOUT_S,
         read=settings.READ_TIMEOUT_S,

@@ -14,7 +14,7 @@ from attrs import evolve
 
 from . import settings
 from .clock import Clock
-from .deadlines import bounded
+from .deadlines import bounded, unusable
 from .errors import (
     CallContext,
     ConfigurationError,
@@ -78,8 +78,8 @@ class Waiting:
         deadline_s: float | None,
     ) -> AsyncGenerator[Task, None]:
         """See `Tasks.watch`."""
-        if deadline_s is not None and not deadline_s > 0:
-            raise InvalidRequestError("Waiting", {"deadline_s": "must be seconds above 0, or None"})
+        if (problem := unusable(deadline_s)) is not None:
+            raise InvalidRequestError("Waiting", {"deadline_s": problem})
         request = GetTask(task_id=task_id, email=self._pipeline.accounts.choose(email))
         if self._closed:
             raise ConfigurationError("this client is closed; make a new one. Nothing was sent")

@@ -64,6 +64,11 @@ class Wire:
             "accept": "application/json",
         }
         self._outbox = Outbox(base_url, self._headers, timeout)
+        if http_client is not None and not isinstance(http_client, httpx.AsyncClient):
+            kind = type(http_client)
+            raise ConfigurationError(
+                f"http_client must be an httpx.AsyncClient, not {kind.__module__}.{kind.__name__}"
+            )
         self.close_within_s = settings.CLOSE_WITHIN_S
         self._transport = chosen(transport) if http_client is None else None
         self._client = http_client

@@ -21,6 +21,7 @@ from kling_async import (
     CreatedAvatar,
     DeleteAvatar,
     GetAccount,
+    InvalidRequestError,
     ListAccounts,
     ListAvatars,
     ListVoices,
@@ -381,3 +382,67 @@ async def test_a_plus_in_the_path_byte_for_byte(
         await kling.accounts.get("a+b@c.de")
     first, _, _ = parsed(server.requests[0])
     assert first.replace("%40", "@") == "GET /v1/kling/accounts/a%2Bb@c.de HTTP/1.1"
+
+
+# --- wrong arguments --------------------------------------------------------------------------
+
+
+async def async_hook(event: object) -> None:
+    """What a hook can't be."""
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"retry": 3}, "RetryPolicy(attempts=3)"),
+        ({"rate_limit": 3}, "RateLimit(10, per_s=1)"),
+        ({"client_rate_limit": "5/s"}, "client_rate_limit='5/s'"),
+        ({"timeout": "5"}, "timeout='5': give seconds"),
+        ({"timeout": -1}, "timeout=-1"),
+        ({"deadline_s": "5"}, "deadline_s must be seconds"),
+        ({"http_client": httpx.Client()}, "httpx.AsyncClient, not httpx.Client"),
+        ({"hooks": print}, "hooks=["),
+        ({"hooks": [async_hook]}, "async_hook"),
+        ({"hooks": ["log"]}, "'log' is no plain function"),
+        ({"accounts": [7]}, "not int"),
+        ({"token": 7}, "text, not int"),
+    ],
+    ids=str,
+)
+def test_wrong_options_are_named_when_the_client_is_made(
+    options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        AsyncKlingClient(**{"token": TOKEN, **options})
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("options", [{"retry": 3}, {"timeout": "5"}], ids=str)
+def test_a_view_names_wrong_options_too(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError):
+        AsyncKlingClient(TOKEN).with_options(**options)
+
+
+@pytest.mark.parametrize("avatar", [1, None, "ada"], ids=str)
+async def test_what_is_no_avatar_is_named(
+    kling: AsyncKlingClient, emulator: Emulator, avatar: Any
+) -> None:
+    for act in (kling.avatars.get, kling.avatars.delete):
+        with pytest.raises(InvalidRequestError, match=r"string of digits|is required"):
+            await act(avatar)
+    assert not emulator.counts
+
+
+@pytest.mark.parametrize(
+    ("request_", "what"), [("GET /avatars", "str"), (CreateAvatar, "the class itself")], ids=str
+)
+async def test_what_is_no_request_is_named(
+    kling: AsyncKlingClient, request_: Any, what: str
+) -> None:
+    with pytest.raises(InvalidRequestError, match=f"not {what}"):
+        await kling.send(request_)
+
+
+async def test_waiting_takes_seconds(kling: AsyncKlingClient) -> None:
+    with pytest.raises(InvalidRequestError, match="deadline_s: must be seconds above 0"):
+        await kling.tasks.wait(1, deadline_s="5")  # type: ignore[arg-type]

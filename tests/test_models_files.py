@@ -194,6 +194,18 @@ def test_a_file_opened_as_text(tmp_path: Path) -> None:
         assert "binary mode" in problems(CreateAvatar, image=file)["image"]
 
 
+def test_a_closed_file(tmp_path: Path) -> None:
+    with sparse(tmp_path / "a.png", b"png", 3).open("rb") as file:
+        pass
+    assert "closed" in problems(UploadAsset, file=file)["file"]
+
+
+def test_an_address_is_no_file() -> None:
+    address = "https://x.y/a.png"
+    assert problems(UploadAsset, file=address) == {"file": "is an address, not a file"}
+    assert problems(CreateAvatar, image=address)["image"].endswith("give it as image_url")
+
+
 def test_an_upload_needs_a_file() -> None:
     assert problems(UploadAsset) == {"file": "is required"}
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
+from ..errors import InvalidRequestError
 from ..pipeline import Options, Pipeline
 from .equipment import Equipment
 from .feed import Rows, numbered, registered
@@ -26,6 +27,11 @@ async def create_many(
     equipment: Equipment | None = None,
 ) -> AsyncGenerator[BulkRow, None]:
     """What `kling.avatars.create_many` does; see there."""
+    if isinstance(rows, (str, bytes, os.PathLike, Mapping)):  # iterable, but not of rows
+        raise InvalidRequestError(
+            f"create_many() takes rows, not {type(rows).__name__}; nothing was sent. Read a file "
+            "with csv.DictReader, or give it to `kling-async bulk run`"
+        )
     async with open_journal(ledger, service=pipeline.service) as journal:
         run = BulkRun(
             pipeline,

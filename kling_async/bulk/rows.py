@@ -108,6 +108,9 @@ def row_of(
         request: CreateAvatar | None = given
         fields_given: dict[str, Any] = asdict(given, recurse=False)
         problems = dict[str, str]()
+    elif not isinstance(given, Mapping):
+        text = f"must be a CreateAvatar, or a mapping of its fields, not {type(given).__name__}"
+        request, fields_given, problems = None, {}, {"row": text}
     else:
         fields_given = dict(given)
         key = fields_given.pop("key", None)

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 from attrs import Attribute, field, fields, frozen
 
 from ..errors import JSON, InvalidRequestError, KlingError
-from ..media import Media, MediaProblem, MediaSource, inspect
+from ..media import Media, MediaProblem, MediaSource, inspect, is_address
 from . import checks
 from .checks import Check
 
@@ -285,6 +285,8 @@ def attachment(into: str, only: str) -> Any:
     def looked_into(source: MediaSource | Media | None) -> Media | MediaProblem | None:
         if source is None:
             return None
+        if is_address(source):
+            return MediaProblem(f"is an address, not a file: give it as {into}")
         try:
             return inspect(source, only=only)
         except MediaProblem as exc:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..downloads import Downloads
-from ..errors import JSON, CallContext, NotFoundError
+from ..errors import JSON, CallContext, InvalidRequestError, NotFoundError
 from ..media import Media, MediaSource
+from ..models import checks
 from ..models.avatars import (
     Avatar,
     CreateAvatar,
@@ -161,11 +162,9 @@ class Avatars(Resource):
 
         Source: `POST /avatars/video`.
         """
-        if isinstance(avatar_id, (Avatar, CreatedAvatar)):
-            email = email if email is not None else account_of(avatar_id)
-            avatar_id = avatar_id.id
+        email = email if email is not None else account_of(avatar_id)
         fields: dict[str, Any] = {
-            "avatar_id": avatar_id,
+            "avatar_id": None if avatar_id is None else _id_of(avatar_id),
             "image_url": image_url,
             "text": text,
             "speaker_id": speaker_id,
@@ -220,7 +219,9 @@ class Avatars(Resource):
 
         Source: `GET /avatars`.
         """
-        avatar_id = avatar if isinstance(avatar, str) else avatar.id
+        avatar_id = _id_of(avatar)
+        if (problem := checks.digits(avatar_id)) is not None:
+            raise InvalidRequestError("avatars.get()", {"avatar": problem})
         request = ListAvatars(
             type="templates" if is_template_id(avatar_id) else None,
             email=email if email is not None else account_of(avatar),
@@ -252,7 +253,7 @@ class Avatars(Resource):
         Source: `DELETE /avatars/{avatarId}`.
         """
         request = DeleteAvatar(
-            avatar_id=avatar if isinstance(avatar, str) else avatar.id,
+            avatar_id=_id_of(avatar),
             email=email if email is not None else account_of(avatar),
         )
         return await self._pipeline.send(request, self._options)
@@ -313,3 +314,8 @@ class Avatars(Resource):
         from ..bulk.equipment import Equipment
 
         return Equipment(Path(folder), self._waiting, self._downloads)
+
+
+def _id_of(avatar: str | Avatar | CreatedAvatar) -> str:
+    """Its id, however it is given; whether it can be one is for the request to say."""
+    return avatar.id if isinstance(avatar, (Avatar, CreatedAvatar)) else avatar

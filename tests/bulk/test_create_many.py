@@ -23,7 +23,7 @@ from jobs import (
     url_rows,
 )
 
-from kling_async import AsyncKlingClient, BulkRow, CreateAvatar
+from kling_async import AsyncKlingClient, BulkRow, CreateAvatar, InvalidRequestError
 from kling_async.bulk.feed import CHUNK, Job
 from kling_async.bulk.journal import open_journal
 from kling_async.bulk.ledger import Ledger
@@ -54,6 +54,20 @@ class TestRowsIn:
             one.nickname: one.id for one in emulator.avatars
         }
         assert_all_made_once(emulator, ledger, 100)
+
+    @pytest.mark.parametrize("rows", ["a.csv", Path("a.csv"), {"image_url": "x"}], ids=str)
+    async def test_what_is_not_rows(self, kling: AsyncKlingClient, ledger: Path, rows: Any) -> None:
+        with pytest.raises(InvalidRequestError, match="takes rows, not"):
+            await results(kling, rows, ledger)
+        assert not ledger.exists()
+
+    async def test_what_is_no_row_fails_alone(
+        self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path
+    ) -> None:
+        found = await results(kling, ["ada.jpg", *url_rows(1)], ledger)
+        failed, made = sorted(found.values(), key=lambda one: one.state, reverse=True)
+        assert (failed.state, made.state) == ("failed", "created")
+        assert "a mapping of its fields, not str" in str(failed.error)
 
     @pytest.mark.parametrize("shape", [list, one_by_one])
     async def test_requests(
