@@ -8,7 +8,8 @@
 
 Whoever stands at the head of the line passes all of it before the next one begins, so a rate is
 taken right before it is used, and at most one caller per account holds a place in flight while it
-waits for its rate. A limiter of the user's is asked by all at once: it may be far away and slow.
+waits for its rate. A limiter of the user's is asked by all at once, as it may be far away and slow;
+and before ours, or those that it kept waiting would go together.
 """
 
 from __future__ import annotations
@@ -149,13 +150,11 @@ class Admission:
             client_limiter = SharedBucket(client_limiter)
         self.places = places
         self._buckets = limiter if isinstance(limiter, (AccountBuckets, LearningBuckets)) else None
-        self._limiters = [one for one in (limiter, client_limiter) if one is not None]
+        given = [one for one in (limiter, client_limiter) if one is not None]
         self._ours = [
-            one
-            for one in self._limiters
-            if isinstance(one, (AccountBuckets, LearningBuckets, SharedBucket))
+            one for one in given if isinstance(one, (AccountBuckets, LearningBuckets, SharedBucket))
         ]
-        self._in_line = len(self._ours) == len(self._limiters)
+        self._theirs = [one for one in given if one not in self._ours]
         self._learns = any(one.learns for one in self._ours)
         self._clock = clock
         self._gates: dict[str | None, Gate] = {}
@@ -185,14 +184,14 @@ class Admission:
                     if self.places is not None:
                         await self.places.take()
                         turn.take_place()
-                    if self._in_line:
-                        for limiter in self._limiters:
-                            await limiter.acquire(account)
+                    if not self._theirs:
+                        await self._rates(account)
                 finally:
                     gate.line.leave()
-                if not self._in_line:
-                    for limiter in self._limiters:
+                if self._theirs:
+                    for limiter in self._theirs:
                         await limiter.acquire(account)
+                    await self._rates(account)
                 if turn.round == gate.round:
                     break
                 turn.withdraw()  # a 429 came while it waited for its rate
@@ -235,9 +234,7 @@ class Admission:
         The rate is promised where requests arrive, so those that follow on connections that are
         there must not catch up with it.
         """
-        if self._clock.monotonic() - sent_s > LAG_NOTED_S:
-            for limiter in self._ours:
-                limiter.lagged(account, sent_s)
+        self._note_lag(self._ours, account, sent_s)
 
     def learn(self, account: str | None, sent_s: float) -> None:
         """What went out for `account` at `sent_s` was one too many."""
@@ -291,6 +288,26 @@ class Admission:
                 places=gate.places,
                 retry_budget=gate.budget.tokens,
             )
+
+    async def _rates(self, account: str | None) -> None:
+        """Return when each of our rates has room for a request of `account`."""
+        passed: list[AccountBuckets | LearningBuckets | SharedBucket] = []
+        for limiter in self._ours:
+            asked_s = self._clock.monotonic()
+            await limiter.acquire(account)
+            self._note_lag(passed, account, asked_s)
+            passed.append(limiter)
+
+    def _note_lag(
+        self,
+        passed: Iterable[AccountBuckets | LearningBuckets | SharedBucket],
+        account: str | None,
+        since_s: float,
+    ) -> None:
+        """What these let go until `since_s` goes on only now."""
+        if self._clock.monotonic() - since_s > LAG_NOTED_S:
+            for limiter in passed:
+                limiter.lagged(account, since_s)
 
     def _made(self, account: str | None) -> Gate:
         gate = self._gates[account] = Gate(self._clock)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from virtual_time import now_s, run, virtually
 
@@ -206,6 +206,65 @@ def test_one_rate_for_the_whole_client_and_one_per_account() -> None:
     assert all(beyond - first >= 1 - TICK_S for first, beyond in zip(both, both[15:], strict=False))
     assert max(both) == pytest.approx(80 / 15, rel=0.03)  # used, and shared fairly
     assert abs(went_s[ADA][-1] - went_s[BEN][-1]) < 0.2
+
+
+def fits(times_s: Sequence[float], limit: RateLimit) -> bool:
+    """Whether no window holds more than `limit` promises."""
+    ordered = sorted(times_s)
+    pairs = zip(ordered, ordered[limit.requests :], strict=False)
+    return all(beyond_s - first_s >= limit.per_s - 2 * TICK_S for first_s, beyond_s in pairs)
+
+
+@settings(max_examples=60)
+@given(st.integers(2, 10), st.integers(2, 20), st.integers(0, 30), st.lists(st.floats(0, 3)))
+@example(10, 20, 18, [0.0] * 40)
+def test_an_accounts_rate_holds_although_the_clients_held_it_up(
+    per_account: int, per_client: int, others: int, arrivals_s: list[float]
+) -> None:
+    limit, for_all = RateLimit(per_account), RateLimit(per_client)
+
+    async def went() -> dict[str, list[float]]:
+        gate = Admission(limit, LoopClock(), client_limiter=for_all)
+        went_s: dict[str, list[float]] = {}
+
+        async def one(account: str, arrival_s: float) -> None:
+            await asyncio.sleep(arrival_s)
+            (await gate.admit(account)).began()
+            went_s.setdefault(account, []).append(now_s())
+
+        strangers = (one(f"{n}@example.com", 0.0) for n in range(others))
+        ours = (one(ADA, at_s) for at_s in [*arrivals_s, *[0.0] * 2 * per_account])
+        await asyncio.gather(*strangers, *ours)
+        return went_s
+
+    went_s = run(went())
+    assert all(fits(one, limit) for one in went_s.values())
+    assert fits(list(itertools.chain(*went_s.values())), for_all)
+
+
+@pytest.mark.parametrize("whose", ["client's", "accounts'"])
+def test_our_rate_holds_although_the_users_limiter_was_slow(whose: str) -> None:
+    """It keeps everybody for five seconds and lets them go together, as one far away may."""
+
+    class Slow:
+        async def acquire(self, account: str | None) -> None:
+            await asyncio.sleep(max(0.0, 5 - now_s()))
+
+    async def went() -> list[float]:
+        ours, slow = RateLimit(10), Slow()
+        one, other = (ours, slow) if whose == "client's" else (slow, ours)
+        gate, went_s = Admission(one, LoopClock(), client_limiter=other), []
+
+        async def go() -> None:
+            (await gate.admit(ADA)).began()
+            went_s.append(now_s())
+
+        await asyncio.gather(*(go() for _ in range(60)))
+        return went_s
+
+    went_s = run(went())
+    assert fits(went_s, RateLimit(10))
+    assert max(went_s) <= 5 + 6.2  # and it is used
 
 
 @virtually
