@@ -82,7 +82,7 @@ class Connection:
         if request is None:
             return False
         exchange = self._handler.receive(request)
-        if exchange.refused is not None:
+        if exchange.refused:
             self._reset()
             return False
         if exchange.wait_s > 0:

@@ -184,19 +184,29 @@ class Emulator(Inside):
 
     # One request
 
+    def refusal(self, request: Request) -> str | None:
+        """How the connection for a request fails, before anything is sent; None where it does not.
+
+        A request whose connection fails is counted by the plan; any other not before it arrives.
+        """
+        if not self._plan.may_refuse or _is_inspection(request):
+            return None
+        _, name, _, account = self._known(request)
+        fault = self._plan.next(name, account)
+        if fault is None or fault.refusal is None:
+            return None
+        self._plan.take(name, account)
+        return fault.refusal
+
     def receive(self, request: Request) -> Exchange:
         """Take in one request: number it, choose its fault; the work itself comes with `work()`."""
-        segments = request.segments
-        if segments[:1] == (inspection.ROOT,):
+        if _is_inspection(request):
             return Exchange(0.0, lambda: self._inspect(request))
-        match = _ROUTES.find(request.method, segments)
+        match, name, given, account = self._known(request)
         operation = match.operation
-        name = "unknown" if operation is None else operation.name
-        given = given_fields(request, operation)
-        account = named_account(operation, given, match.path, self._world.accounts)
         fault = self._plan.take(name, account)
-        if fault is not None and fault.kind == "refuse_connection":
-            return Exchange(0.0, Delivery, refused=str(fault.settings.get("form", "refused")))
+        if fault is not None and fault.refusal is not None:
+            return Exchange(0.0, Delivery, refused=True)
         has_fields = operation is not None and operation.reads_body_fields
         call = self._log.open(
             request,
@@ -210,6 +220,14 @@ class Emulator(Inside):
         is_media = operation is not None and operation.open_to_all
         wait_s = (0.0 if is_media else self.latency_s) + (fault.delay_before_s if fault else 0.0)
         return Exchange(wait_s, lambda: self._work(request, match, given, call, fault))
+
+    def _known(self, request: Request) -> tuple[Match, str, Given | Refusal, str | None]:
+        """Its route, its operation's name, its fields, and the account it counts for."""
+        match = _ROUTES.find(request.method, request.segments)
+        operation = match.operation
+        given = given_fields(request, operation)
+        account = named_account(operation, given, match.path, self._world.accounts)
+        return match, "unknown" if operation is None else operation.name, given, account
 
     def _work(
         self,
@@ -284,6 +302,10 @@ class Emulator(Inside):
 
     def _new_world(self) -> World:
         return World(dict(self._accounts), Mint(self._seed), self._keep_media_bytes)
+
+
+def _is_inspection(request: Request) -> bool:
+    return request.segments[:1] == (inspection.ROOT,)
 
 
 def _no_such_route(request: Request, match: Match) -> Reply:

@@ -81,6 +81,13 @@ class Fault:
         return not works if flipped else works
 
     @property
+    def refusal(self) -> str | None:
+        """How it keeps the connection from coming about; None where it does not."""
+        if self.kind != "refuse_connection":
+            return None
+        return str(self.settings.get("form", "refused"))
+
+    @property
     def delay_before_s(self) -> float:
         """Seconds to wait before the work."""
         return 0.0 if self.settings.get("after_work") else self._delay_s
@@ -118,17 +125,29 @@ class _Planned:
     dice: random.Random
     seen: int = 0
     struck: int = 0
+    _drawn: float | None = None
 
     def is_due(self) -> bool:
-        """Count one matching call; whether the fault is due for it."""
-        self.seen += 1
-        fault = self.fault
-        lucky = fault.p is None or self.dice.random() < fault.p  # drawn each time: same for a seed
-        on_schedule = (not fault.at or self.seen in fault.at) and (
-            fault.every is None or self.seen % fault.every == 0
+        """Whether it is due for the next matching call."""
+        fault, number = self.fault, self.seen + 1
+        lucky = fault.p is None or self._draw() < fault.p
+        on_schedule = (not fault.at or number in fault.at) and (
+            fault.every is None or number % fault.every == 0
         )
         left = fault.times is None or self.struck < fault.times
         return lucky and on_schedule and left
+
+    def count(self) -> None:
+        """That call has come."""
+        self._draw()
+        self.seen += 1
+        self._drawn = None
+
+    def _draw(self) -> float:
+        """Once for each call, whether or not it matters: equal seeds, equal runs."""
+        if self._drawn is None:
+            self._drawn = self.dice.random()
+        return self._drawn
 
 
 class FaultPlan:
@@ -157,14 +176,26 @@ class FaultPlan:
             dice = random.Random(f"{self._seed}:{len(self._planned)}")
             self._planned.append(_Planned(fault, dice))
 
+    @property
+    def may_refuse(self) -> bool:
+        """Whether any of them keeps connections from coming about."""
+        return any(one.fault.refusal is not None for one in self._planned)
+
+    def next(self, operation: str, account: str | None) -> Fault | None:
+        """What would strike this call; nothing is counted."""
+        due = self._due(self._concerning(operation, account))
+        return None if due is None else due.fault
+
     def take(self, operation: str, account: str | None) -> Fault | None:
-        """The fault that strikes this call, None for a call that goes well."""
-        taken: Fault | None = None
-        for planned in self._planned:
-            if planned.fault.concerns(operation, account) and planned.is_due() and taken is None:
-                planned.struck += 1
-                taken = planned.fault
-        return taken
+        """The fault that strikes this call, None for a call that goes well; it is counted."""
+        concerning = self._concerning(operation, account)
+        due = self._due(concerning)
+        for planned in concerning:
+            planned.count()
+        if due is None:
+            return None
+        due.struck += 1
+        return due.fault
 
     def unconsumed(self) -> list[Fault]:
         """The faults that have not struck as often as planned (at least once, without a plan)."""
@@ -178,6 +209,13 @@ class FaultPlan:
         """Back to the faults given at the start, none of them struck."""
         self._planned.clear()
         self.add(self._initial)
+
+    def _concerning(self, operation: str, account: str | None) -> list[_Planned]:
+        return [one for one in self._planned if one.fault.concerns(operation, account)]
+
+    @staticmethod
+    def _due(concerning: Iterable[_Planned]) -> _Planned | None:
+        return next((one for one in concerning if one.is_due()), None)
 
 
 def check_operation(name: str, operations: Iterable[str]) -> None:

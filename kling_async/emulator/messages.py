@@ -162,13 +162,13 @@ class Exchange:
     Args:
         wait_s: pause on the emulator's clock before the work.
         work: does the work, once, without waiting; gives what to send.
-        refused: why the connection does not even come about (see `refuse_connection`), None where
-            it does. A server, which has accepted it by then, resets it instead.
+        refused: whether the connection should not even have come about (see `refuse_connection`);
+            whoever has accepted it by then resets it instead.
     """
 
     wait_s: float
     work: Callable[[], Delivery]
-    refused: str | None = None
+    refused: bool = False
 
 
 class Handler(Protocol):
@@ -177,6 +177,10 @@ class Handler(Protocol):
     @property
     def clock(self) -> EmulatorClock:
         """The clock all waiting goes by."""
+        ...
+
+    def refusal(self, request: Request) -> str | None:
+        """How the connection for a request fails; None where it does not."""
         ...
 
     def receive(self, request: Request) -> Exchange:

@@ -22,9 +22,7 @@ _REFUSALS: Mapping[str, Callable[[str], httpx.TransportError]] = {
     "timeout": httpx.ConnectTimeout,
     "pool": httpx.PoolTimeout,
 }
-_SENDING = (
-    "connection.connect_tcp.complete",
-    "http11.send_request_headers.started",
+_SENT = (
     "http11.send_request_headers.complete",
     "http11.send_request_body.started",
     "http11.send_request_body.complete",
@@ -51,12 +49,17 @@ class EmulatorTransport(httpx.AsyncBaseTransport):
         trace = _tracer(request)
         await trace("connection.connect_tcp.started", {})
         await asyncio.sleep(0)  # a sender cancelled by now has sent nothing
-        exchange = self._handler.receive(_translated(request, body))
-        if exchange.refused is not None:
-            error = _REFUSALS[exchange.refused](f"connection failed: {exchange.refused}")
+        asked = _translated(request, body)
+        if (form := self._handler.refusal(asked)) is not None:
+            error = _REFUSALS[form](f"connection failed: {form}")
             await trace("connection.connect_tcp.failed", {"exception": error})
             raise error
-        for step in _SENDING:
+        await trace("connection.connect_tcp.complete", {})
+        await trace("http11.send_request_headers.started", {})  # who raises here has sent nothing
+        exchange = self._handler.receive(asked)
+        if exchange.refused:  # by a fault that another call was meant for while this one connected
+            raise httpx.ReadError("connection reset")
+        for step in _SENT:
             await trace(step, {})
         limit_s = _read_timeout_s(request)
         try:

@@ -110,6 +110,59 @@ async def test_the_trace_of_a_refused_connection(in_process):
     assert steps == real == ["connection.connect_tcp.started", "connection.connect_tcp.failed"]
 
 
+async def _held_back(step: str, info: dict[str, object]) -> None:
+    if step == "http11.send_request_headers.started":
+        raise RuntimeError("not now")
+
+
+@pytest.mark.parametrize(
+    "fault", [{"kind": "status", "status": 500, "at": 1}, {"kind": "refuse_connection", "at": 2}]
+)
+async def test_who_is_held_back_before_the_first_byte_never_arrives(in_process, fault):
+    """Nothing is recorded, and no fault counts it, as on a socket."""
+    emulator = Emulator(faults=[Fault("avatars.create", **fault)])
+    async with in_process(emulator) as client:
+        for _ in range(3):
+            with pytest.raises(RuntimeError, match="not now"):
+                await client.post("/avatars", json=PICTURE, extensions={"trace": _held_back})
+        assert emulator.calls == []
+        assert emulator.strikes()[0][1] == 0
+        ends = [await _end(client) for _ in range(3)]
+    assert ends == ([500, 200, 200] if fault["kind"] == "status" else [200, "ConnectError", 200])
+    assert len(emulator.calls) == sum(isinstance(one, int) for one in ends)
+
+
+async def _end(client: httpx.AsyncClient) -> int | str:
+    try:
+        return (await client.post("/avatars", json=PICTURE)).status_code
+    except httpx.TransportError as exc:
+        return type(exc).__name__
+
+
+async def test_a_refused_connection_is_counted_by_every_fault(in_process):
+    faults = [
+        Fault("avatars.create", "refuse_connection", at=1),
+        Fault("avatars.create", "status", status=500, at=2),
+        Fault("avatars.create", "refuse_connection", at=2),  # the one before it comes first
+    ]
+    async with in_process(Emulator(faults=faults)) as client:
+        assert [await _end(client) for _ in range(3)] == ["ConnectError", 500, 200]
+
+
+async def test_a_refusal_that_comes_too_late_resets_the_connection(in_process):
+    """Another call arrived meanwhile, so that this one is the second."""
+    emulator = Emulator(faults=[Fault("avatars.create", "refuse_connection", at=2)])
+    async with in_process(emulator) as client:
+
+        async def overtaken(step: str, info: dict[str, object]) -> None:
+            if step == "http11.send_request_headers.started":
+                assert (await client.post("/avatars", json=PICTURE)).status_code == 200
+
+        with pytest.raises(httpx.ReadError):
+            await client.post("/avatars", json=PICTURE, extensions={"trace": overtaken})
+    assert len(emulator.calls) == 1
+
+
 async def test_the_read_timeout_goes_by_the_clock_of_the_emulator(in_process):
     emulator = Emulator(faults=[Fault("avatars.create", "stall")])
     async with in_process(emulator, timeout=600) as client:
