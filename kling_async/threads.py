@@ -19,7 +19,11 @@ T = TypeVar("T")
 async def settled(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """What `call` returns, run in a thread; it is over in any case when this returns or raises."""
     loop = asyncio.get_running_loop()
-    future = loop.run_in_executor(None, partial(call, *args, **kwargs))
+    return await over(loop.run_in_executor(None, partial(call, *args, **kwargs)))
+
+
+async def over(future: asyncio.Future[T]) -> T:
+    """Its result; it is done in any case when this returns or raises."""
     cancelled: asyncio.CancelledError | None = None
     while not future.done():
         try:

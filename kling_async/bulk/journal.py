@@ -12,8 +12,10 @@ import os
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, TypeVar
 
+from ..threads import over
 from .ledger import Ledger
 
 T = TypeVar("T")
@@ -111,13 +113,21 @@ async def open_journal(path: str | os.PathLike[str], *, service: str) -> AsyncIt
     """
     loop = asyncio.get_running_loop()
     thread = ThreadPoolExecutor(1, thread_name_prefix="kling-ledger")
+    opened: list[Ledger] = []
+
+    def close() -> None:
+        for ledger in opened:
+            ledger.close()
+
     try:
-        ledger = await loop.run_in_executor(thread, lambda: Ledger.open(path, service=service))
-        journal = Journal(ledger, thread)
+        opening = partial(Ledger.open, path, service=service)
+        await loop.run_in_executor(thread, lambda: opened.append(opening()))
+        journal = Journal(opened[0], thread)
         try:
             yield journal
         finally:
-            await journal.settle()
-            await loop.run_in_executor(thread, ledger.close)
-    finally:
+            await over(asyncio.ensure_future(journal.settle()))
+    finally:  # also where it is cancelled while it is opened: its lock would stay
+        closing = loop.run_in_executor(thread, close)
         thread.shutdown(wait=False)
+        await over(closing)

@@ -262,3 +262,56 @@ async def test_a_ledger_that_can_not_be_opened_leaves_nothing_behind(path: Path)
             await asyncio.to_thread(thread.join, 10)
     assert not any(one.name.startswith("kling-ledger") for one in threading.enumerate())
     assert threading.active_count() <= threads + 1  # to_thread's own
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+async def test_a_journal_that_is_cancelled_while_it_is_opened_gives_up_its_lock(
+    times: int, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocked = Blocked()
+    opened = Ledger.open
+
+    def slowly(*args: Any, **options: Any) -> Ledger:
+        ledger = opened(*args, **options)
+        blocked(ledger)
+        return ledger
+
+    async def use() -> None:
+        async with open_journal(path, service=SERVICE):
+            pass
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Ledger, "open", slowly)
+        task = asyncio.create_task(use())
+        await asyncio.to_thread(blocked.began.wait)
+        for _ in range(times):
+            task.cancel()
+            await asyncio.sleep(0.01)
+        blocked.go.set()
+        await asyncio.wait({task})
+        assert task.cancelled()
+    await use()  # it is not "in use by another process"
+
+
+async def test_nothing_that_was_written_is_lost_however_often_its_end_is_cancelled(
+    path: Path,
+) -> None:
+    blocked = Blocked()
+
+    async def use() -> None:
+        async with open_journal(path, service=SERVICE) as journal:
+            journal.submit(blocked)
+            await asyncio.to_thread(blocked.began.wait)
+            journal.submit(adding("later"))  # it is in the next group
+
+    task = asyncio.create_task(use())
+    while not blocked.began.is_set():
+        await asyncio.sleep(0.001)
+    for _ in range(3):
+        await asyncio.sleep(0.01)
+        task.cancel()
+    await asyncio.sleep(0.01)
+    blocked.go.set()
+    await asyncio.wait({task})
+    assert task.cancelled()
+    assert on_disk(path) == ["blocked", "later"]
