@@ -151,7 +151,7 @@ class Pipeline:
         """The ids of the jobs that run on `account`; None where the server can't say now."""
         from .models.scheduler import ListRunning
 
-        once = Options(RetryPolicy(attempts=1))
+        once = Options(RetryPolicy(attempts=1), settings.LOOK_WITHIN_S)
         try:
             listed = await self.send(ListRunning(), once)
         except KlingError:

@@ -81,6 +81,19 @@ async def test_who_never_looks_at_its_tasks_is_not_held_for_an_hour() -> None:
         assert kling.stats[ADA].refused == 0
 
 
+async def test_a_scheduler_that_is_silent_does_not_keep_a_free_place() -> None:
+    emulator = emulated()
+    emulator.add_faults([Fault("scheduler.running", "stall")])
+    async with client(emulator, timeout=None) as kling:
+        first, _ = [await video(kling) for _ in range(2)]
+        third = asyncio.create_task(video(kling))  # looks after 15 s, and hears nothing
+        await asyncio.sleep(31)
+        assert (await kling.tasks.get(first.id)).is_final
+        await asyncio.wait_for(third, 30)
+        assert now_s() < 61
+        kling._wire.close_within_s = 0
+
+
 async def test_unknown_places_are_learned_by_sync() -> None:
     emulator = emulated()
     async with client(emulator, accounts=[ADA]) as kling:
