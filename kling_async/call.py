@@ -134,7 +134,8 @@ class Call(Generic[R]):
 
     def event(self, sent_s: float, status: int | None, error: BaseException | None) -> AttemptEvent:
         """What hooks are told of the latest attempt, which went out at `sent_s`, monotonic."""
-        if status is None and isinstance(error, (APIError, UnexpectedResponseError)):
+        answered = self.may_have_begun  # else it was held back: "429" is what we told its caller
+        if answered and isinstance(error, (APIError, UnexpectedResponseError)):
             status = error.status_code
         return AttemptEvent(
             operation=self.request.operation,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
@@ -140,5 +141,5 @@ def tell(hooks: tuple[Hook, ...], event: AttemptEvent) -> None:
     for hook in hooks:
         try:
             hook(event)
-        except Exception:
+        except (Exception, asyncio.CancelledError):  # the hook's own; its caller is not cancelled
             log.exception("a hook raised; the call goes on")
