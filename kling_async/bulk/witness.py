@@ -15,10 +15,12 @@ class Arrows(Protocol):
     """The arrows of a state machine around its paid step."""
 
     def intent(self, row_id: int, account: str | None, digest: str | None) -> bool:
-        """It goes out next, where it is still to be done and has this content."""
+        """It goes out next, where it is still to be done and has this content; whether it does."""
+        ...
 
     def not_carried_out(self, row_id: int, error: str | None) -> None:
         """It certainly did nothing."""
+        ...
 
 
 class OvertakenError(KlingError):
