@@ -93,7 +93,10 @@ def _header(cells: Sequence[str], line: int, file: str) -> list[str]:
     while names and not names[-1]:  # a delimiter at the line's end
         names.pop()
     if not any(name in COLUMNS for name in names):
-        text = f"no header: the first line must name the columns, which are {', '.join(COLUMNS)}"
+        text = (
+            f"{', '.join(cells)[:80]!r} is no header: the first line must name the columns, which "
+            f"are {', '.join(COLUMNS)}"
+        )
         raise InputError([Located(file, line, None, text)])
     problems = list[Located]()
     for index, name in enumerate(names):

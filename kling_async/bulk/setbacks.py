@@ -12,11 +12,13 @@ from attrs import evolve
 
 from ..errors import (
     AccountRequiredError,
+    BadRequestError,
     ConfigurationError,
     DeadlineExceededError,
     InsufficientCreditsError,
     KlingError,
     LedgerError,
+    NotFoundError,
     NotSentError,
     RateLimitedError,
 )
@@ -48,7 +50,15 @@ class Setbacks:
 
     def park(self, account: str | None, error: KlingError) -> str:
         """Give the account up; why."""
-        return self.parked.setdefault(account, f"{_name(account)} can't be used now: {error}")
+        why = f"{_name(account)} can't be used now: {error}"
+        if isinstance(error, NotFoundError):
+            why += ". `kling-async accounts list` shows those that can"
+        elif account is None and isinstance(error, BadRequestError):
+            why += (
+                ". Are there several? `kling-async accounts list` shows them; name those to use "
+                "with --account or a column `account`"
+            )
+        return self.parked.setdefault(account, why)
 
     def stuck(self, account: str | None, error: KlingError) -> str | None:
         """Why the row stays to be done, though nothing is wrong with it; None: it has failed.

@@ -20,7 +20,8 @@ from ..client import AsyncKlingClient
 from ..errors import AccountRequiredError, LedgerError
 from ..models.avatars import is_template_id
 from .job import JobOptions, drive, failed_rows, rows_of_file, with_job
-from .ledger import INPUT, export_command, settle_command, status_command
+from .ledger import INPUT, ROWS_OF_INPUT, export_command, settle_command, status_command
+from .progress import Reach, many
 from .session import EMULATED_SERVICE, Session, run, with_session
 
 
@@ -53,14 +54,24 @@ def run_command(
         checked = await asyncio.to_thread(_checked, session, input, ledger)
         if order.video and not checked.videos:
             raise InputError([Located(str(input), None, None, _SILENT)])
-        async with session.client(sorted(checked.accounts)) as kling:
+        reach = Reach()
+        async with session.client(sorted(checked.accounts), [reach]) as kling:
             if dry_run:
-                return await _dry_run(kling, checked, input, video=order.video)
+                return await _dry_run(kling, checked, input, ledger, video=order.video)
             async with open_journal(ledger, service=_service(session, kling)) as journal:
                 await _renew(session, journal, videos=order.video)
                 job = await order.run(kling, journal)
                 rows = registered(journal, rows_of_file(input), videos=order.video)
-                code = await drive(job, rows, ledger, checked.rows, as_json=order.as_json)
+                await journal.write(lambda book: book.remember(ROWS_OF_INPUT, str(checked.rows)))
+                code = await drive(
+                    job,
+                    rows,
+                    ledger,
+                    checked.rows,
+                    as_json=order.as_json,
+                    emulated=session.emulated,
+                    reach=reach,
+                )
                 if checked.videos and not order.video and not order.as_json:
                     click.echo(_unasked(checked))
                 return code
@@ -88,14 +99,23 @@ def retry_command(session: Session, order: JobOptions, ledger: Path) -> None:
         if not total:
             click.echo(f"no row of {ledger} has failed; nothing to do")
             return 0
+        reach = Reach()
         async with (
-            session.client(accounts) as kling,
+            session.client(accounts, [reach]) as kling,
             open_journal(ledger, service=_service(session, kling)) as journal,
         ):
             await _renew(session, journal, videos=order.video)
             job = await order.run(kling, journal)
             rows = failed_rows(journal, videos=order.video)
-            return await drive(job, rows, ledger, total, as_json=order.as_json)
+            return await drive(
+                job,
+                rows,
+                ledger,
+                total,
+                as_json=order.as_json,
+                emulated=session.emulated,
+                reach=reach,
+            )
 
     run(work())
 
@@ -139,7 +159,9 @@ def _unasked(checked: Checked) -> str:
     return f"{checked.videos} rows have a text or an audio: add --video to make their videos."
 
 
-async def _dry_run(kling: AsyncKlingClient, checked: Checked, input: Path, *, video: bool) -> int:
+async def _dry_run(
+    kling: AsyncKlingClient, checked: Checked, input: Path, ledger: Path, *, video: bool
+) -> int:
     voices = {
         account: await kling.tts.voices(email=account)
         for account in {use.account for use in checked.speakers}
@@ -151,13 +173,24 @@ async def _dry_run(kling: AsyncKlingClient, checked: Checked, input: Path, *, vi
     problems = [*check_voices(checked, voices, input), *check_avatars(checked, avatars, input)]
     if problems:
         raise InputError(sorted(problems, key=lambda one: one.line or 0))
-    said = f"{checked.images} images to upload, {len(checked.speakers)} voices checked"
+    said = f"{many(checked.images, 'image')} to upload, "
+    said += f"{many(len(checked.speakers), 'voice')} checked"
     if video:
-        said += f", {checked.videos} videos to make with {checked.audios} audio files to upload"
-    click.echo(f"{checked.rows} rows of {input} are fine: {said}. Nothing was sent.")
+        audios = many(checked.audios, "audio file")
+        said += f", {many(checked.videos, 'video')} to make with {audios} to upload"
+    click.echo(f"{many(checked.rows, 'row')} of {input} are fine: {said}. Nothing was sent.")
+    if done := _done(ledger):
+        click.echo(f"{done} of the avatars are in {ledger} already, and are not made again.")
     if checked.videos and not video:
         click.echo(_unasked(checked))
     return 0
+
+
+def _done(ledger: Path) -> int:
+    if not is_begun(ledger):
+        return 0
+    with closing(LedgerView.read(ledger)) as book:
+        return book.counts().get("done", 0)
 
 
 async def _avatar_ids(kling: AsyncKlingClient, account: str | None) -> set[str]:

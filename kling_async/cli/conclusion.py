@@ -10,11 +10,18 @@ import click
 from attrs import asdict
 
 from ..bulk.runner import BulkRun
-from .progress import Meter
+from .progress import Meter, going_on, many
 
 
 def conclude(
-    run: BulkRun, meter: Meter, ledger: Path, total: int, *, interrupted: bool, as_json: bool
+    run: BulkRun,
+    meter: Meter,
+    ledger: Path,
+    total: int,
+    *,
+    interrupted: bool,
+    as_json: bool,
+    emulated: bool,
 ) -> None:
     """Say it, on stdout.
 
@@ -25,16 +32,17 @@ def conclude(
         total: how many rows there are.
         interrupted: by Ctrl-C.
         as_json: as one object.
+        emulated: on the built-in emulator, so the commands that are shown need it, too.
     """
     if as_json:
         summary = {"type": "summary", **asdict(meter.now()), "interrupted": interrupted}
         click.echo(json.dumps({**summary, "stopped_because": run.stopped_because}))
         return
-    for line in _lines(run, meter, ledger, total):
+    for line in _lines(run, meter, ledger, total, " --emulator" if emulated else ""):
         click.echo(line)
 
 
-def _lines(run: BulkRun, meter: Meter, ledger: Path, total: int) -> Iterator[str]:
+def _lines(run: BulkRun, meter: Meter, ledger: Path, total: int, there: str) -> Iterator[str]:
     tally = run.tally
     parts = [f"{tally.created} of {total} rows created"]
     parts += _counted(
@@ -45,13 +53,13 @@ def _lines(run: BulkRun, meter: Meter, ledger: Path, total: int) -> Iterator[str
     took = "in earlier runs; nothing was sent" if idle else f"in {meter.elapsed_s:.1f} s"
     yield f"{', '.join(parts)} {took}."
     if run.makes_videos:
-        yield from _of_videos(run, ledger)
+        yield from _of_videos(run, ledger, there)
     if run.stopped_because:
         yield f"The run ended early: {run.stopped_because.removesuffix('.')}."
     for reason in run.parked:
         yield f"Parked: {reason}"
     if tally.failed:
-        yield f"Failed rows are tried again by: kling-async bulk retry {ledger}"
+        yield f"Failed rows are tried again by: kling-async bulk retry {ledger}{there}"
     if tally.adopted:
         yield f"{tally.adopted} of them lost their answer and were found in the account's list."
     if run.surplus:
@@ -62,20 +70,22 @@ def _lines(run: BulkRun, meter: Meter, ledger: Path, total: int) -> Iterator[str
             f"done is shown by: kling-async bulk status {ledger}"
         )
     if tally.settled < total or tally.skipped or tally.videos_left:
-        yield "Run the same command again to go on where it stopped."
+        when = "Once the account can be used, run" if run.parked else "Run"
+        yield f"{when} the same command again to go on where it stopped."
     yield f"Results: kling-async bulk export {ledger} --to results.csv"
 
 
-def _of_videos(run: BulkRun, ledger: Path) -> Iterator[str]:
+def _of_videos(run: BulkRun, ledger: Path, there: str) -> Iterator[str]:
     tally = run.tally
-    parts = [f"{tally.saved} videos saved in {run.folder}"]
+    parts = [f"{many(tally.saved, 'video')} saved" + (f" in {run.folder}" if tally.saved else "")]
     parts += _counted((tally.videos_failed, "failed"), (tally.videos_unknown, "unknown"))
     parts += _counted((tally.videos_left, "to be gone on with"))
     yield f"{', '.join(parts)}."
     if run.left_running:
-        yield f"{run.left_running} jobs go on at Kling; the next run waits for them."
+        one = run.left_running == 1
+        yield f"{going_on(run.left_running)}; the next run waits for {'it' if one else 'them'}."
     if tally.videos_failed:
-        yield f"Failed videos are tried again by: kling-async bulk retry {ledger} --video"
+        yield f"Failed videos are tried again by: kling-async bulk retry {ledger} --video{there}"
     if run.surplus_tasks:
         jobs = ", ".join(map(str, run.surplus_tasks))
         yield f"Jobs beside those of the rows, with the same name or audio: {jobs}"

@@ -27,7 +27,7 @@ from ..bulk.setbacks import WAIT_FOR_SERVER_S
 from ..client import AsyncKlingClient
 from ..settings import RECONCILE_WITHIN_S
 from .conclusion import conclude
-from .progress import Display, Meter, display, shown
+from .progress import Display, Meter, Reach, display, going_on, many, shown
 from .session import DONE, INTERRUPTED, TROUBLE
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -138,7 +138,8 @@ _OPTIONS = (
         type=click.FloatRange(0),
         default=WAIT_FOR_SERVER_S,
         show_default=True,
-        help="Seconds to go on trying while the server can't be reached, before the run ends.",
+        help="Seconds to go on trying while the server can't be reached, before the run ends; what "
+        "is on its way is tried five times in any case.",
     ),
     click.option(
         "--resend-after-absence",
@@ -160,6 +161,8 @@ async def drive(
     total: int,
     *,
     as_json: bool,
+    emulated: bool,
+    reach: Reach,
 ) -> int:
     """Run to the end, or to Ctrl-C; the exit code.
 
@@ -169,9 +172,11 @@ async def drive(
         ledger: its ledger, for the commands that are shown.
         total: how many rows there are.
         as_json: results and progress as JSON lines.
+        emulated: on the built-in emulator.
+        reach: a hook of the run's client.
     """
     screen = display(total, as_json=as_json)
-    meter = Meter(run, total)
+    meter = Meter(run, total, reach)
     interrupted = False
 
     def interrupt() -> None:
@@ -187,7 +192,8 @@ async def drive(
                 elif (trouble := _trouble(row)) is not None and told < TOLD_AT_ONCE:
                     told += 1
                     screen.say(trouble)
-    conclude(run, meter, ledger, total, interrupted=interrupted, as_json=as_json)
+    said = {"interrupted": interrupted, "as_json": as_json, "emulated": emulated}
+    conclude(run, meter, ledger, total, **said)
     if interrupted:
         return INTERRUPTED
     return DONE if run.tally.done == total else TROUBLE
@@ -236,13 +242,17 @@ def _signals(run: BulkRun, screen: Display, interrupt: Callable[[], None]) -> It
         asked += 1
         interrupt()
         if asked > 1:
+            screen.say(
+                "left; run the same command again: it looks for what was in flight and goes on"
+            )
             run.leave()
             main.cancel()
             return
         run.stop("it was interrupted")
-        jobs = f"; {run.running} jobs go on at Kling" if run.running else ""
+        jobs = f"; {going_on(run.running)}" if run.running else ""
+        rows = many(run.tally.under_way, "row")
         screen.say(
-            f"stopping: {run.tally.under_way} rows under way are finished and recorded{jobs}; "
+            f"stopping: {rows} under way will be finished and recorded{jobs}; "
             f"press Ctrl-C again to leave at once (what is in flight then counts as unknown)"
         )
 

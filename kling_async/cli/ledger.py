@@ -17,11 +17,14 @@ from ..bulk.records import UNSETTLED, Record, State
 from ..bulk.videorecords import UNSETTLED as VIDEO_UNSETTLED
 from ..bulk.videorecords import State as VideoState
 from ..errors import KlingError, LedgerError
+from ..models.checks import digits
 from .session import fail
 
 INPUT = click.Path(path_type=Path)
 TROUBLED: tuple[State, ...] = ("failed", "doubt", "unknown")
 VIDEO_TROUBLED: tuple[VideoState, ...] = ("failed", "doubt", "unknown")
+ROWS_OF_INPUT = "rows of the input"
+"""The fact of a ledger that says how many there are; it has those that were begun."""
 SHOWN = 20
 """Rows that `status` lists; all are in the export."""
 
@@ -35,7 +38,7 @@ def status_command(ledger: Path, json_wanted: bool) -> None:
     troubled: dict[VideoState, list[Record]] = {}
     try:
         with closing(LedgerView.read(ledger)) as book:
-            counts = book.counts()
+            counts, of = book.counts(), _of_input(book)
             pages: dict[State, list[Record]] = {
                 state: book.page(0, (state,), SHOWN) for state in TROUBLED
             }
@@ -54,7 +57,7 @@ def status_command(ledger: Path, json_wanted: bool) -> None:
             }
         click.echo(json.dumps(shown, ensure_ascii=False))
         return
-    click.echo(f"{sum(counts.values())} rows: {_listed(counts)}")
+    click.echo(f"{sum(counts.values())}{of} rows: {_listed(counts)}")
     if videos:
         click.echo(f"{sum(videos.values())} videos: {_listed(videos)}")
     for state, page in pages.items():
@@ -98,6 +101,8 @@ def settle_command(
             "give one of --adopt AVATAR_ID, --resend and --abandon, or for a video one of "
             "--adopt-task TASK_ID, --resend-video and --abandon-video"
         )
+    if adopt is not None and (problem := digits(adopt)) is not None:
+        raise click.UsageError(f"--adopt {problem}")
     try:
         with closing(LedgerView.read(ledger)) as view:
             service = view.fact("service") or ""
@@ -150,10 +155,12 @@ def export_command(ledger: Path, to: Path) -> None:
     """Write every row of LEDGER with its result and the input's own columns."""
     try:
         with closing(LedgerView.read(ledger)) as book:
-            written = export(book, to)
+            written, of = export(book, to), _of_input(book)
     except KlingError as exc:
         fail(exc)
-    click.echo(f"{written} rows written to {to}")
+    click.echo(
+        f"{written}{of} rows written to {to}" + ("; the others were not begun" if of else "")
+    )
 
 
 def as_json_row(record: Any) -> dict[str, Any]:
@@ -161,8 +168,15 @@ def as_json_row(record: Any) -> dict[str, Any]:
     return flat(record.result())
 
 
+def _of_input(book: LedgerView) -> str:
+    """` of 300`, where the ledger knows that the input has more rows than were begun."""
+    total = int(book.fact(ROWS_OF_INPUT) or 0)
+    return f" of {total}" if book.count() < total else ""
+
+
 def _listed(counts: dict[Any, int]) -> str:
-    return ", ".join(f"{n} {state}" for state, n in counts.items()) or "none"
+    said = {"intent": "sent and not answered yet"}
+    return ", ".join(f"{n} {said.get(state, state)}" for state, n in counts.items()) or "none"
 
 
 def _tell(told: list[str], count: int, what: str, ledger: Path) -> None:

@@ -14,6 +14,8 @@ import click
 from attrs import asdict, frozen
 
 from ..bulk.runner import BulkRun
+from ..errors import NotSentError
+from ..stats import AttemptEvent
 
 
 @frozen
@@ -43,21 +45,25 @@ class Snapshot:
     """Jobs at Kling."""
     queued: int = 0
     """Avatars whose video waits for its turn."""
+    unreachable: bool = False
+    """The last attempt found no server."""
 
     def __str__(self) -> str:
         parts = [f"{self.settled}/{self.total} rows", f"{self.created} created"]
         parts += [f"{n} {name}" for name in ("failed", "unknown") if (n := getattr(self, name))]
         if self.saved is not None:
-            parts.append(f"{self.saved} videos saved")
+            parts.append(f"{many(self.saved, 'video')} saved")
             of_videos = ((self.videos_failed, "failed"), (self.videos_unknown, "unknown"))
-            parts += [f"{n} videos {name}" for n, name in of_videos if n]
+            parts += [f"{many(n, 'video')} {name}" for n, name in of_videos if n]
             if self.running:
                 parts.append(f"{self.running} running")
             if self.queued:
                 parts.append(f"{self.queued} queued")
         if self.in_doubt:
             parts.append(f"{self.in_doubt} looked for after a lost answer")
-        if self.paused_s > 0:
+        if self.unreachable:
+            parts.append("the server can't be reached")
+        elif self.paused_s > 0:
             parts.append(f"paused by the server for {self.paused_s:.0f} s")
         elif self.waiting:
             parts.append(f"{self.waiting} waiting for the limit")
@@ -69,12 +75,24 @@ class Snapshot:
         return ", ".join(parts)
 
 
+class Reach:
+    """Is there a server? A client's hook, so that a run that waits for one says so."""
+
+    lost = False
+
+    def __call__(self, event: AttemptEvent) -> None:
+        """Hear of an attempt."""
+        if event.status is not None or event.error == NotSentError.__name__:
+            self.lost = event.status is None
+
+
 class Meter:
     """Measures a run: rates and times from its tally."""
 
-    def __init__(self, run: BulkRun, total: int) -> None:
+    def __init__(self, run: BulkRun, total: int, reach: Reach) -> None:
         self._run = run
         self._total = total
+        self._reach = reach
         self._started = time.monotonic()
 
     @property
@@ -109,6 +127,7 @@ class Meter:
             videos_unknown=tally.videos_unknown,
             running=self._run.running,
             queued=self._run.queued,
+            unreachable=self._reach.lost,
         )
 
 
@@ -226,3 +245,13 @@ def _duration(seconds: float) -> str:
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"
+
+
+def many(n: int, what: str) -> str:
+    """`1 video`, `2 videos`."""
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
+def going_on(jobs: int) -> str:
+    """What is left at Kling."""
+    return f"{many(jobs, 'job')} {'goes' if jobs == 1 else 'go'} on at Kling"

@@ -27,6 +27,7 @@ from ..errors import (
 )
 from ..limits import RateLimit
 from ..settings import accounts as accounts_of_environment
+from ..stats import Hook
 
 if TYPE_CHECKING:
     from ..emulator import Emulator
@@ -55,7 +56,9 @@ class Session:
         return AccountRegistry(known, choose=self.choose)  # type: ignore[arg-type]
 
     @asynccontextmanager
-    async def client(self, also: Sequence[str] = ()) -> AsyncIterator[AsyncKlingClient]:
+    async def client(
+        self, also: Sequence[str] = (), hooks: Sequence[Hook] = ()
+    ) -> AsyncIterator[AsyncKlingClient]:
         """An open client; with `--emulator`, on an emulator that has the accounts of `also`."""
         registry = self.registry()
         if not self.emulated:
@@ -64,6 +67,7 @@ class Session:
                 base_url=self.base_url,
                 rate_limit=self.rate,
                 transport=self.transport,
+                hooks=hooks,
             )
         else:
             emulator = self._emulator([*(one.email for one in registry), *also])
@@ -73,6 +77,7 @@ class Session:
                 base_url="http://localhost/v1/kling",  # never connected to
                 rate_limit=self.rate,
                 transport=emulator.transport(),
+                hooks=hooks,
             )
         async with client:
             yield client

@@ -155,10 +155,15 @@ class TestWholeFile:
     def test_header_without_rows(self, rows: Rows, content: str) -> None:
         assert refused(rows, content) == ["in.csv: has no rows"]
 
-    @pytest.mark.parametrize("content", ["ada.png,Ada\nben.png,Ben\n", ",,\nimage\n"])
-    def test_no_header(self, rows: Rows, content: str) -> None:
+    @pytest.mark.parametrize(("content", "shown"), [
+        ("ada.png,Ada\nben.png,Ben\n", "ada.png, Ada"),
+        ("Name;Photo\nAda;ada.png\n", "Name, Photo"),
+        (",,\nimage\n", ", , "),
+    ])  # fmt: skip
+    def test_no_header(self, rows: Rows, content: str, shown: str) -> None:
         assert refused(rows, content) == [
-            f"in.csv, line 1: no header: the first line must name the columns, which are {COLUMNS}"
+            f"in.csv, line 1: {shown!r} is no header: the first line must name the columns, "
+            f"which are {COLUMNS}"
         ]
 
     def test_header_faults_come_all_at_once(self, rows: Rows) -> None:
@@ -355,7 +360,9 @@ class TestCsv:
         assert only(rows(f'image_url;"x_a,b"\n{URL};1\n')).columns["x_a,b"] == "1"
 
     def test_only_a_tab_parts_a_tsv(self, rows: Rows) -> None:
-        assert refused(rows, "image,key\n", "in.tsv")[0].startswith("in.tsv, line 1: no header")
+        assert refused(rows, "image,key\n", "in.tsv")[0].startswith(
+            "in.tsv, line 1: 'image,key' is no header"
+        )
 
     def test_line_is_where_the_row_begins(self, rows: Rows) -> None:
         found = rows(

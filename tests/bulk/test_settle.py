@@ -110,6 +110,8 @@ class TestByTheUser:
 
     async def test_adopt_what_another_row_has(self, ledger: Path, unknown: Any) -> None:
         before = in_ledger(ledger)
+        mistyped = settle(ledger, "k2", "--adopt", "xx")
+        assert (mistyped.exit_code, "a string of digits" in mistyped.output) == (2, True)
         refused = settle(ledger, "k2", "--adopt", str(unknown["k1"].avatar_id))
         assert refused.exit_code == 2
         assert "belongs to another row" in refused.output

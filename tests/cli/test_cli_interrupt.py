@@ -107,6 +107,7 @@ def test_a_second_one_leaves_at_once(
     assert process.stderr.readline().startswith("stopping: ")
     process.send_signal(signal.SIGINT)
     assert process.wait(3) == 130
+    assert "left; run the same command again" in process.stderr.read()
 
 
 def test_while_the_limit_is_waited_for_it_ends_soon(

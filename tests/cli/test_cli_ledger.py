@@ -13,6 +13,7 @@ import pytest
 
 from kling_async.bulk.ledger import Ledger
 from kling_async.bulk.ledgerview import LedgerView
+from kling_async.cli.ledger import ROWS_OF_INPUT
 from kling_async.emulator import Emulator, Fault
 
 LEDGER = Path("avatars.sqlite")
@@ -63,6 +64,14 @@ class TestStatus:
         done = invoke("bulk", "status", LEDGER)
         assert done.stdout.count("failed: ") == 20
         assert "... and more failed rows; see `kling-async bulk export" in done.stdout
+
+    def test_rows_that_were_not_begun(self, invoke: Callable[..., Any], ran: None) -> None:
+        opened = closing(Ledger.open(LEDGER, service="a server on this machine"))
+        with opened as ledger, ledger.transaction():
+            ledger.remember(ROWS_OF_INPUT, "300")
+        assert invoke("bulk", "status", LEDGER).stdout.startswith("5 of 300 rows: ")
+        said = invoke("bulk", "export", LEDGER, "--to", "out.csv").stdout
+        assert said == "5 of 300 rows written to out.csv; the others were not begun\n"
 
     def test_while_it_is_in_use(self, invoke: Callable[..., Any], ran: None) -> None:
         with closing(Ledger.open(LEDGER, service="a server on this machine")):
@@ -167,6 +176,6 @@ class TestRetry:
         words = ["bulk", "retry", LEDGER, "--rate", "none", "--concurrency", "1"]
         first = invoke(*words)
         assert first.exit_code == 1  # k2 was refused, which parked the account, so k4 was skipped
-        assert "Run the same command again to go on where it stopped." in first.stdout
+        assert "run the same command again to go on where it stopped." in first.stdout
         assert invoke(*words).exit_code == 0
         assert set(states().values()) == {"done"}

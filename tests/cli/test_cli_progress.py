@@ -36,6 +36,17 @@ def test_lines_keep_coming_while_it_runs(
     assert 0 < int(first[1]) < 30
 
 
+def test_a_server_that_is_waited_for(
+    execute: Callable[..., Any], url_csv: Callable[..., Path]
+) -> None:
+    words = ["bulk", "run", url_csv(1), "--ledger", LEDGER, "--emulator", "--json"]
+    done = execute(*words, "--faults", "avatars.create:refuse_connection@times=2")
+    assert done.code == 0
+    progress = [json.loads(line) for line in done.stderr.splitlines()]
+    assert any(one["unreachable"] for one in progress)
+    assert not progress[-1]["unreachable"]
+
+
 def test_json_lines(
     execute: Callable[..., Any], url_csv: Callable[..., Path], service: Any, emulator: Emulator
 ) -> None:

@@ -26,7 +26,7 @@ def state_of_ledger() -> Any:
 
 BAD = {
     "unknown column": ("image_url,tempo\nx,1\n", "in.csv, line 1, column tempo: "),
-    "no header": (f"{URL},Ada\n", "in.csv, line 1: no header"),
+    "no header": (f"{URL},Ada\n", f"in.csv, line 1: '{URL}, Ada' is no header"),
     "empty": ("", "in.csv: is empty"),
     "no rows": ("image_url\n", "in.csv: has no rows"),
     "speed": (f"image_url,tts_speed\n{URL},1\n{URL},3\n", "in.csv, line 3, column tts_speed: "),

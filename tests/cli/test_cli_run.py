@@ -116,8 +116,38 @@ def test_a_refused_token_parks_and_says_what_to_do(
     assert done.exit_code == 1
     assert "Parked: " in done.stdout
     assert "check the token" in done.stdout
-    assert "Run the same command again to go on where it stopped." in done.stdout
+    assert "Once the account can be used, run the same command again to go on" in done.stdout
     assert "user:1-wrong" not in done.stdout + done.stderr
+
+
+def test_an_account_that_is_not_configured(
+    invoke: Callable[..., Any], url_csv: Callable[..., Path], service: Any
+) -> None:
+    done = invoke("bulk", "run", url_csv(1), "--ledger", LEDGER, "--account", "zoe@example.com")
+    assert done.exit_code == 1
+    assert "account zoe@example.com can't be used now: " in done.stdout
+    assert "`kling-async accounts list` shows those that can" in done.stdout
+
+
+def test_several_accounts_and_none_is_named(
+    invoke: Callable[..., Any], url_csv: Callable[..., Path], service: Any, emulator: Emulator
+) -> None:
+    add = ["accounts", "add", "ben@example.com", "--max-jobs", "5"]
+    assert invoke(*add, env={"KLING_PASSWORD": "secret"}).exit_code == 0
+    done = invoke("bulk", "run", url_csv(1), "--ledger", LEDGER)
+    assert done.exit_code == 1
+    assert "the server answered 400" in done.stdout
+    assert "name those to use with --account or a column `account`" in done.stdout
+
+
+def test_a_dry_run_knows_what_is_done(
+    invoke: Callable[..., Any], url_csv: Callable[..., Path], service: Any
+) -> None:
+    words = ["bulk", "run", url_csv(2), "--ledger", LEDGER, "--rate", "none"]
+    assert "already" not in invoke(*words, "--dry-run").stdout
+    assert invoke(*words).exit_code == 0
+    said = invoke(*words, "--dry-run").stdout
+    assert f"2 of the avatars are in {LEDGER} already, and are not made again." in said
 
 
 def test_faults_of_the_built_in_emulator(

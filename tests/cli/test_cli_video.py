@@ -149,7 +149,7 @@ class TestRun:
         emulator.add_faults([Fault("avatars.video", "task_failed", message="no face", at=1)])
         done = invoke(*run(speaking(2), "--video"))
         assert done.exit_code == 1
-        assert "1 videos saved in " in done.stdout
+        assert "1 video saved in " in done.stdout
         assert ", 1 failed." in done.stdout
         assert f"kling-async bulk retry {LEDGER} --video" in done.stdout
         assert "no face" in done.stderr
