@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 from attrs import define, field
-from chaos_stage import TOKEN, Runner
+from chaos_stage import TOKEN, Runner, arrived, as_if_dead
 
 from kling_async.bulk.ledgerfile import is_begun
 from kling_async.bulk.ledgerview import LedgerView
@@ -130,18 +129,11 @@ class FilmStage:
             return {one.key: one for one in book.each()}
 
     def unsent(self) -> set[str]:
-        """Rows that the next run would find in intent, were this one to die now, and whose create
-        has not come here; to be asked while the process is stopped.
+        """Rows whose intent a run would find, were it to begin now, and whose create has not come.
+
+        To be asked while the process is stopped.
         """
-        copy = self.folder / "as if dead" / self.ledger.name
-        shutil.rmtree(copy.parent, ignore_errors=True)
-        copy.parent.mkdir()
-        for end in ("", "-wal"):  # as they lie there: SQLite finds out what was committed
-            shutil.copy(f"{self.ledger}{end}", f"{copy}{end}")
-        with closing(LedgerView.read(copy)) as book:
-            records = list(book.each())
-        came = {str((one.fields or {}).get(name)) for one in self.emulator.calls
-                for name in ("nickname", "replyRef")}  # fmt: skip
+        records, came = as_if_dead(self.ledger), arrived(self.emulator)
         making = {one.key for one in records if one.state == "intent"} - came
         filming = {
             one.key

@@ -9,9 +9,11 @@ import asyncio
 import hashlib
 import json
 import os
+import shutil
+import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from chaos_truth import Findings, Identity, findings
 
 from kling_async.bulk.ledgerfile import is_begun
 from kling_async.bulk.ledgerview import LedgerView
+from kling_async.bulk.records import Record
 from kling_async.emulator import Emulator, parse_faults, sample_png
 from kling_async.emulator.messages import Request
 
@@ -101,6 +104,46 @@ class Runner:
             assert self._server.stdin is not None
             self._server.stdin.close()
             await self._server.wait()
+
+
+async def killed(
+    runner: Runner,
+    ended: asyncio.Task[int],
+    reached: Callable[[], bool],
+    unsent: Callable[[], set[str]],
+) -> bool:
+    """SIGKILL once `reached()`, with one create unsent at most; whether the runner lived so long.
+
+    Unsent are those whose intent is on disk and whose bytes have not left, which nobody can know
+    afterwards. How many they are at once is up to the machine's disk, so it is stopped and asked.
+    """
+    while not ended.done():
+        if reached():
+            runner.kill(signal.SIGSTOP)
+            await asyncio.sleep(0.02)  # what it has sent comes in
+            if len(unsent()) <= 1:
+                runner.kill(signal.SIGKILL)
+                break
+            runner.kill(signal.SIGCONT)
+        await asyncio.sleep(0.001)
+    return await ended == -signal.SIGKILL
+
+
+def as_if_dead(ledger: Path) -> list[Record]:
+    """All rows as the next run would find them, were this one to die now."""
+    copy = ledger.parent / "as if dead" / ledger.name
+    shutil.rmtree(copy.parent, ignore_errors=True)
+    copy.parent.mkdir()
+    for end in ("", "-wal"):  # as they lie there: SQLite finds out what was committed
+        shutil.copy(f"{ledger}{end}", f"{copy}{end}")
+    with closing(LedgerView.read(copy)) as book:
+        return list(book.each())
+
+
+def arrived(emulator: Emulator) -> set[str]:
+    """The nicknames and the marks of all creates that came."""
+    fields = [one.fields or {} for one in emulator.calls]
+    return {str(one.get(name)) for one in fields for name in ("nickname", "replyRef")}
 
 
 @define
@@ -198,6 +241,14 @@ class Stage:
     def findings(self) -> Findings:
         """The truth and the ledger, compared."""
         return findings(self.emulator, self.ledger, self.identities(), but=self.strange)
+
+    def unsent(self) -> set[str]:
+        """Rows whose intent a run would find, were it to begin now, and whose create has not come.
+
+        To be asked while the process is stopped.
+        """
+        intent = {one.key for one in as_if_dead(self.ledger) if one.state == "intent"}
+        return intent - arrived(self.emulator)
 
     def open_rows(self) -> int:
         """Rows that another run would work on."""

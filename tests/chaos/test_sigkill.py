@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 from chaos_plan import ACCOUNTS, Plan, Row
-from chaos_stage import Runner, Stage, stage
+from chaos_stage import Runner, Stage, killed, stage
 from failpoints import NAMES
 
 from kling_async import AsyncKlingClient, OutcomeUnknownError
@@ -32,8 +32,9 @@ FAULTS = (
     "avatars.create:status=429,form=decimal,retry_after_s=0.01@every=5 ; "
     "avatars.create:latency=0.03@every=1"
 )
+SLOW_S = 90  # longer than any run; the emulator's clock is moved afterwards
 # A create that takes longer than anyone looks for it, so that a row becomes unknown as well.
-SLOW = "avatars.create:reset_after,delay_s=1.3@at=3 ; "
+SLOW = f"avatars.create:reset_after,delay_s={SLOW_S}@at=3 ; "
 
 
 def rows(count: int) -> tuple[Row, ...]:
@@ -115,7 +116,7 @@ async def trial(name: str, seed: int, folder: Path, runner: Runner) -> tuple[boo
         died = code == -signal.SIGKILL
         await finished(here)
         if SLOW in plan.faults:
-            await asyncio.sleep(1.4)
+            here.emulator.clock.advance(SLOW_S)
             await finished(here)
         found = here.findings()
     # A row whose intent is on disk and whose create never left was not made, and nobody can know.
@@ -159,10 +160,7 @@ async def killed_at(here: Stage, calls: int) -> bool:
     """A run that dies when the server has seen so many more calls; whether it lived so long."""
     goal = here.calls + calls
     ended = await here.start()
-    while not ended.done() and here.calls < goal:
-        await asyncio.sleep(0.001)
-    here.runner.kill(signal.SIGKILL)
-    return await ended == -signal.SIGKILL
+    return await killed(here.runner, ended, lambda: here.calls >= goal, unsent=here.unsent)
 
 
 async def test_300_rows_every_seventh_answer_lost_killed_ten_times(tmp_path: Path) -> None:

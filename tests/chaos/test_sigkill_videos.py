@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 from chaos_films import FilmStage, film_stage
-from chaos_stage import Runner
+from chaos_stage import Runner, killed
 from failpoints import VIDEO_NAMES
-from test_sigkill import runners
+from test_sigkill import SLOW_S, runners
 
 SEEDS = int(os.environ.get("CHAOS_SEEDS", "1"))
 MORE_SEEDS = 4  # for points that were not come to
@@ -25,8 +25,8 @@ JOBS = 4
 FAULTS = (
     "avatars.video:reset_after@every=4 ; avatars.video:no_slot=seconds,retry_after_s=0.01@every=5"
 )
-# A job that begins after anybody looks for it, so that a video becomes unknown as well.
-SLOW = "avatars.video:reset_after,delay_s=1.3@at=2 ; "
+# A job that begins when nobody looks for it any more, so that a video becomes unknown as well.
+SLOW = f"avatars.video:reset_after,delay_s={SLOW_S}@at=2 ; "
 
 
 async def trial(name: str, seed: int, folder: Path, runner: Runner) -> tuple[bool, str | None]:
@@ -50,7 +50,7 @@ async def trial(name: str, seed: int, folder: Path, runner: Runner) -> tuple[boo
         died = code == -signal.SIGKILL
         await here.finished()
         if SLOW in faults:
-            await asyncio.sleep(1.4)
+            here.emulator.clock.advance(SLOW_S)
             await here.finished()
         found = here.findings()
     # A job whose intent is on disk and whose bytes never left did not begin, and nobody can know.
@@ -94,23 +94,11 @@ async def test_death_at_each_point_of_a_video(part: int, tmp_path: Path) -> None
 
 
 async def killed_at(here: FilmStage, jobs: int) -> None:
-    """A run that dies when so many jobs have begun in all, with one create unsent at most.
-
-    Unsent are those whose intent is on disk and whose bytes have not left, which nobody can know
-    afterwards. How many they are at once is up to the machine's disk, so it is stopped and asked.
-    """
+    """A run that dies when so many jobs have begun in all."""
     ended = await here.start()
-    while True:
-        assert not ended.done()
-        if len(here.emulator.tasks) >= jobs:
-            here.runner.kill(signal.SIGSTOP)
-            await asyncio.sleep(0.02)  # what it has sent comes in
-            if len(here.unsent()) <= 1:
-                break
-            here.runner.kill(signal.SIGCONT)
-        await asyncio.sleep(0.001)
-    here.runner.kill(signal.SIGKILL)
-    assert await ended == -signal.SIGKILL
+    assert await killed(
+        here.runner, ended, lambda: len(here.emulator.tasks) >= jobs, unsent=here.unsent
+    )
 
 
 async def resent_by_the_user(here: FilmStage) -> int:

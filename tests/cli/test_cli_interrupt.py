@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from kling_async import LedgerError
 from kling_async.bulk.ledgerview import LedgerView
 from kling_async.bulk.records import Record
 from kling_async.emulator import Emulator, Fault
@@ -31,18 +30,6 @@ HELD_S = 600.0  # until the test moves the emulator's clock; so no machine is to
 @pytest.fixture
 def emulator() -> Emulator:
     return Emulator(job_s=HELD_S)
-
-
-def running() -> int:
-    """Videos whose job runs at Kling."""
-    return sum(one.video is not None and one.video.state == "running" for one in kept())
-
-
-def kept() -> list[Record]:
-    try:
-        return list(in_ledger().values())
-    except LedgerError:  # it is just being made
-        return []
 
 
 def until(reached: Callable[[], bool]) -> None:
@@ -159,8 +146,7 @@ def test_jobs_go_on_at_kling_and_the_next_run_waits_for_them(
     Path("in.csv").write_text("\n".join(lines))
     words = ["bulk", "run", "in.csv", "--ledger", LEDGER, "--rate", "none", "--video"]
     process = start(*words)
-    until(lambda: Path(LEDGER).is_file())
-    until(lambda: running() == 5)  # the account's job places
+    until(lambda: "5 running" in process.stderr.readline())  # the account's job places
     process.send_signal(signal.SIGINT)
     ended = finish(process)
     assert ended.code == 130
