@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
-from attrs import define, field, frozen
+from attrs import frozen
 
 from . import settings
 from .clock import Clock
@@ -38,21 +38,20 @@ class Verdict(Generic[R]):
     whole: Request[R] | None = None
 
 
-@define
 class Seen:
     """What the latest looks at a listing showed to a call."""
 
-    possible: dict[str, tuple[float, Evidence, Any]] = field(factory=dict)
-    """What could be the call's result, with the time when it was made."""
-    rivalled: bool = False
-    """The latest look showed what may be alike, or an earlier call's that is forgotten."""
+    def __init__(self) -> None:
+        self.possible: dict[str, tuple[float, Evidence, Any]] = {}
+        """What could be the call's result, with the time when it was made."""
+        self.rivalled = False
+        """The latest look showed what may be alike, or an earlier call's that is forgotten."""
 
     def by_age(self) -> list[tuple[float, Evidence, Any]]:
         """The possible ones, the oldest first."""
         return sorted(self.possible.values(), key=lambda one: one[0])
 
 
-@define(eq=False)
 class Trail(Generic[R]):
     """One paid call, from before its first attempt to its end.
 
@@ -64,13 +63,16 @@ class Trail(Generic[R]):
         began_s: when it began, by our wall clock.
     """
 
-    request: Request[R]
-    account: str | None
-    own: Collection[str]
-    began_s: float
-    in_doubt: bool = False
-    seen: dict[str, Seen] = field(factory=dict)
-    """By the operation that lists."""
+    def __init__(
+        self, request: Request[R], account: str | None, own: Collection[str], began_s: float
+    ) -> None:
+        self.request = request
+        self.account = account
+        self.own = own
+        self.began_s = began_s
+        self.in_doubt = False
+        self.seen: dict[str, Seen] = {}
+        """By the operation that lists."""
 
     # Most calls end well and nobody asks for these, so they wait until somebody does.
 

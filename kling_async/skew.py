@@ -9,13 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from attrs import define, field
-
 from .models.requests import Request
 from .settings import CLOCK_SLACK_S
 
 
-@define
 class Skew:
     """What is known of the difference between the clocks: what Kling's shows more than ours, in s.
 
@@ -23,9 +20,10 @@ class Skew:
     true difference is known from above, too.
     """
 
-    _received_s: dict[str, float] = field(factory=dict)
-    _closest_s: dict[type, float] = field(factory=dict)
-    """By the kind of what is listed: each service has a clock of its own."""
+    def __init__(self) -> None:
+        self._received_s: dict[str, float] = {}
+        self._closest_s: dict[type, float] = {}
+        """By the kind of what is listed: each service has a clock of its own."""
 
     def earliest_s(self, listed: Any) -> float:
         """The least that the time of such a thing may differ from our time of sending."""

@@ -7,8 +7,9 @@ required one raises, and the caller gets `UnexpectedResponseError`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
+from functools import cache
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar, get_origin, get_type_hints
 
@@ -54,7 +55,7 @@ class Model:
     @classmethod
     def from_api(cls: type[M], value: JSON) -> M:
         """The value that this JSON stands for; ValueError where it breaks the contract."""
-        return _CONVERTER.structure(value, cls)
+        return _converter().structure(value, cls)
 
     @classmethod
     def _flattened(cls, value: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -175,7 +176,7 @@ def _model_hook(cls: type[M]) -> Callable[[Any, Any], M]:
 
 def _member_hook(hint: Any) -> Callable[[Any], Any]:
     """Structures a member; cattrs is asked once how, and not for each value."""
-    hook = _CONVERTER.get_structure_hook(hint)
+    hook = _converter().get_structure_hook(hint)
     listed = get_origin(hint) is tuple
 
     def member(value: Any) -> Any:
@@ -198,12 +199,16 @@ def _is_model(cls: Any) -> bool:
     return isinstance(cls, type) and issubclass(cls, Model)
 
 
-def _converter(hooks: Iterable[tuple[type, Callable[[Any, Any], Any]]]) -> Converter:
-    made = Converter(detailed_validation=False)
-    for cls, hook in hooks:
+@cache
+def _converter() -> Converter:
+    made = Converter(detailed_validation=False)  # takes 0.4 ms, so not at import
+    hooks: Mapping[type, Callable[[Any, Any], Any]] = {
+        str: _text,
+        float: _decimal,
+        int: _whole,
+        bool: _flag,
+    }
+    for cls, hook in hooks.items():
         made.register_structure_hook(cls, hook)
     made.register_structure_hook_factory(_is_model, _model_hook)
     return made
-
-
-_CONVERTER = _converter(((str, _text), (float, _decimal), (int, _whole), (bool, _flag)))

@@ -3,7 +3,8 @@
     python tests/benchmarks/bench_import.py            15 rounds
     python tests/benchmarks/bench_import.py --small    2 rounds
 
-Each import is a process of its own; what Python itself takes to start is taken off.
+Each import is a process of its own; what Python itself takes to start is taken off. What counts is
+CPU time: on a machine that others use as well, the clock on the wall shows three times as much.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from peers import missing
 from table import Options, Row, at_most, run
 
 CORE = "import httpx, attrs, cattrs, tenacity, aiolimiter"
-CLOCKED = "import time; began = time.perf_counter(); {}; print(time.perf_counter() - began)"
+CLOCKED = "import time; began = time.process_time(); {}; print(time.process_time() - began)"
 
 
 def import_ms(statement: str, bytecode: str) -> float:
-    """How long the statement takes in a fresh process, its bytecode kept in that folder."""
+    """CPU time of the statement in a fresh process, its bytecode kept in that folder."""
     env = {**os.environ, "PYTHONPYCACHEPREFIX": bytecode}
     env.pop("PYTHONDONTWRITEBYTECODE", None)
     words = [sys.executable, "-c", CLOCKED.format(statement)]
@@ -45,15 +46,16 @@ def measure(options: Options) -> Iterator[Row]:
             for name, statement in statements.items():
                 found[name].append(import_ms(statement, bytecode))
     typical = {name: median(ms) for name, ms in found.items()}
-    above = median(one - core for one, core in zip(found["ours"], found["core"], strict=True))
+    differences = [one - core for one, core in zip(found["ours"], found["core"], strict=True)]
     peers = ", ".join(f"{name} {typical[name]:,.0f}" for name in statements if name not in
                       ("core", "ours"))  # fmt: skip
     yield at_most(
         "`import kling_async` above its core dependencies",
         20,
-        above,
-        "ms",
-        f"those {typical['core']:.0f}" + (f"; whole SDKs: {peers}" if peers else ""),
+        median(differences),
+        "ms of CPU",
+        f"best {min(found['ours']) - min(found['core']):.0f}, those {typical['core']:.0f}"
+        + (f"; whole SDKs: {peers}" if peers else ""),
     )
 
 
