@@ -106,8 +106,14 @@ class Waiting:
         )
 
         def expired() -> KlingError:
+            what, then = "over", "it goes on at Kling"
+            if watched.missing and watched.latest is None:
+                what, then = (
+                    "found",
+                    "a new one may not show at once; another account's needs email=",
+                )
             return DeadlineExceededError(
-                f"task {watched.task_id} was not over within {deadline_s:g} s; it goes on at Kling",
+                f"task {watched.task_id} was not {what} within {deadline_s:g} s; {then}",
                 task=watched.latest or watched.given,
                 context=self._context(watched, request),
             )

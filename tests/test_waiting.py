@@ -380,6 +380,14 @@ async def test_the_deadline_holds_the_task(kling: AsyncKlingClient, server: Serv
             await kling.tasks.wait(1, deadline_s=wrong)
 
 
+async def test_of_a_task_that_nobody_knows_it_is_not_said_to_go_on(
+    kling: AsyncKlingClient, server: Server
+) -> None:
+    server.tasks[7] = lambda now_s: error(404)
+    with pytest.raises(DeadlineExceededError, match=r"task 7 was not found within 5 s; .*email="):
+        await kling.tasks.wait(7, deadline_s=5)
+
+
 async def test_the_clients_deadline_is_for_calls(connect: Any, server: Server) -> None:
     kling = await connect(deadline_s=5)
     server.tasks[1] = done_at(1, 100)
