@@ -62,6 +62,8 @@ class Call(Generic[R]):
         """The latest attempt's, where the request starts a job."""
         self.asked_s = 0.0
         """Monotonic: when the latest attempt began to wait for its turn."""
+        self.waits_for: str | None = None
+        """What keeps the next attempt from going out, in words."""
 
     @property
     def lost(self) -> bool:
@@ -130,6 +132,9 @@ class Call(Generic[R]):
             return more
         if self.may_have_begun and self.request.safety is Safety.PAID:
             return self._unknown(f"{text} while the answer was awaited")
+        if self.waits_for is not None:
+            text += f" while it waited for {self.waits_for}"
+            text += "; nothing was sent" if self.attempts == 0 else ""
         return DeadlineExceededError(text, context=self._context())
 
     def event(self, sent_s: float, status: int | None, error: BaseException | None) -> AttemptEvent:

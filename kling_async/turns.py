@@ -81,8 +81,11 @@ class Turns:
         turn = None
         try:
             if call.request.starts_job:
+                call.waits_for = "a free job place"
                 await self._take_job_place(call)
+            call.waits_for = "its turn (the rate, or a pause after a 429)"
             turn = await self._admission.admit(call.account, retry.retry_after_max_s)
+            call.waits_for = None
             call.attempts += 1
             if witness is not None:
                 await witness.sending(call.account, call.attempts)

@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from kling_async import Account, AsyncKlingClient, KlingError, OutcomeUnknownError, RetryPolicy
+from kling_async import (
+    Account,
+    AsyncKlingClient,
+    DeadlineExceededError,
+    KlingError,
+    OutcomeUnknownError,
+    RetryPolicy,
+)
 from kling_async.emulator import EmulatedAccount, Emulator, Fault
 
 pytestmark = pytest.mark.looptime(resolution=1e-9)
@@ -69,6 +76,15 @@ async def test_stats_show_the_places() -> None:
             call.cancel()
         await asyncio.gather(*calls, return_exceptions=True)
         assert kling.stats[ADA].jobs_waiting == 0
+
+
+async def test_a_deadline_says_that_there_was_no_place() -> None:
+    emulator = emulated()
+    async with client(emulator, deadline_s=5) as kling:
+        for _ in range(2):
+            await video(kling)
+        with pytest.raises(DeadlineExceededError, match=r"a free job place; nothing was sent"):
+            await video(kling)
 
 
 async def test_who_never_looks_at_its_tasks_is_not_held_for_an_hour() -> None:

@@ -409,7 +409,7 @@ async def test_a_deadline_ends_a_wait_for_the_rate(emulator: Emulator) -> None:
             await asyncio.Event().wait()
 
     async with opened(emulator, rate_limit=Closed(), deadline_s=7) as kling:
-        with pytest.raises(errors.DeadlineExceededError):
+        with pytest.raises(errors.DeadlineExceededError, match=r"its turn .*nothing was sent"):
             await kling.avatars.create(image_url=URL)
         assert now_s() == pytest.approx(7, abs=0.01)
     assert emulator.calls == []
