@@ -6,6 +6,7 @@ the true one; the largest seen is the closest. Until one was seen: ten minutes e
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -43,10 +44,12 @@ class Skew:
             del self._received_s[next(iter(self._received_s))]
 
     def listed(self, request: Request[Any], listed: Sequence[Any]) -> None:
-        """Learn from a listing."""
+        """Learn from a listing, of what it states a time for."""
         for one in listed:
             received_s = self._received_s.get(request.listed_id(one))
-            if received_s is not None:
-                apart_s = request.listed_at_s(one, received_s) - received_s
+            if received_s is None:
+                continue
+            apart_s = request.listed_at_s(one, math.nan) - received_s
+            if not math.isnan(apart_s):
                 known_s = self._closest_s.get(type(one), apart_s)
                 self._closest_s[type(one)] = max(apart_s, known_s)

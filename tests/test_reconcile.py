@@ -70,15 +70,14 @@ class Following:
     def now_s(self) -> float:
         return float(self.clock.wall())
 
-    def learn(self, ahead_s: float, *, took_s: float = 0.0) -> None:
+    def learn(self, ahead_s: float | None, *, took_s: float = 0.0) -> None:
         """An answered create of ours, made at Kling's `ahead_s` before the answer came."""
         trail = self.begin(nickname="another")
         self.clock.now_s += took_s
         self.reconciler.answered(trail, CreatedAvatar(id="known", status="SUCCESS"))
         self.reconciler.end(trail, lost=False)
-        self.reconciler._skew.listed(
-            trail.request, [listed("known", self.now_s + ahead_s - took_s)]
-        )
+        made_s = None if ahead_s is None else self.now_s + ahead_s - took_s
+        self.reconciler._skew.listed(trail.request, [listed("known", made_s)])
 
 
 @pytest.fixture
@@ -171,6 +170,15 @@ class TestTime:
         trail = it.begin()
         assert await it.follow(trail, [listed("2", it.now_s + 50)]) == Verdict(None)
         assert (await it.follow(trail, [listed("1", it.now_s + 60)])).found.id == "1"
+
+    async def test_an_answer_that_took_too_long_teaches_nothing(self, it: Following) -> None:
+        it.learn(0, took_s=700)  # or the true difference might be more than is reckoned with
+        assert await it.follow(it.begin(), [listed("1", it.now_s - 650)]) == Verdict(None)
+
+    async def test_an_answered_one_without_a_time_teaches_nothing(self, it: Following) -> None:
+        it.learn(None)
+        verdict = await it.follow(it.begin(), [listed("1", it.now_s - 300)])
+        assert verdict.found.id == "1"
 
     async def test_without_a_time_it_may_be_it(self, it: Following) -> None:
         assert (await it.follow(it.begin(), [listed("1", None)])).found.id == "1"
