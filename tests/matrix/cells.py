@@ -13,6 +13,20 @@ from attrs import evolve, frozen
 from expectations import (
     AGAIN,
     CLOSED,
+    FILM_CLOSED,
+    FILM_FAILED,
+    FILM_FAILED_DONE,
+    FILM_FOUND,
+    FILM_HIDDEN,
+    FILM_PUT_OFF,
+    FILM_SHORT,
+    FILM_UNKNOWN,
+    FILM_UNKNOWN_DONE,
+    FILM_UNREACHED,
+    FILM_UNRECORDED,
+    FILM_UNUSABLE,
+    FILM_UNWRITTEN,
+    FILMED_AGAIN,
     FOUND,
     GONE_AFTER,
     GONE_BEFORE,
@@ -45,6 +59,7 @@ from expectations import (
     Elsewhere,
     Expectation,
     Line,
+    Nothing,
     after,
     calls,
     jobs,
@@ -69,13 +84,18 @@ from kling_async import (
     SubscriptionError,
 )
 
-OPERATIONS = ("read", "upload", "avatar", "avatar in bulk", "video", "delete")
+OPERATIONS = ("read", "upload", "avatar", "avatar in bulk", "video", "video in bulk", "delete")
 TRANSPORTS = ("httpx", "aiohttp")
 
 BUSY = refused(ServerError)
 BROKEN = refused(AccountBrokenError)
 BROKEN_DONE = refused(AccountBrokenError, done=1)
 MOVED = refused(APIError)
+DEATHS = (
+    "test_sigkill.py::test_death_at_each_point_of_a_row",
+    "test_sigkill_videos.py::test_death_at_each_point_of_a_video",
+)
+STOPPED = "test_sigkill.py::test_a_process_that_is_stopped_and_continued_doubles_nothing"
 
 MATRIX: Mapping[str, Line] = {
     # never sent
@@ -83,16 +103,16 @@ MATRIX: Mapping[str, Line] = {
     "connection refused": NEVER_SENT,
     "connect timeout": NEVER_SENT,
     "pool timeout": NEVER_SENT,
-    "no TLS there": calls(UNREACHED, ROW_UNREACHED),
+    "no TLS there": calls(UNREACHED, ROW_UNREACHED, FILM_UNREACHED),
     # sent, and no answer
-    "reset mid-request": line(LATER, LATER, LOST_SHORT, ROW_SHORT, LATER),
+    "reset mid-request": line(LATER, LATER, LOST_SHORT, ROW_SHORT, FILM_SHORT, LATER),
     "reset before handling": NOT_HANDLED,
     "reset after handling": HANDLED,
     "closed before handling": NOT_HANDLED,
     "closed after handling": HANDLED,
     "read timeout, not handled": NOT_HANDLED,
     "read timeout, handled": HANDLED,
-    "slow loris": line(LATE, LATE, UNKNOWN_DONE, ROW_FOUND, LATE),
+    "slow loris": line(LATE, LATE, UNKNOWN_DONE, ROW_FOUND, FILM_FOUND, LATE),
     # sent, and half an answer, or one that says nothing
     "body cut": HANDLED,
     "chunk cut": HANDLED,
@@ -113,14 +133,16 @@ MATRIX: Mapping[str, Line] = {
     "504, handled": HANDLED,
     "503 in 7 s, not handled": after(7, NOT_HANDLED),
     "503 in 7 s, handled": after(7, HANDLED),
-    "503 in 30 years": parked(line(BUSY, BUSY, UNKNOWN, ROW_UNKNOWN_PARKED, BUSY)),
-    "596 JSON": line(BROKEN, BROKEN, UNKNOWN, ROW_UNKNOWN_PARKED, BROKEN),
-    "596 empty": line(BROKEN, BROKEN, UNKNOWN, ROW_UNKNOWN_PARKED, BROKEN),
-    "596 HTML, handled": line(BROKEN_DONE, BROKEN_DONE, FOUND, ROW_FOUND_PARKED, BROKEN_DONE),
+    "503 in 30 years": parked(line(BUSY, BUSY, UNKNOWN, ROW_UNKNOWN_PARKED, FILM_UNKNOWN, BUSY)),
+    "596 JSON": line(BROKEN, BROKEN, UNKNOWN, ROW_UNKNOWN_PARKED, FILM_UNKNOWN, BROKEN),
+    "596 empty": line(BROKEN, BROKEN, UNKNOWN, ROW_UNKNOWN_PARKED, FILM_UNKNOWN, BROKEN),
+    "596 HTML, handled": line(
+        BROKEN_DONE, BROKEN_DONE, FOUND, ROW_FOUND_PARKED, FILM_FOUND, BROKEN_DONE
+    ),
     "408": NOT_HANDLED,
     "409": NOT_HANDLED,
-    "307": line(MOVED, MOVED, UNKNOWN, ROW_UNKNOWN, MOVED),
-    "308": line(MOVED, MOVED, UNKNOWN, ROW_UNKNOWN, MOVED),
+    "307": line(MOVED, MOVED, UNKNOWN, ROW_UNKNOWN, FILM_UNKNOWN, MOVED),
+    "308": line(MOVED, MOVED, UNKNOWN, ROW_UNKNOWN, FILM_UNKNOWN, MOVED),
     # refused
     "429 in 7 s": after(7),
     "429 until a date": after(6),  # HTTP dates have whole seconds
@@ -128,43 +150,46 @@ MATRIX: Mapping[str, Line] = {
     "429 without a time": after(10),
     "429 until 1970": after(30),
     "429 in -1 s": after(30),
-    "429 in 30 years": parked(calls(refused(RateLimitedError), ROW_PUT_OFF)),
-    "400": calls(refused(BadRequestError), ROW_FAILED),
-    "401": calls(refused(AuthenticationError), ROW_PARKED),
-    "402": calls(refused(SubscriptionError), ROW_PARKED),
-    "403": calls(refused(PermissionDeniedError), ROW_PARKED),
-    "404": calls(refused(NotFoundError), ROW_FAILED),
-    "413": calls(refused(APIError), ROW_FAILED),
-    "422": calls(refused(ContentModeratedError), ROW_FAILED),
+    "429 in 30 years": parked(calls(refused(RateLimitedError), ROW_PUT_OFF, FILM_PUT_OFF)),
+    "400": calls(refused(BadRequestError), ROW_FAILED, FILM_FAILED),
+    "401": calls(refused(AuthenticationError), ROW_PARKED, FILM_FAILED),
+    "402": calls(refused(SubscriptionError), ROW_PARKED, FILM_FAILED),
+    "403": calls(refused(PermissionDeniedError), ROW_PARKED, FILM_FAILED),
+    "404": calls(refused(NotFoundError), ROW_FAILED, FILM_FAILED),
+    "413": calls(refused(APIError), ROW_FAILED, FILM_FAILED),
+    "422": calls(refused(ContentModeratedError), ROW_FAILED, FILM_FAILED),
     # the caller goes, or the process does
     "cancelled before the first byte": GONE_BEFORE,
     "cancelled after it": GONE_AFTER,
-    "SIGKILL before the intent": killed("test_death_at_each_point_of_a_row"),
-    "SIGKILL after the intent": killed("test_death_at_each_point_of_a_row"),
-    "SIGSTOP": killed("test_a_process_that_is_stopped_and_continued_doubles_nothing"),
+    "SIGKILL before the intent": killed(*DEATHS),
+    "SIGKILL after the intent": killed(*DEATHS),
+    "SIGSTOP": killed(STOPPED, STOPPED),
     # clocks and listings; the create's answer is lost
-    "clock 10 min ahead": shown(FOUND, ROW_FOUND),
-    "clock 10 min behind": shown(FOUND, ROW_FOUND),
-    "listing lags": shown(UNKNOWN_DONE, ROW_UNKNOWN_DONE),
-    "listing cut": shown(UNKNOWN_DONE, ROW_HIDDEN),
-    "listing shuffled": shown(FOUND, ROW_FOUND),
+    "clock 10 min ahead": shown(FOUND, ROW_FOUND, FILM_FOUND),
+    "clock 10 min behind": shown(FOUND, ROW_FOUND, FILM_FOUND),
+    "listing lags": shown(UNKNOWN_DONE, ROW_UNKNOWN_DONE, FILM_UNKNOWN_DONE),
+    "listing cut": shown(UNKNOWN_DONE, ROW_HIDDEN, FILM_HIDDEN),
+    "listing shuffled": shown(FOUND, ROW_FOUND, FILM_FOUND),
     # jobs
-    "no task id, not handled": jobs(UNKNOWN),
-    "no task id, handled": jobs(FOUND),
-    "no free place for 7 s": jobs(evolve(AGAIN, waits_s=7)),
-    "refused by moderation": jobs(refused(ContentModeratedError)),
-    "job fails": jobs(OK),  # which its task says, later
-    "job is over before anybody looks": jobs(UNKNOWN_DONE),  # own addresses: tests/test_videos.py
+    "no task id, not handled": jobs(UNKNOWN, FILM_UNKNOWN),
+    "no task id, handled": jobs(FOUND, FILM_FOUND),
+    "no free place for 7 s": jobs(evolve(AGAIN, waits_s=7), evolve(FILMED_AGAIN, waits_s=7)),
+    "refused by moderation": jobs(refused(ContentModeratedError), FILM_FAILED),
+    "job fails": jobs(OK, FILM_FAILED_DONE),  # which its task says, later
+    "job is over before anybody looks": jobs(
+        UNKNOWN_DONE, FILM_FOUND
+    ),  # a row has audio of its own
     "webhooks twice, early, disordered": jobs(
-        Elsewhere("tests/matrix/test_matrix_callbacks.py::test_callbacks_are_hints_alone")
+        Elsewhere("tests/matrix/test_matrix_callbacks.py::test_callbacks_are_hints_alone"),
+        Nothing("bulk asks for no callbacks"),
     ),
     # the ledger's disk
-    "ledger full": recorded(ROW_UNWRITTEN),
-    "ledger can't sync": recorded(ROW_UNWRITTEN),
-    "ledger full after the answer": recorded(ROW_UNRECORDED),
+    "ledger full": recorded(ROW_UNWRITTEN, FILM_UNWRITTEN),
+    "ledger can't sync": recorded(ROW_UNWRITTEN, FILM_UNWRITTEN),
+    "ledger full after the answer": recorded(ROW_UNRECORDED, FILM_UNRECORDED),
     # the client is used up
-    "client closed": calls(CLOSED, ROW_CLOSED),
-    "client of another loop": calls(UNUSABLE, ROW_UNUSABLE),
+    "client closed": calls(CLOSED, ROW_CLOSED, FILM_CLOSED),
+    "client of another loop": calls(UNUSABLE, ROW_UNUSABLE, FILM_UNUSABLE),
 }
 
 

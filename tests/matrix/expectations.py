@@ -1,7 +1,8 @@
 """What may a cell of the matrix expect? The words that `cells.py` is written in.
 
-`Call` is for single calls, `Row` for the first row of a bulk run. What stands beside the design's
-letters (R, W, D, F, P, N, S) is what they come to in numbers.
+`Call` is for single calls, `Row` for the first row of a bulk run, `Film` for the video of a row
+whose avatar is there. What stands beside the design's letters (R, W, D, F, P, N, S) is what they
+come to in numbers.
 """
 
 from __future__ import annotations
@@ -72,6 +73,33 @@ class Row:
 
 
 @frozen
+class Film:
+    """The video of a bulk run's only row, whose avatar is given, and how another run goes on.
+
+    Args:
+        sends: how many of its creates reached the emulator.
+        shows: the state of the video the row is yielded with, or the error that ends the run.
+        kept: its state in the ledger after the run.
+        evidence: likewise.
+        done: how many jobs of it began in truth.
+        finally_kept: its state after a second run, with the fault gone.
+        finally_sends: all creates of it, those of the second run included.
+        waits_s: the account waits at least so long, beside waiting for the job.
+        parks: the account is kept out of use afterwards, for about an hour.
+    """
+
+    sends: int
+    shows: str | type[BaseException]
+    kept: str
+    evidence: str | None
+    done: int
+    finally_kept: str
+    finally_sends: int
+    waits_s: float = 0.0
+    parks: bool = False
+
+
+@frozen
 class Elsewhere:
     """A cell that another test covers, named by its path."""
 
@@ -85,7 +113,7 @@ class Nothing:
     why: str
 
 
-Expectation = Call | Row | Elsewhere | Nothing
+Expectation = Call | Row | Film | Elsewhere | Nothing
 
 # --- single calls -----------------------------------------------------------------------------
 
@@ -133,6 +161,27 @@ ROW_UNWRITTEN = Row(0, LedgerError, "planned", None, 0, None, "done", 1)
 ROW_UNRECORDED = Row(1, LedgerError, "intent", None, 1, None, "done", 1)
 
 
+# --- films ------------------------------------------------------------------------------------
+
+FILMED = Film(1, "saved", "saved", "answer", 1, "saved", 1)
+FILMED_AGAIN = Film(2, "saved", "saved", "answer", 1, "saved", 2)  # W
+FILM_FOUND = Film(1, "saved", "saved", "adopted", 1, "saved", 1)  # D
+FILM_UNKNOWN = Film(1, "unknown", "unknown", None, 0, "unknown", 1)  # D
+FILM_UNKNOWN_DONE = Film(1, "unknown", "unknown", None, 1, "saved", 1)  # D, then late
+FILM_HIDDEN = evolve(FILM_UNKNOWN_DONE, finally_kept="unknown")
+FILM_SHORT = evolve(FILM_UNKNOWN, sends=0, finally_sends=0)
+FILM_FAILED = Film(1, "failed", "failed", None, 0, "failed", 1)  # F
+FILM_FAILED_DONE = evolve(FILM_FAILED, done=1)  # its job began, and came to nothing
+FILM_PUT_OFF = Film(1, "skipped", "ready", None, 0, "saved", 2)  # P by 429
+FILM_UNREACHED = Film(0, "skipped", "planned", None, 0, "saved", 1)
+FILM_CLOSED = Film(0, "skipped", "ready", None, 0, "saved", 1)
+FILM_UNUSABLE = Film(0, "skipped", "planned", None, 0, "saved", 1)
+FILM_STOPPED = Film(0, asyncio.CancelledError, "ready", None, 0, "saved", 1)
+FILM_FINISHED = Film(1, asyncio.CancelledError, "running", "answer", 1, "saved", 1)
+FILM_UNWRITTEN = Film(0, LedgerError, "ready", None, 0, "saved", 1)
+FILM_UNRECORDED = Film(1, LedgerError, "intent", None, 1, "saved", 1)
+
+
 # --- whole lines ------------------------------------------------------------------------------
 
 Line = dict[str, Expectation]
@@ -144,6 +193,7 @@ def line(
     upload: Expectation,
     create: Expectation,
     row: Expectation,
+    film: Expectation,
     delete: Expectation,
 ) -> Line:
     """One fault. What is paid for fares alike, avatar or video."""
@@ -153,21 +203,22 @@ def line(
         "avatar": create,
         "avatar in bulk": row,
         "video": create,
+        "video in bulk": film,
         "delete": delete,
     }
 
 
-def calls(single: Call, row: Row) -> Line:
+def calls(single: Call, row: Row, film: Film) -> Line:
     """The same for all single calls."""
-    return line(single, single, single, row, single)
+    return line(single, single, single, row, film, single)
 
 
-NEVER_SENT = calls(LATER, MADE)
-NOT_HANDLED = line(AGAIN, AGAIN, UNKNOWN, ROW_UNKNOWN, AGAIN)
-HANDLED = line(AGAIN, TWICE, FOUND, ROW_FOUND, AGAIN)
-REFUSED = calls(AGAIN, MADE_AGAIN)
-GONE_BEFORE = calls(STOPPED_BEFORE, ROW_STOPPED)
-GONE_AFTER = calls(STOPPED_AFTER, ROW_FINISHED)
+NEVER_SENT = calls(LATER, MADE, FILMED)
+NOT_HANDLED = line(AGAIN, AGAIN, UNKNOWN, ROW_UNKNOWN, FILM_UNKNOWN, AGAIN)
+HANDLED = line(AGAIN, TWICE, FOUND, ROW_FOUND, FILM_FOUND, AGAIN)
+REFUSED = calls(AGAIN, MADE_AGAIN, FILMED_AGAIN)
+GONE_BEFORE = calls(STOPPED_BEFORE, ROW_STOPPED, FILM_STOPPED)
+GONE_AFTER = calls(STOPPED_AFTER, ROW_FINISHED, FILM_FINISHED)
 
 
 def after(seconds: float, than: Line = REFUSED) -> Line:
@@ -180,25 +231,25 @@ def parked(than: Line) -> Line:
     return {name: evolve(one, parks=True) for name, one in than.items()}
 
 
-def shown(create: Call, row: Row) -> Line:
+def shown(create: Call, row: Row, film: Film) -> Line:
     """What a listing shows matters to creates alone; the lost answer is theirs, too."""
-    return line(OK, OK, create, row, OK)
+    return line(OK, OK, create, row, film, OK)
 
 
-def recorded(row: Row) -> Line:
+def recorded(row: Row, film: Film) -> Line:
     """What only a ledger can meet."""
     none = Nothing("a single call has no ledger")
-    return line(none, none, none, row, none)
+    return line(none, none, none, row, film, none)
 
 
-def jobs(video: Expectation) -> Line:
+def jobs(video: Expectation, film: Expectation) -> Line:
     """What only a job can meet."""
     none = Nothing("it starts no job")
-    return {**line(none, none, none, none, none), "video": video}
+    return {**line(none, none, none, none, film, none), "video": video}
 
 
-def killed(test: str) -> Line:
+def killed(rows: str, films: str) -> Line:
     """What ends the process: covered where processes are."""
     none = Nothing("a single call leaves nothing that outlives its process")
-    upload = Elsewhere(f"tests/chaos/test_sigkill.py::{test}")
-    return line(none, upload, none, upload, none)
+    upload = Elsewhere(f"tests/chaos/{rows}")
+    return line(none, upload, none, upload, Elsewhere(f"tests/chaos/{films}"), none)

@@ -182,15 +182,22 @@ async def _among_others(bench: Bench) -> None:
 # --- the ledger's disk ------------------------------------------------------------------------
 
 
-def _failing_disk(state: str, why: str) -> Callable[[Bench], None]:
-    """The first commit that would write a row's `state` fails, and so does its sync."""
+FULL = "database or disk is full"
+
+
+def _failing_disk(row: str, film: str, why: str) -> Callable[[Bench], None]:
+    """The first commit that would write this state of a row, or of a film, fails."""
 
     def prepare(bench: Bench) -> None:
+        table, state = ("videos", film) if bench.operation == "avatars.video" else ("rows", row)
+
         class Connection(sqlite3.Connection):
             touched = False
 
             def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
-                self.touched |= sql.startswith(f"UPDATE rows SET state = '{state}'")
+                set_state = f"UPDATE {table} SET state = "
+                self.touched |= sql.startswith(f"{set_state}'{state}'")
+                self.touched |= sql.startswith(f"{set_state}?") and parameters[0] == state
                 if sql == "COMMIT" and self.touched and bench.faults_left:
                     bench.faults_left = 0
                     raise sqlite3.OperationalError(why)
@@ -288,10 +295,14 @@ FAULTS: Mapping[str, Injection] = {
     "refused by moderation": _kind("task_moderated", form="create"),
     "job fails": _kind("task_failed"),
     "job is over before anybody looks": Injection(_lost_answer, emulator={"job_s": 0.0}),
-    "ledger full": Injection(_nothing, prepare=_failing_disk("intent", "database or disk is full")),
-    "ledger can't sync": Injection(_nothing, prepare=_failing_disk("intent", "disk I/O error")),
+    "ledger full": Injection(
+        _nothing, prepare=_failing_disk("intent", "intent", "database or disk is full")
+    ),
+    "ledger can't sync": Injection(
+        _nothing, prepare=_failing_disk("intent", "intent", "disk I/O error")
+    ),
     "ledger full after the answer": Injection(
-        _nothing, prepare=_failing_disk("done", "database or disk is full")
+        _nothing, prepare=_failing_disk("done", "running", "database or disk is full")
     ),
     "client closed": Injection(_closed),
     "client of another loop": Injection(

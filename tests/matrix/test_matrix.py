@@ -1,28 +1,30 @@
 """Every cell of the fault matrix, over a real socket, on both transports.
 
 Of each: how many requests arrived, what the caller gets, what was done in truth, how the account
-stands afterwards, and that the fault did strike. A bulk row also gets a second run without the
-fault, which must settle what can be settled and send nothing it should not.
+stands afterwards, and that the fault did strike. A bulk row, and a row's video, also get a second
+run without the fault, which must settle what can be settled and send nothing it should not.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 from bench import Bench, ledger_path, until
 from cells import CELLS, MATRIX, OPERATIONS, TRANSPORTS, Cell
-from expectations import ADOPTED, RESULT, Call, Elsewhere, Nothing, Row
+from expectations import ADOPTED, RESULT, Call, Elsewhere, Film, Nothing, Row
 from faults import FAULTS, Injection
 
 from kling_async import AsyncKlingClient, BulkRow, ConfigurationError, KlingError
 from kling_async.bulk.ledgerview import LedgerView
 from kling_async.bulk.records import Record
 from kling_async.emulator import sample_png
+from kling_async.emulator.voices import VOICES
 
 PNG = sample_png()
 ROWS = [
@@ -30,24 +32,34 @@ ROWS = [
     for name in ("row-1", "row-2")
 ]
 SPEECH = "https://example.com/row-1.mp3"
+SPOKEN = {"text": "I am row 1", "speaker_id": str(VOICES[0].speaker_id)}
+JOB_S = 60.0
 NAMES = {
     "read": "avatars.list",
     "upload": "assets.upload",
     "avatar": "avatars.create",
     "avatar in bulk": "avatars.create",
     "video": "avatars.video",
+    "video in bulk": "avatars.video",
     "delete": "avatars.delete",
 }
 
 SINGLE = [cell for cell in CELLS if isinstance(cell.expects, Call)]
 BULK = [cell for cell in CELLS if isinstance(cell.expects, Row)]
+FILMS = [cell for cell in CELLS if isinstance(cell.expects, Film)]
 ELSEWHERE = [cell for cell in CELLS if isinstance(cell.expects, Elsewhere)]
 
 on_both = pytest.mark.parametrize("transport", TRANSPORTS)
 
 
 def bench_for(
-    cell: Cell, transport: str, turn: int, monkeypatch: pytest.MonkeyPatch
+    cell: Cell,
+    transport: str,
+    turn: int,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    emulator: Mapping[str, Any] = MappingProxyType({}),
+    options: Mapping[str, Any] = MappingProxyType({}),
 ) -> tuple[Bench, Injection]:
     fault = FAULTS[cell.fault]
     bench = Bench(
@@ -55,8 +67,8 @@ def bench_for(
         monkeypatch=monkeypatch,
         turn=turn,
         strike=fault.strike,
-        emulator=dict(fault.emulator),
-        options=dict(fault.options),
+        emulator={**emulator, **fault.emulator},
+        options={**fault.options, **options},
         scheme=fault.scheme,
         host=fault.host,
     )
@@ -87,9 +99,9 @@ def assert_struck(bench: Bench) -> None:
     assert bench.faults_left == 0
 
 
-def assert_stands(bench: Bench, expects: Call | Row) -> None:
+def assert_stands(bench: Bench, expects: Call | Row | Film, job_s: float = 0.0) -> None:
     """How the account stands: what waited has waited, and nobody after it has to."""
-    assert expects.waits_s <= bench.clock.slept_s < 600
+    assert expects.waits_s + job_s <= bench.clock.slept_s < 600
     if expects.parks:
         assert 3000 < bench.paused_s() < 3700
     else:
@@ -255,6 +267,81 @@ def _assert_true(path: Path, bench: Bench) -> None:
     assert len(ours) == len(set(ours)), "an avatar was made twice"
 
 
+# --- their videos -----------------------------------------------------------------------------
+
+
+@on_both
+@pytest.mark.parametrize("cell", FILMS, ids=str)
+def test_bulk_film(
+    cell: Cell, transport: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = dict(FAULTS[cell.fault].options)
+    if "deadline_s" in options:
+        options["deadline_s"] = 1.5  # the same one is the download's, too
+    # Its turn comes after the accounts, its audio, and the two listings of jobs.
+    bench, fault = bench_for(
+        cell, transport, 5, monkeypatch, emulator={"job_s": JOB_S}, options=options
+    )
+    job_s = float(fault.emulator.get("job_s", JOB_S))
+    asyncio.run(on(bench, lambda: _film(cell, bench, ledger_path(tmp_path), job_s)))
+
+
+async def _film(cell: Cell, bench: Bench, path: Path, job_s: float) -> None:
+    expects = cell.expects
+    assert isinstance(expects, Film)
+    row = {"key": "row-1", "avatar_id": await bench.made_before("old"), **SPOKEN}
+    rows: list[BulkRow] = []
+    bench.acting = asyncio.create_task(_run_films(bench.kling, path, row, rows))
+    await asyncio.wait({bench.acting})
+    ended = bench.acting.cancelled() or bench.acting.exception()
+
+    # what the caller gets
+    if isinstance(expects.shows, type):
+        assert rows == []
+        assert ended is True if expects.shows is asyncio.CancelledError else ended
+        assert ended is True or type(ended) is expects.shows
+    else:
+        assert not ended
+        assert [one.video_state for one in rows] == [expects.shows], rows
+
+    # what the ledger keeps, what arrived, and what was begun
+    assert _film_kept(path, bench) == (expects.kept, expects.evidence)
+    assert bench.sends() == expects.sends
+    assert len(bench.emulator.tasks) == expects.done
+    assert_stands(bench, expects, job_s if expects.shows == "saved" else 0.0)
+    assert_struck(bench)
+
+    # a second run, by another client, with the fault gone
+    await bench.gate.open()
+    bench.emulator.clock.advance(3600)
+    async with bench.client() as another:
+        await _run_films(another, path, row, [])
+    state, _ = _film_kept(path, bench)
+    assert (state, bench.sends()) == (expects.finally_kept, expects.finally_sends)
+
+
+async def _run_films(
+    kling: AsyncKlingClient, path: Path, row: dict[str, Any], rows: list[BulkRow]
+) -> None:
+    folder = path.with_name("films")
+    async for one in kling.avatars.create_many([row], ledger=path, videos=folder):
+        rows.append(one)
+
+
+def _film_kept(path: Path, bench: Bench) -> tuple[str, str | None]:
+    """The state and evidence of the row's video; its job is true, and it has at most one."""
+    video = _kept(path)["row-1"].video
+    assert video is not None
+    began = [one.id for one in bench.emulator.tasks]
+    assert len(began) <= 1, "a video was paid for twice"
+    assert video.task_id in (None, *began)
+    if began and video.task_id is None:
+        assert video.state in ("intent", "doubt", "unknown")
+    if video.state == "saved":
+        assert Path(str(video.file)).stat().st_size == video.size_bytes
+    return video.state, video.evidence
+
+
 # --- nothing is left out ----------------------------------------------------------------------
 
 
@@ -265,7 +352,7 @@ def test_each_fault_has_an_injection_and_a_line() -> None:
         (fault, operation) for fault in MATRIX for operation in OPERATIONS
     }
     for cell in CELLS:
-        wanted = Row if cell.operation == "avatar in bulk" else Call
+        wanted = {"avatar in bulk": Row, "video in bulk": Film}.get(cell.operation, Call)
         assert isinstance(cell.expects, (wanted, Elsewhere, Nothing)), f"{cell} is empty"
 
 
@@ -279,7 +366,7 @@ def test_what_is_covered_elsewhere_is_there(cell: Cell) -> None:
 
 def test_each_cell_is_a_test_on_both_transports() -> None:
     found = []
-    for test in (test_single_call, test_bulk_row):
+    for test in (test_single_call, test_bulk_row, test_bulk_film):
         cells, transports = (one.args[1] for one in test.pytestmark if one.name == "parametrize")
         found += [(str(cell), by) for cell in cells for by in transports]
     wanted = [one for one in CELLS if not isinstance(one.expects, (Elsewhere, Nothing))]
