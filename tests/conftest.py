@@ -61,6 +61,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         "test_video_machine.py",
     }
     for item in items:
+        if " at 0x" in item.nodeid:  # pytest-xdist needs the same names in each of its workers
+            raise pytest.UsageError(f"an object's address is part of a test's name: {item.nodeid}")
         if (
             item.path.parent.name in ("matrix", "chaos", "benchmarks", "docs")
             or item.path.name in heavy_files

@@ -407,7 +407,7 @@ async def async_hook(event: object) -> None:
         ({"accounts": [7]}, "not int"),
         ({"token": 7}, "text, not int"),
     ],
-    ids=str,
+    ids=lambda one: one if isinstance(one, str) else ",".join(one),
 )
 def test_wrong_options_are_named_when_the_client_is_made(
     options: dict[str, Any], said: str
