@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 import click
 
@@ -55,7 +56,9 @@ def _span_of(context: click.Context, option: click.Parameter, text: str) -> tupl
     default="",
     help="Callbacks to replyUrl: off, twice, shuffled, reversed, delay_s=2, progress=3, broken, …",
 )
-@click.option("--seed", default=0, help="Equal seeds, equal runs.")
+# By default ids differ from those of an emulator before this one: what a ledger has must not come
+# a second time.
+@click.option("--seed", type=int, help="Equal seeds, equal runs. Default: another one each time.")
 def emulator(
     port: int,
     host: str,
@@ -67,7 +70,7 @@ def emulator(
     job_s: tuple[float, float],
     max_jobs: int,
     webhooks: str,
-    seed: int,
+    seed: int | None,
 ) -> None:
     """Serve the API from this machine: no token needed, nothing costs money."""
     try:
@@ -80,7 +83,7 @@ def emulator(
             token,
             quota,
             parse_faults(faults) if faults else [],
-            seed,
+            random.getrandbits(48) if seed is None else seed,
             latency_s=latency_s,
             record_calls=1000,
             job_s=job_s,

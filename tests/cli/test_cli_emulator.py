@@ -45,6 +45,14 @@ def test_serves_until_it_is_stopped(start: Callable[..., Any], kind: signal.Sign
     assert stderr == ""
 
 
+@pytest.mark.parametrize(("words", "ids"), [([], 2), (["--seed", "5"], 1)], ids=str)
+def test_ids_of_one_emulator_are_not_those_of_another(
+    start: Callable[..., Any], words: list[str], ids: int
+) -> None:
+    served = [listening(start("emulator", "--port", "0", *words)) for _ in range(2)]
+    assert len({post(*one)["id"] for one in served}) == ids
+
+
 def test_obeys_its_options(start: Callable[..., Any], invoke: Callable[..., Any]) -> None:
     process = start(
         "emulator", "--port", "0", "--token", "user:7-mine", "--quota", "1/h",
