@@ -454,6 +454,20 @@ def test_cancelling_at_any_moment_leaks_no_place_and_no_turn(
 
 
 @virtually
+async def test_what_was_let_go_and_did_not_go_gives_everything_back() -> None:
+    """A ledger could not be written, say, or the caller was cancelled meanwhile."""
+    gate = Admission(None, LoopClock(), places=Places(1))
+    gate.pause(ADA, 1)
+    for _ in range(3):  # each is the probe after the pause, and has the only place
+        assert gate.places is not None
+        assert gate.places.taken == 0
+        (await gate.admit(ADA)).unsent()
+    assert now_s() == pytest.approx(1, abs=10 * TICK_S)
+    (one,) = gate.stats()
+    assert (one.sent, one.in_flight, one.places) == (0, 0, 1)
+
+
+@virtually
 async def test_waiting_counts_those_at_the_gate() -> None:
     gate = Admission(RateLimit(1, per_s=0.98), LoopClock())
     tasks = [asyncio.create_task(gate.admit(ADA)) for _ in range(4)]

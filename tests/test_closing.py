@@ -120,6 +120,30 @@ async def test_while_it_is_opened(transport: Held, monkeypatch: pytest.MonkeyPat
     assert kling._wire._client is None
 
 
+async def test_while_the_first_download_is_prepared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files have a pool of their own, and it takes a moment, too."""
+    began, go = threading.Event(), threading.Event()
+    made = httpx.create_ssl_context
+
+    def slowly(**options: Any) -> Any:
+        if not options:  # as wire.py asks, in a thread
+            began.set()
+            assert go.wait(10)
+        return made(verify=False)
+
+    monkeypatch.setattr(httpx, "create_ssl_context", slowly)
+    kling = AsyncKlingClient(TOKEN, base_url=BASE_URL, transport="aiohttp", retry=ONCE)
+    download = asyncio.create_task(kling.assets.download(URL, tmp_path / "a.mp4"))
+    await asyncio.to_thread(began.wait)
+    await kling.aclose()
+    go.set()
+    with pytest.raises(ConfigurationError, match="closed"):
+        await download
+    assert kling._wire._files is None
+
+
 async def test_closing_that_is_cancelled_closes_at_once(
     kling: AsyncKlingClient, transport: Held
 ) -> None:

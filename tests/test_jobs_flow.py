@@ -146,6 +146,17 @@ async def test_a_cancelled_create_that_is_out_keeps_its_place() -> None:
         assert kling.stats[ADA].jobs_running == 1
 
 
+async def test_who_leaves_while_it_waits_for_its_rate_gives_its_place_back() -> None:
+    async with client(emulated()) as kling:
+        kling.pipeline.admission.pause(ADA, 60)
+        call = asyncio.create_task(video(kling))
+        await asyncio.sleep(1)
+        assert kling.stats[ADA].jobs_running == 1
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+        assert kling.stats[ADA].jobs_running == 0
+
+
 async def test_a_retried_create_takes_one_place() -> None:
     emulator = emulated(faults=[Fault("avatars.video", "refuse_connection", at=(1, 2))])
     async with client(emulator, retry=RetryPolicy(attempts=3)) as kling:

@@ -600,8 +600,11 @@ async def test_a_witness_is_not_told_nothing_happened_where_that_is_open(
 
 async def test_a_witness_that_raises_stops_the_call_before_it_is_sent(emulator: Emulator) -> None:
     error = OSError("the disk is full")
-    with pytest.raises(OSError, match="disk is full"):
-        await witnessed(emulator, Notes(emulator, error))
+    async with opened(emulator, accounts=["demo@example.com"]) as kling:
+        request = CreateAvatar(image_url=URL)
+        with pytest.raises(OSError, match="disk is full"):
+            await kling.pipeline.send(request, kling.options, Notes(emulator, error))
+        assert (kling.stats.sent, kling.stats.in_flight) == (0, 0)
     assert emulator.calls == []
 
 

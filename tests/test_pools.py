@@ -132,6 +132,8 @@ class TestPools:
         await ask(client)
         await ask(client)
         assert sorted(one.closed for one in made) == [False, True, True]
+        transport: Any = client._transport
+        assert len(transport._pools) == 1  # and forgotten
         await ask(client, 3)
         assert len(made) == 5
 

@@ -250,11 +250,25 @@ async def test_a_lasting_404_of_a_mere_number(kling: AsyncKlingClient, server: S
     assert server.now_s > settings.MISSING_FOR_S
 
 
+async def test_one_who_saw_it_speaks_for_all(kling: AsyncKlingClient, server: Server) -> None:
+    """Who waits for a mere number hears what the other's record tells: it was there."""
+    server.tasks[1] = lambda _: error(404)
+    mere = asyncio.create_task(kling.tasks.wait(1, poll=PLAIN))
+    await asyncio.sleep(1)
+    with pytest.raises(TaskFailedError):
+        await kling.tasks.wait(submitted(1), poll=PLAIN)
+    with pytest.raises(TaskFailedError):
+        await mere
+
+
 async def test_one_404_alone_does_not_end_it(kling: AsyncKlingClient, server: Server) -> None:
     state = done_at(1, 100)
     server.tasks[1] = lambda now_s: error(404) if 40 < now_s < 60 else state(now_s)
     assert (await kling.tasks.wait(1, poll=PLAIN)).succeeded
-    server.tasks[2] = lambda now_s: error(404) if now_s > 150 else Answer(200, json=record(2))
+    flaky = done_at(3, 400)
+    server.tasks[3] = lambda now_s: flaky(now_s) if len(server.at(3)) % 2 else error(404)
+    assert (await kling.tasks.wait(submitted(3), poll=PLAIN)).succeeded
+    server.tasks[2] = lambda now_s: error(404) if now_s > 550 else Answer(200, json=record(2))
     with pytest.raises(TaskFailedError) as caught:
         await kling.tasks.wait(2, poll=PLAIN)
     assert caught.value.task.id == 2
