@@ -149,7 +149,7 @@ class AsyncKlingClient:
 
         Args:
             retry: default: as here.
-            deadline_s: total seconds of a call; default: as here.
+            deadline_s: total seconds of a call; default: as here; `math.inf` for no limit.
             timeout: per attempt; default: as here.
 
         Raises:

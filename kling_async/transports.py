@@ -7,6 +7,7 @@ trace events, aiohttp by the connector made here.
 from __future__ import annotations
 
 import importlib.util
+import math
 import ssl
 from http.cookiejar import CookieJar
 from typing import Any
@@ -26,7 +27,7 @@ def timeout_of(given: Any) -> httpx.Timeout | float:
     if isinstance(given, httpx.Timeout):
         return given
     if given is not None:
-        if unusable(given):
+        if unusable(given) or math.isinf(given):  # aiohttp can't count to infinity
             raise ConfigurationError(
                 f"timeout={given!r}: give seconds above 0, or an httpx.Timeout "
                 "(httpx.Timeout(None) for no limit)"

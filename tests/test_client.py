@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import math
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -399,6 +400,7 @@ async def async_hook(event: object) -> None:
         ({"client_rate_limit": "5/s"}, "client_rate_limit='5/s'"),
         ({"timeout": "5"}, "timeout='5': give seconds"),
         ({"timeout": -1}, "timeout=-1"),
+        ({"timeout": math.inf}, "httpx.Timeout(None) for no limit"),
         ({"deadline_s": "5"}, "deadline_s must be seconds"),
         ({"http_client": httpx.Client()}, "httpx.AsyncClient, not httpx.Client"),
         ({"hooks": print}, "hooks=["),
@@ -415,6 +417,13 @@ def test_wrong_options_are_named_when_the_client_is_made(
     with pytest.raises(ConfigurationError) as refused:
         AsyncKlingClient(**{"token": TOKEN, **options})
     assert said in str(refused.value)
+
+
+async def test_a_view_without_a_deadline(emulator: Emulator) -> None:
+    emulator.add_faults([Fault("tts.voices", "latency", delay_s=0.03)])
+    kling = client(emulator.transport(), deadline_s=0.01)
+    assert await kling.with_options(deadline_s=math.inf).tts.voices()
+    await kling.aclose()
 
 
 @pytest.mark.parametrize("options", [{"retry": 3}, {"timeout": "5"}], ids=str)
