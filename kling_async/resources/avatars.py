@@ -271,7 +271,8 @@ class Avatars(Resource):
         """Every row's result as it is settled: `async for row in kling.avatars.create_many(...)`.
 
         Run it again with the same ledger and it resumes: rows that are done are yielded again from
-        the ledger, and nothing is sent for them.
+        the ledger, and nothing is sent for them. A loop that is left early stops the run;
+        `contextlib.aclosing` around it waits until what was in flight is recorded.
 
         Args:
             rows: `CreateAvatar`s, or mappings of its field names; a mapping may also hold `key`
