@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import struct
+from inspect import iscoroutine
 from pathlib import Path
 from typing import BinaryIO, Union
 
@@ -179,8 +180,13 @@ def _open(source: MediaSource) -> tuple[Path | bytes, str, bytes, int]:
     except (OSError, ValueError) as exc:  # ValueError: it is closed
         raise MediaProblem(f"the given file can't be read: {exc}") from None
     if not isinstance(content, bytes):  # not a file at all, or one opened in text mode
+        hint = ""
+        if iscoroutine(content):  # of aiofiles, or FastAPI's UploadFile
+            content.close()
+            hint = "; give what its read() returns"
         raise MediaProblem(
-            f"must be a path, bytes or a file opened in binary mode, not {type(source).__name__}"
+            "must be a path, bytes or a file opened in binary mode, not "
+            f"{type(source).__name__}{hint}"
         )
     name = getattr(source, "name", None)
     shown = Path(name).name if isinstance(name, str) else "the given file"

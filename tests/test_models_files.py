@@ -194,6 +194,15 @@ def test_a_file_opened_as_text(tmp_path: Path) -> None:
         assert "binary mode" in problems(CreateAvatar, image=file)["image"]
 
 
+def test_an_asynchronous_file() -> None:
+    class Upload:
+        async def read(self, size: int = -1) -> bytes:
+            return b""
+
+    said = problems(CreateAvatar, image=Upload())["image"]  # and no coroutine is left behind
+    assert said.endswith("not Upload; give what its read() returns")
+
+
 def test_a_closed_file(tmp_path: Path) -> None:
     with sparse(tmp_path / "a.png", b"png", 3).open("rb") as file:
         pass
