@@ -92,8 +92,7 @@ def tests(session: nox.Session) -> None:
     The newest Python runs all of them and reports the coverage of statements and branches. The
     oldest leaves out the heavy ones (matrix, chaos, storms, docs), which take longer than the rest;
     those between also leave out what starts processes and servers: they differ in nothing there.
-    Real processes share the cores with all of this, so what fails gets one more chance; it is
-    listed as RERUN, and is a flaw to be mended.
+    Nothing gets a second chance: what fails on a busy machine only is a flaw of the test.
     """
     install(session, "-e", ".[all]", groups=("test",))
     workers, which = CORES, ["-m", "not heavy"]
@@ -101,7 +100,7 @@ def tests(session: nox.Session) -> None:
         workers, which = 2 * CORES, ["--cov", "--cov-report=term:skip-covered"]
     elif session.python != OLDEST:
         which += [f"--ignore=tests/{one}" for one in ("cli", "emulator", "integrations")]
-    session.run(*PYTEST, str(workers), "--reruns", "1", "-rR", *which, *session.posargs)
+    session.run(*PYTEST, str(workers), *which, *session.posargs)
 
 
 @nox.session(python=NEWEST)
