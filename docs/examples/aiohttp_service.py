@@ -49,9 +49,11 @@ async def begin(request: web.Request) -> web.Response:
     key = request.headers.get("Idempotency-Key", "")
     form = await request.post()
     text, speaker_id = form.get("text"), form.get("speaker_id")
-    if not (0 < len(key) <= 255 and isinstance(text, str) and isinstance(speaker_id, str)):
+    if not (isinstance(text, str) and isinstance(speaker_id, str)) or not (text and speaker_id):
+        raise web.HTTPUnprocessableEntity(text="needed: portrait, text and speaker_id")
+    if not 0 < len(key) <= 255:
         raise web.HTTPUnprocessableEntity(
-            text="needed: the header Idempotency-Key; portrait, text and speaker_id"
+            text="needed: the header Idempotency-Key, of 255 characters at most"
         )
     portrait = await media_of(form.get("portrait"))
     try:

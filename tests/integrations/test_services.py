@@ -58,6 +58,7 @@ async def test_a_portrait_becomes_a_video(kind: str, tmp_path: Path) -> None:
         assert [first.status_code, again.status_code] == [202, 202]
         assert first.json()["id"] == again.json()["id"]
         assert (await service.post("order-1", "Something else")).status_code == 409
+        assert (await service.post("order-2", "")).status_code == 422
         job = await service.final(first.json()["id"])
         video = await service.http.get(f"/jobs/{job['id']}/video")
         assert video.headers["content-type"] == "video/mp4"
