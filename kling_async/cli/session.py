@@ -203,7 +203,10 @@ async def _interruptible(work: Coroutine[Any, Any, int | None]) -> int | None:
 
 def fail(error: KlingError) -> NoReturn:
     """Say what went wrong and leave: 2 where the user's input or set-up is at fault, else 1."""
-    click.echo(f"kling-async: {error}", err=True)
+    here = ""
+    if isinstance(error, AccountRequiredError) and "--" not in error.text:
+        here = ". On the command line: --email, or --choose round_robin"
+    click.echo(f"kling-async: {error}{here}", err=True)
     wrong_use = (InvalidRequestError, ConfigurationError, AccountRequiredError, LedgerError)
     # An InputError is a fault of the user's file; it has problems, as invalid requests do.
     at_fault = isinstance(error, wrong_use) or hasattr(error, "problems")

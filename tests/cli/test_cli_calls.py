@@ -90,6 +90,11 @@ class TestAvatars:
         assert "renew the useapi.net subscription" in line
         assert "POST /avatars" in line
 
+    def test_two_accounts_and_none_is_named(self, invoke: Callable[..., Any]) -> None:
+        done = invoke("avatars", "list", "--account", TWO[0], "--account", TWO[1])
+        assert done.exit_code == 2
+        assert f"{', '.join(TWO)}. On the command line: --email, or --choose" in done.stderr
+
 
 class TestVideos:
     VIDEO = ("avatars", "video", "--image-url", "https://example.com/a.png")
