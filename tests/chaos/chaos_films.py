@@ -114,13 +114,6 @@ class FilmStage:
         log = self.folder / "log.txt"
         return await self.runner.start(args, env, log, real_cli=self.real_cli)
 
-    async def finished(self, *, times: int = 4) -> None:
-        """Run until nothing is left to do."""
-        for _ in range(times):
-            assert await asyncio.wait_for(await self.start(), 90) in (0, 1)
-            if self.open_rows() == 0:
-                return
-
     def records(self) -> dict[str, Record]:
         """What the ledger says."""
         if not is_begun(self.ledger):

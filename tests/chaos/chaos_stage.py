@@ -10,10 +10,9 @@ import hashlib
 import json
 import os
 import shutil
-import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 
@@ -104,29 +103,6 @@ class Runner:
             assert self._server.stdin is not None
             self._server.stdin.close()
             await self._server.wait()
-
-
-async def killed(
-    runner: Runner,
-    ended: asyncio.Task[int],
-    reached: Callable[[], bool],
-    unsent: Callable[[], set[str]],
-) -> bool:
-    """SIGKILL once `reached()`, with one create unsent at most; whether the runner lived so long.
-
-    Unsent are those whose intent is on disk and whose bytes have not left, which nobody can know
-    afterwards. How many they are at once is up to the machine's disk, so it is stopped and asked.
-    """
-    while not ended.done():
-        if reached():
-            runner.kill(signal.SIGSTOP)
-            await asyncio.sleep(0.02)  # what it has sent comes in
-            if len(unsent()) <= 1:
-                runner.kill(signal.SIGKILL)
-                break
-            runner.kill(signal.SIGCONT)
-        await asyncio.sleep(0.001)
-    return await ended == -signal.SIGKILL
 
 
 def as_if_dead(ledger: Path) -> list[Record]:

@@ -11,14 +11,14 @@ import os
 import random
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 from attrs import evolve
 from chaos_plan import ACCOUNTS, Plan, Row
-from chaos_stage import Runner, Stage, killed, stage
+from chaos_stage import Runner, Stage, stage
+from deaths import SLOW_S, at_work, death, finished, killed, runners, sweep
 from failpoints import NAMES
 
 from kling_async import AsyncKlingClient, OutcomeUnknownError
@@ -26,13 +26,11 @@ from kling_async.bulk.ledgerview import LedgerView
 from kling_async.emulator import Emulator, parse_faults
 
 SEEDS = int(os.environ.get("CHAOS_SEEDS", "1"))
-JOBS = 4
 FAULTS = (
     "avatars.create:reset_after@every=4 ; "
     "avatars.create:status=429,form=decimal,retry_after_s=0.01@every=5 ; "
     "avatars.create:latency=0.03@every=1"
 )
-SLOW_S = 90  # longer than any run; the emulator's clock is moved afterwards
 # A create that takes longer than anyone looks for it, so that a row becomes unknown as well.
 SLOW = f"avatars.create:reset_after,delay_s={SLOW_S}@at=3 ; "
 
@@ -72,28 +70,6 @@ CALM = Plan(
 )
 
 
-@asynccontextmanager
-async def runners(count: int) -> AsyncIterator[asyncio.Queue[Runner]]:
-    """A pool."""
-    made = [Runner() for _ in range(count)]
-    pool: asyncio.Queue[Runner] = asyncio.Queue()
-    for one in made:
-        pool.put_nowait(one)
-    try:
-        yield pool
-    finally:
-        for one in made:
-            await one.close()
-
-
-async def finished(here: Stage, *, times: int = 4) -> None:
-    """Run until nothing is left to do."""
-    for _ in range(times):
-        assert await asyncio.wait_for(await here.start(), 60) in (0, 1)
-        if not here.open_rows():
-            return
-
-
 # --- failpoints -------------------------------------------------------------------------------
 
 
@@ -112,13 +88,9 @@ async def trial(name: str, seed: int, folder: Path, runner: Runner) -> tuple[boo
     )
     async with stage(plan, folder, runner) as here:
         here.set_up()
-        code = await asyncio.wait_for(await here.start((name, passes)), 60)
-        died = code == -signal.SIGKILL
-        await finished(here)
-        if SLOW in plan.faults:
-            here.emulator.clock.advance(SLOW_S)
-            await finished(here)
+        code = await death(here, (name, passes), slow=SLOW in plan.faults)
         found = here.findings()
+    died = code == -signal.SIGKILL
     # A row whose intent is on disk and whose create never left was not made, and nobody can know.
     wrong = found.faults or found.unknown_made or found.unknown_unmade > plan.concurrency * died
     settled = found.states["done"] + found.states["unknown"] == len(plan.rows)
@@ -130,27 +102,7 @@ async def trial(name: str, seed: int, folder: Path, runner: Runner) -> tuple[boo
 
 @pytest.mark.parametrize("part", range(3))
 async def test_death_at_each_point_of_a_row(part: int, tmp_path: Path) -> None:
-    orders = [(name, seed) for seed in range(SEEDS) for name in NAMES[part::3]]
-    died: Counter[str] = Counter()
-    problems: list[str] = []
-
-    async with runners(JOBS) as pool:
-
-        async def one(name: str, seed: int) -> None:
-            folder = tmp_path / f"{name.replace(':', '-')}-{seed}"
-            folder.mkdir()
-            runner = await pool.get()
-            try:
-                struck, problem = await trial(name, seed, folder, runner)
-            finally:
-                pool.put_nowait(runner)
-            died[name] += struck
-            problems.extend([problem] if problem else [])
-
-        await asyncio.gather(*(one(name, seed) for name, seed in orders))
-    print(f"\n{len(orders)} deaths ordered, {sum(died.values())} came about")
-    assert problems == []
-    assert {name for name, _ in orders if not died[name]} == set()
+    await sweep(trial, NAMES[part::3], tmp_path, seeds=SEEDS)
 
 
 # --- the bar ----------------------------------------------------------------------------------
@@ -159,8 +111,7 @@ async def test_death_at_each_point_of_a_row(part: int, tmp_path: Path) -> None:
 async def killed_at(here: Stage, calls: int) -> bool:
     """A run that dies when the server has seen so many more calls; whether it lived so long."""
     goal = here.calls + calls
-    ended = await here.start()
-    return await killed(here.runner, ended, lambda: here.calls >= goal, unsent=here.unsent)
+    return await killed(here, lambda: here.calls >= goal)
 
 
 async def test_300_rows_every_seventh_answer_lost_killed_ten_times(tmp_path: Path) -> None:
@@ -195,21 +146,6 @@ async def test_300_rows_every_seventh_answer_lost_killed_ten_times(tmp_path: Pat
 
 
 # --- other bad moments ------------------------------------------------------------------------
-
-
-@asynccontextmanager
-async def at_work(here: Stage, calls: int = 8) -> AsyncIterator[asyncio.Task[int]]:
-    """A run in the middle of its work; killed at the end if need be."""
-    goal = here.calls + calls
-    ended = await here.start()
-    while here.calls < goal:
-        assert not ended.done()
-        await asyncio.sleep(0.002)
-    try:
-        yield ended
-    finally:
-        here.runner.kill(signal.SIGKILL)
-        await ended
 
 
 async def test_a_second_process_is_refused_and_takes_over_when_the_first_is_dead(

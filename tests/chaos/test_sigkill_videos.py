@@ -10,18 +10,15 @@ import asyncio
 import os
 import random
 import signal
-from collections import Counter
 from pathlib import Path
 
 import pytest
 from chaos_films import FilmStage, film_stage
-from chaos_stage import Runner, killed
+from chaos_stage import Runner
+from deaths import SLOW_S, at_work, death, finished, killed, runners, sweep
 from failpoints import VIDEO_NAMES
-from test_sigkill import SLOW_S, runners
 
 SEEDS = int(os.environ.get("CHAOS_SEEDS", "1"))
-MORE_SEEDS = 4  # for points that were not come to
-JOBS = 4
 FAULTS = (
     "avatars.video:reset_after@every=4 ; avatars.video:no_slot=seconds,retry_after_s=0.01@every=5"
 )
@@ -46,13 +43,9 @@ async def trial(name: str, seed: int, folder: Path, runner: Runner) -> tuple[boo
         concurrency=concurrency,
         transport=dice.choice(("aiohttp", "httpx")),
     ) as here:
-        code = await asyncio.wait_for(await here.start((name, passes)), 60)
-        died = code == -signal.SIGKILL
-        await here.finished()
-        if SLOW in faults:
-            here.emulator.clock.advance(SLOW_S)
-            await here.finished()
+        code = await death(here, (name, passes), slow=SLOW in faults)
         found = here.findings()
+    died = code == -signal.SIGKILL
     # A job whose intent is on disk and whose bytes never left did not begin, and nobody can know.
     at_once = 2 * (3 + 4)  # of both accounts: job places, and what is made ready ahead
     wrong = found.faults or found.unknown_paid or found.unknown_unpaid > at_once * died
@@ -66,39 +59,13 @@ async def trial(name: str, seed: int, folder: Path, runner: Runner) -> tuple[boo
 
 @pytest.mark.parametrize("part", range(3))
 async def test_death_at_each_point_of_a_video(part: int, tmp_path: Path) -> None:
-    orders = [(name, seed) for seed in range(SEEDS) for name in VIDEO_NAMES[part::3]]
-    died: Counter[str] = Counter()
-    problems: list[str] = []
-
-    async with runners(JOBS) as pool:
-
-        async def one(name: str, seed: int) -> None:
-            folder = tmp_path / f"{name.replace(':', '-')}-{seed}"
-            folder.mkdir()
-            runner = await pool.get()
-            try:
-                struck, problem = await trial(name, seed, folder, runner)
-            finally:
-                pool.put_nowait(runner)
-            died[name] += struck
-            problems.extend([problem] if problem else [])
-
-        await asyncio.gather(*(one(name, seed) for name, seed in orders))
-        # Not each pass comes to each point: on a busy machine what was lost may be found in time.
-        for seed in range(SEEDS, SEEDS + MORE_SEEDS):
-            missed = [name for name, _ in orders if not died[name]]
-            await asyncio.gather(*(one(name, seed) for name in dict.fromkeys(missed)))
-    print(f"\n{len(orders)} deaths ordered, {sum(died.values())} came about")
-    assert problems == []
-    assert {name for name, _ in orders if not died[name]} == set()
+    # Not each pass comes to each point: on a busy machine what was lost may be found in time.
+    await sweep(trial, VIDEO_NAMES[part::3], tmp_path, seeds=SEEDS, more_seeds=4)
 
 
 async def killed_at(here: FilmStage, jobs: int) -> None:
     """A run that dies when so many jobs have begun in all."""
-    ended = await here.start()
-    assert await killed(
-        here.runner, ended, lambda: len(here.emulator.tasks) >= jobs, unsent=here.unsent
-    )
+    assert await killed(here, lambda: len(here.emulator.tasks) >= jobs)
 
 
 async def resent_by_the_user(here: FilmStage) -> int:
@@ -115,7 +82,7 @@ async def resent_by_the_user(here: FilmStage) -> int:
         args = ["bulk", "settle", str(here.ledger), key, option]
         assert await asyncio.wait_for(await here.order(args), 60) == 0
     if unknown:
-        await here.finished()
+        await finished(here)
     return len(unknown)
 
 
@@ -135,7 +102,7 @@ async def test_50_rows_over_three_accounts_killed_twice(tmp_path: Path, real_cli
     ):
         await killed_at(here, 11)
         await killed_at(here, 29)
-        await here.finished()
+        await finished(here)
         # Killed between the intent and the first byte: it never began, which only the user can say.
         unsent = await resent_by_the_user(here)
         found = here.findings()
@@ -162,7 +129,7 @@ async def test_lost_answers_and_many_kills(tmp_path: Path) -> None:
     ):
         for jobs in (5, 12, 18, 25, 31):
             await killed_at(here, jobs)
-        await here.finished()
+        await finished(here)
         found = here.findings()
         unknown = {key for key, one in here.records().items() if one.state == "unknown"}
         made = {one.nickname for one in here.emulator.avatars}
@@ -171,3 +138,28 @@ async def test_lost_answers_and_many_kills(tmp_path: Path) -> None:
     assert found.unknown_paid == 0
     assert unknown.isdisjoint(made)
     assert found.paid == found.states["saved"] >= 40 - 5  # one unsent at each kill, at most
+
+
+@pytest.mark.parametrize("transport", ["httpx", "aiohttp"])
+async def test_a_process_that_is_stopped_and_continued_pays_once(
+    tmp_path: Path, transport: str
+) -> None:
+    async with (
+        runners(1) as pool,
+        film_stage(
+            tmp_path, await pool.get(), rows=20, job_s=(0.2, 0.5), transport=transport
+        ) as here,
+    ):
+        here.emulator.latency_s = 0.03
+        async with at_work(here, calls=50) as ended:
+            here.runner.kill(signal.SIGSTOP)
+            await asyncio.sleep(1.5)  # longer than any of its time-outs, and than its jobs
+            begun = len(here.emulator.tasks)
+            here.runner.kill(signal.SIGCONT)
+            assert await asyncio.wait_for(asyncio.shield(ended), 60) in (0, 1)
+        await finished(here)
+        found = here.findings()
+    assert 0 < begun < 20
+    # Stopped between intent and sending, a create may be given up unsent, which nobody can know.
+    assert (found.faults, found.unknown_paid) == (0, 0)
+    assert found.paid == found.states["saved"] >= 20 - (3 + 4) - here.concurrency

@@ -136,7 +136,10 @@ class Bench:
         host: str = "127.0.0.1",
     ) -> None:
         self.monkeypatch = monkeypatch
-        self.emulator = Emulator(**{"job_s": 600.0, **(emulator or {})})
+        given: dict[str, Any] = {"job_s": 600.0, **(emulator or {})}
+        self.job_s: float = given["job_s"]
+        """How long a job takes."""
+        self.emulator = Emulator(**given)
         self.clock = JumpClock(self.emulator)
         self.gate = Gate(self.emulator, _free_port())
         self.operation = ""
@@ -152,8 +155,10 @@ class Bench:
             if strike is not None:
                 await strike(self)
 
-        given = {"rate_limit": Failpoint(turn, now), **(options or {})}
-        self.kling = self.client(base_url=f"{scheme}://{host}:{self.gate.port}/v1/kling", **given)
+        self.kling = self.client(
+            base_url=f"{scheme}://{host}:{self.gate.port}/v1/kling",
+            **{"rate_limit": Failpoint(turn, now), **(options or {})},
+        )
 
     def client(self, **options: Any) -> AsyncKlingClient:
         """A client on this world."""
@@ -175,21 +180,26 @@ class Bench:
         """How long the account still is paused for other calls."""
         return self.kling.pipeline.admission.paused_s(ACCOUNT)
 
-    def sends(self, nickname: str | None = None) -> int:
-        """How many requests of the operation arrived through the gate; of a nickname, if given."""
-        return sum(
-            one.operation == self.operation
-            and one.headers.get("host") != "past.the.gate"
-            and (nickname is None or (one.fields or {}).get("nickname") == nickname)
-            for one in self.emulator.calls
-        )
+    def sends(self, key: str | None = None) -> int:
+        """How many requests of the operation arrived through the gate; for one row, if given."""
+        whose = {one.id: one.nickname for one in self.emulator.avatars}
+        found = 0
+        for one in self.emulator.calls:
+            if one.operation == self.operation and one.headers.get("host") != "past.the.gate":
+                fields = one.fields or {}
+                found += key in (
+                    None,
+                    fields.get("nickname"),
+                    whose.get(str(fields.get("avatarId"))),
+                )
+        return found
 
     async def made_before(self, nickname: str) -> str:
         """The id of an avatar that is there before the cell begins, made past the gate."""
         async with httpx.AsyncClient(transport=self.emulator.transport()) as other:
             answer = await other.post(
                 "http://past.the.gate/v1/kling/avatars",
-                json={"imageUrl": "https://example.com/old.png", "nickname": nickname},
+                json={"imageUrl": picture(nickname), "nickname": nickname},
                 headers={"authorization": f"Bearer {TOKEN}"},
             )
         return str(answer.json()["id"])
@@ -201,6 +211,11 @@ class Bench:
             one.cancel()
         await asyncio.gather(*self.helpers, return_exceptions=True)
         await self.kling.aclose()
+
+
+def picture(name: str) -> str:
+    """Where the portrait of a row or an avatar is."""
+    return f"https://example.com/{name}.png"
 
 
 async def until(reached: Callable[[], bool]) -> None:

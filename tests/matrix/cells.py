@@ -17,13 +17,17 @@ from expectations import (
     FILM_FAILED,
     FILM_FAILED_DONE,
     FILM_FOUND,
+    FILM_FOUND_PARKED,
     FILM_HIDDEN,
+    FILM_PARKED,
     FILM_PUT_OFF,
     FILM_SHORT,
     FILM_UNKNOWN,
     FILM_UNKNOWN_DONE,
+    FILM_UNKNOWN_PARKED,
     FILM_UNREACHED,
     FILM_UNRECORDED,
+    FILM_UNRECORDED_HIDDEN,
     FILM_UNUSABLE,
     FILM_UNWRITTEN,
     FILMED_AGAIN,
@@ -50,6 +54,7 @@ from expectations import (
     ROW_UNKNOWN_PARKED,
     ROW_UNREACHED,
     ROW_UNRECORDED,
+    ROW_UNRECORDED_HIDDEN,
     ROW_UNUSABLE,
     ROW_UNWRITTEN,
     UNKNOWN,
@@ -95,7 +100,10 @@ DEATHS = (
     "test_sigkill.py::test_death_at_each_point_of_a_row",
     "test_sigkill_videos.py::test_death_at_each_point_of_a_video",
 )
-STOPPED = "test_sigkill.py::test_a_process_that_is_stopped_and_continued_doubles_nothing"
+STOPS = (
+    "test_sigkill.py::test_a_process_that_is_stopped_and_continued_doubles_nothing",
+    "test_sigkill_videos.py::test_a_process_that_is_stopped_and_continued_pays_once",
+)
 
 MATRIX: Mapping[str, Line] = {
     # never sent
@@ -133,11 +141,13 @@ MATRIX: Mapping[str, Line] = {
     "504, handled": HANDLED,
     "503 in 7 s, not handled": after(7, NOT_HANDLED),
     "503 in 7 s, handled": after(7, HANDLED),
-    "503 in 30 years": parked(line(BUSY, BUSY, UNKNOWN, ROW_UNKNOWN_PARKED, FILM_UNKNOWN, BUSY)),
-    "596 JSON": line(BROKEN, BROKEN, UNKNOWN, ROW_UNKNOWN_PARKED, FILM_UNKNOWN, BROKEN),
-    "596 empty": line(BROKEN, BROKEN, UNKNOWN, ROW_UNKNOWN_PARKED, FILM_UNKNOWN, BROKEN),
+    "503 in 30 years": parked(
+        line(BUSY, BUSY, UNKNOWN, ROW_UNKNOWN_PARKED, FILM_UNKNOWN_PARKED, BUSY)
+    ),
+    "596 JSON": line(BROKEN, BROKEN, UNKNOWN, ROW_UNKNOWN_PARKED, FILM_UNKNOWN_PARKED, BROKEN),
+    "596 empty": line(BROKEN, BROKEN, UNKNOWN, ROW_UNKNOWN_PARKED, FILM_UNKNOWN_PARKED, BROKEN),
     "596 HTML, handled": line(
-        BROKEN_DONE, BROKEN_DONE, FOUND, ROW_FOUND_PARKED, FILM_FOUND, BROKEN_DONE
+        BROKEN_DONE, BROKEN_DONE, FOUND, ROW_FOUND_PARKED, FILM_FOUND_PARKED, BROKEN_DONE
     ),
     "408": NOT_HANDLED,
     "409": NOT_HANDLED,
@@ -152,9 +162,9 @@ MATRIX: Mapping[str, Line] = {
     "429 in -1 s": after(30),
     "429 in 30 years": parked(calls(refused(RateLimitedError), ROW_PUT_OFF, FILM_PUT_OFF)),
     "400": calls(refused(BadRequestError), ROW_FAILED, FILM_FAILED),
-    "401": calls(refused(AuthenticationError), ROW_PARKED, FILM_FAILED),
-    "402": calls(refused(SubscriptionError), ROW_PARKED, FILM_FAILED),
-    "403": calls(refused(PermissionDeniedError), ROW_PARKED, FILM_FAILED),
+    "401": calls(refused(AuthenticationError), ROW_PARKED, FILM_PARKED),
+    "402": calls(refused(SubscriptionError), ROW_PARKED, FILM_PARKED),
+    "403": calls(refused(PermissionDeniedError), ROW_PARKED, FILM_PARKED),
     "404": calls(refused(NotFoundError), ROW_FAILED, FILM_FAILED),
     "413": calls(refused(APIError), ROW_FAILED, FILM_FAILED),
     "422": calls(refused(ContentModeratedError), ROW_FAILED, FILM_FAILED),
@@ -163,7 +173,7 @@ MATRIX: Mapping[str, Line] = {
     "cancelled after it": GONE_AFTER,
     "SIGKILL before the intent": killed(*DEATHS),
     "SIGKILL after the intent": killed(*DEATHS),
-    "SIGSTOP": killed(STOPPED, STOPPED),
+    "SIGSTOP": killed(*STOPS),
     # clocks and listings; the create's answer is lost
     "clock 10 min ahead": shown(FOUND, ROW_FOUND, FILM_FOUND),
     "clock 10 min behind": shown(FOUND, ROW_FOUND, FILM_FOUND),
@@ -176,9 +186,9 @@ MATRIX: Mapping[str, Line] = {
     "no free place for 7 s": jobs(evolve(AGAIN, waits_s=7), evolve(FILMED_AGAIN, waits_s=7)),
     "refused by moderation": jobs(refused(ContentModeratedError), FILM_FAILED),
     "job fails": jobs(OK, FILM_FAILED_DONE),  # which its task says, later
-    "job is over before anybody looks": jobs(
-        UNKNOWN_DONE, FILM_FOUND
-    ),  # a row has audio of its own
+    # A row's audio is rendered for it alone; for single calls: tests/test_videos.py.
+    "job is over before anybody looks": jobs(UNKNOWN_DONE, FILM_FOUND),
+    "job shows in the scheduler alone": jobs(FOUND, FILM_FOUND),
     "webhooks twice, early, disordered": jobs(
         Elsewhere("tests/matrix/test_matrix_callbacks.py::test_callbacks_are_hints_alone"),
         Nothing("bulk asks for no callbacks"),
@@ -187,6 +197,7 @@ MATRIX: Mapping[str, Line] = {
     "ledger full": recorded(ROW_UNWRITTEN, FILM_UNWRITTEN),
     "ledger can't sync": recorded(ROW_UNWRITTEN, FILM_UNWRITTEN),
     "ledger full after the answer": recorded(ROW_UNRECORDED, FILM_UNRECORDED),
+    "ledger full after it, listing cut": recorded(ROW_UNRECORDED_HIDDEN, FILM_UNRECORDED_HIDDEN),
     # the client is used up
     "client closed": calls(CLOSED, ROW_CLOSED, FILM_CLOSED),
     "client of another loop": calls(UNUSABLE, ROW_UNUSABLE, FILM_UNUSABLE),

@@ -1,8 +1,8 @@
 """What may a cell of the matrix expect? The words that `cells.py` is written in.
 
-`Call` is for single calls, `Row` for the first row of a bulk run, `Film` for the video of a row
-whose avatar is there. What stands beside the design's letters (R, W, D, F, P, N, S) is what they
-come to in numbers.
+`Call` is for single calls, `Row` for the first row of a bulk run: for its avatar, or for its video
+where the avatar is there. What stands beside the design's letters (R, W, D, F, P, N, S) is what
+they come to in numbers.
 """
 
 from __future__ import annotations
@@ -45,18 +45,19 @@ class Call:
 
 @frozen
 class Row:
-    """The first row of a bulk run, and how the run goes on.
+    """The paid step of a bulk run's first row, and how the run goes on.
 
     Args:
         sends: how many creates of the row reached the emulator.
         shows: the state it is yielded with, None if it is not, or the error that ends the run.
         kept: its state in the ledger after the run.
         evidence: likewise.
-        done: how many avatars of it were made in truth.
+        done: how many avatars or jobs of it were made in truth.
         rest: the state the second row is yielded with; None if it is not.
         finally_kept: its state after a second run, with the fault gone.
         finally_sends: all creates of it, those of the second run included.
-        waits_s: the account waits at least so long.
+        attempts: how many the ledger counts after the first run, where that differs from `sends`.
+        waits_s: the account waits at least so long, beside waiting for jobs.
         parks: the account is kept out of use afterwards, for about an hour.
     """
 
@@ -68,33 +69,7 @@ class Row:
     rest: str | None
     finally_kept: str
     finally_sends: int
-    waits_s: float = 0.0
-    parks: bool = False
-
-
-@frozen
-class Film:
-    """The video of a bulk run's only row, whose avatar is given, and how another run goes on.
-
-    Args:
-        sends: how many of its creates reached the emulator.
-        shows: the state of the video the row is yielded with, or the error that ends the run.
-        kept: its state in the ledger after the run.
-        evidence: likewise.
-        done: how many jobs of it began in truth.
-        finally_kept: its state after a second run, with the fault gone.
-        finally_sends: all creates of it, those of the second run included.
-        waits_s: the account waits at least so long, beside waiting for the job.
-        parks: the account is kept out of use afterwards, for about an hour.
-    """
-
-    sends: int
-    shows: str | type[BaseException]
-    kept: str
-    evidence: str | None
-    done: int
-    finally_kept: str
-    finally_sends: int
+    attempts: int | None = None
     waits_s: float = 0.0
     parks: bool = False
 
@@ -113,7 +88,7 @@ class Nothing:
     why: str
 
 
-Expectation = Call | Row | Film | Elsewhere | Nothing
+Expectation = Call | Row | Elsewhere | Nothing
 
 # --- single calls -----------------------------------------------------------------------------
 
@@ -141,45 +116,51 @@ def refused(error: type[BaseException], *, done: int = 0) -> Call:
 # --- rows -------------------------------------------------------------------------------------
 
 MADE = Row(1, "created", "done", "answer", 1, "created", "done", 1)
+MADE_LATER = evolve(MADE, attempts=2)  # S: the first attempt never arrived
 MADE_AGAIN = Row(2, "created", "done", "answer", 1, "created", "done", 2)  # W
 ROW_FOUND = Row(1, "created", "done", "adopted", 1, "created", "done", 1)  # D
 ROW_UNKNOWN = Row(1, "unknown", "unknown", None, 0, "created", "unknown", 1)  # D
 ROW_UNKNOWN_DONE = Row(1, "unknown", "unknown", None, 1, "created", "done", 1)  # D, then late
 ROW_HIDDEN = evolve(ROW_UNKNOWN_DONE, finally_kept="unknown")
-ROW_SHORT = evolve(ROW_UNKNOWN, sends=0, finally_sends=0)
+ROW_SHORT = evolve(ROW_UNKNOWN, sends=0, finally_sends=0, attempts=1)
 ROW_FAILED = Row(1, "failed", "failed", None, 0, "created", "failed", 1)  # F
 ROW_PARKED = evolve(ROW_FAILED, rest="skipped")  # F+P
 ROW_UNKNOWN_PARKED = evolve(ROW_UNKNOWN, rest="skipped")  # D+P
 ROW_FOUND_PARKED = evolve(ROW_FOUND, rest="skipped")  # D+P, and it was made
 ROW_PUT_OFF = Row(1, "skipped", "ready", None, 0, "skipped", "done", 2)  # P by 429
 ROW_UNREACHED = Row(0, "skipped", "planned", None, 0, None, "done", 1)
-ROW_CLOSED = Row(0, "skipped", "ready", None, 0, None, "done", 1)
+ROW_CLOSED = Row(0, "skipped", "ready", None, 0, None, "done", 1, attempts=1)
 ROW_UNUSABLE = Row(0, "skipped", "planned", None, 0, "skipped", "done", 1)
 ROW_STOPPED = Row(0, asyncio.CancelledError, "planned", None, 0, None, "done", 1)
 ROW_FINISHED = Row(1, asyncio.CancelledError, "done", "answer", 1, None, "done", 1)
 ROW_UNWRITTEN = Row(0, LedgerError, "planned", None, 0, None, "done", 1)
 ROW_UNRECORDED = Row(1, LedgerError, "intent", None, 1, None, "done", 1)
+ROW_UNRECORDED_HIDDEN = evolve(ROW_UNRECORDED, finally_kept="unknown")
 
+# --- their videos: what an avatar is paid for, a video is, too --------------------------------
 
-# --- films ------------------------------------------------------------------------------------
-
-FILMED = Film(1, "saved", "saved", "answer", 1, "saved", 1)
-FILMED_AGAIN = Film(2, "saved", "saved", "answer", 1, "saved", 2)  # W
-FILM_FOUND = Film(1, "saved", "saved", "adopted", 1, "saved", 1)  # D
-FILM_UNKNOWN = Film(1, "unknown", "unknown", None, 0, "unknown", 1)  # D
-FILM_UNKNOWN_DONE = Film(1, "unknown", "unknown", None, 1, "saved", 1)  # D, then late
+FILMED = Row(1, "saved", "saved", "answer", 1, "saved", "saved", 1)
+FILMED_LATER = evolve(FILMED, attempts=2)  # S
+FILMED_AGAIN = Row(2, "saved", "saved", "answer", 1, "saved", "saved", 2)  # W
+FILM_FOUND = Row(1, "saved", "saved", "adopted", 1, "saved", "saved", 1)  # D
+FILM_UNKNOWN = Row(1, "unknown", "unknown", None, 0, "saved", "unknown", 1)  # D
+FILM_UNKNOWN_DONE = Row(1, "unknown", "unknown", None, 1, "saved", "saved", 1)  # D, then late
 FILM_HIDDEN = evolve(FILM_UNKNOWN_DONE, finally_kept="unknown")
-FILM_SHORT = evolve(FILM_UNKNOWN, sends=0, finally_sends=0)
-FILM_FAILED = Film(1, "failed", "failed", None, 0, "failed", 1)  # F
-FILM_FAILED_DONE = evolve(FILM_FAILED, done=1)  # its job began, and came to nothing
-FILM_PUT_OFF = Film(1, "skipped", "ready", None, 0, "saved", 2)  # P by 429
-FILM_UNREACHED = Film(0, "skipped", "planned", None, 0, "saved", 1)
-FILM_CLOSED = Film(0, "skipped", "ready", None, 0, "saved", 1)
-FILM_UNUSABLE = Film(0, "skipped", "planned", None, 0, "saved", 1)
-FILM_STOPPED = Film(0, asyncio.CancelledError, "ready", None, 0, "saved", 1)
-FILM_FINISHED = Film(1, asyncio.CancelledError, "running", "answer", 1, "saved", 1)
-FILM_UNWRITTEN = Film(0, LedgerError, "ready", None, 0, "saved", 1)
-FILM_UNRECORDED = Film(1, LedgerError, "intent", None, 1, "saved", 1)
+FILM_SHORT = evolve(FILM_UNKNOWN, sends=0, finally_sends=0, attempts=1)
+FILM_FAILED = Row(1, "failed", "failed", None, 0, "saved", "failed", 1)  # F
+FILM_FAILED_DONE = evolve(FILM_FAILED, done=1)  # its job did: paid for, and no video
+FILM_PARKED = evolve(FILM_FAILED, rest="skipped")  # F+P
+FILM_UNKNOWN_PARKED = evolve(FILM_UNKNOWN, rest="skipped")  # D+P
+FILM_FOUND_PARKED = evolve(FILM_FOUND, rest="skipped")  # D+P, and it was begun
+FILM_PUT_OFF = Row(1, "skipped", "ready", None, 0, "skipped", "saved", 2)  # P by 429
+FILM_UNREACHED = Row(0, "skipped", "planned", None, 0, None, "saved", 1)
+FILM_CLOSED = Row(0, "skipped", "ready", None, 0, None, "saved", 1, attempts=1)
+FILM_UNUSABLE = Row(0, "skipped", "planned", None, 0, None, "saved", 1)
+FILM_STOPPED = Row(0, asyncio.CancelledError, "ready", None, 0, None, "saved", 1)
+FILM_FINISHED = Row(1, asyncio.CancelledError, "running", "answer", 1, None, "saved", 1)
+FILM_UNWRITTEN = Row(0, LedgerError, "ready", None, 0, None, "saved", 1)
+FILM_UNRECORDED = Row(1, LedgerError, "intent", None, 1, None, "saved", 1)
+FILM_UNRECORDED_HIDDEN = evolve(FILM_UNRECORDED, finally_kept="unknown")
 
 
 # --- whole lines ------------------------------------------------------------------------------
@@ -208,12 +189,12 @@ def line(
     }
 
 
-def calls(single: Call, row: Row, film: Film) -> Line:
+def calls(single: Call, row: Row, film: Row) -> Line:
     """The same for all single calls."""
     return line(single, single, single, row, film, single)
 
 
-NEVER_SENT = calls(LATER, MADE, FILMED)
+NEVER_SENT = calls(LATER, MADE_LATER, FILMED_LATER)
 NOT_HANDLED = line(AGAIN, AGAIN, UNKNOWN, ROW_UNKNOWN, FILM_UNKNOWN, AGAIN)
 HANDLED = line(AGAIN, TWICE, FOUND, ROW_FOUND, FILM_FOUND, AGAIN)
 REFUSED = calls(AGAIN, MADE_AGAIN, FILMED_AGAIN)
@@ -231,12 +212,12 @@ def parked(than: Line) -> Line:
     return {name: evolve(one, parks=True) for name, one in than.items()}
 
 
-def shown(create: Call, row: Row, film: Film) -> Line:
+def shown(create: Call, row: Row, film: Row) -> Line:
     """What a listing shows matters to creates alone; the lost answer is theirs, too."""
     return line(OK, OK, create, row, film, OK)
 
 
-def recorded(row: Row, film: Film) -> Line:
+def recorded(row: Row, film: Row) -> Line:
     """What only a ledger can meet."""
     none = Nothing("a single call has no ledger")
     return line(none, none, none, row, film, none)

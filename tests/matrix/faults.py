@@ -175,7 +175,7 @@ async def _skewed(bench: Bench, skew_s: float) -> None:
 
 async def _among_others(bench: Bench) -> None:
     for n in range(5):
-        await bench.made_before(f"other {n}")
+        await bench.made_before(f"other-{n}")
     await _lost_answer(bench)
 
 
@@ -183,21 +183,27 @@ async def _among_others(bench: Bench) -> None:
 
 
 FULL = "database or disk is full"
+_WRITES: Mapping[tuple[str, str], tuple[str, str | None]] = {
+    ("avatars.create", "intent"): ("UPDATE rows SET state = 'intent'", None),
+    ("avatars.create", "answer"): ("UPDATE rows SET state = 'done'", None),
+    ("avatars.video", "intent"): ("UPDATE videos SET state = 'intent'", None),
+    ("avatars.video", "answer"): ("UPDATE videos SET state = ?", "running"),
+}
+"""How the ledger's statements begin that write an operation's steps, and their first parameter."""
 
 
-def _failing_disk(row: str, film: str, why: str) -> Callable[[Bench], None]:
-    """The first commit that would write this state of a row, or of a film, fails."""
+def _failing_disk(step: str, why: str) -> Callable[[Bench], None]:
+    """The first commit that would write that `step` of a row fails, and so does its sync."""
 
     def prepare(bench: Bench) -> None:
-        table, state = ("videos", film) if bench.operation == "avatars.video" else ("rows", row)
+        sql_begins, state = _WRITES[bench.operation, step]
 
         class Connection(sqlite3.Connection):
             touched = False
 
             def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
-                set_state = f"UPDATE {table} SET state = "
-                self.touched |= sql.startswith(f"{set_state}'{state}'")
-                self.touched |= sql.startswith(f"{set_state}?") and parameters[0] == state
+                named = state is None or parameters[:1] == (state,)
+                self.touched |= sql.startswith(sql_begins) and named
                 if sql == "COMMIT" and self.touched and bench.faults_left:
                     bench.faults_left = 0
                     raise sqlite3.OperationalError(why)
@@ -220,6 +226,8 @@ def _failing_disk(row: str, film: str, why: str) -> Callable[[Bench], None]:
 async def _closed(bench: Bench) -> None:
     await bench.kling.aclose()
 
+
+_NOTHING_LISTED = {"listing_limit": 0, "history_limit": 0, "scheduler_lag_s": 3600.0}
 
 FAULTS: Mapping[str, Injection] = {
     "no address": Injection(_dns, host="localhost", prepare=_known_addresses),
@@ -282,10 +290,7 @@ FAULTS: Mapping[str, Injection] = {
         _lost_answer,
         emulator={"listing_lag_s": 3600.0, "history_lag_s": 3600.0, "scheduler_lag_s": 3600.0},
     ),
-    "listing cut": Injection(
-        _lost_answer,
-        emulator={"listing_limit": 0, "history_limit": 0, "scheduler_lag_s": 3600.0},
-    ),
+    "listing cut": Injection(_lost_answer, emulator=_NOTHING_LISTED),
     "listing shuffled": Injection(
         _among_others, emulator={"listing_shuffled": True, "history_shuffled": True}
     ),
@@ -295,14 +300,14 @@ FAULTS: Mapping[str, Injection] = {
     "refused by moderation": _kind("task_moderated", form="create"),
     "job fails": _kind("task_failed"),
     "job is over before anybody looks": Injection(_lost_answer, emulator={"job_s": 0.0}),
-    "ledger full": Injection(
-        _nothing, prepare=_failing_disk("intent", "intent", "database or disk is full")
-    ),
-    "ledger can't sync": Injection(
-        _nothing, prepare=_failing_disk("intent", "intent", "disk I/O error")
-    ),
-    "ledger full after the answer": Injection(
-        _nothing, prepare=_failing_disk("done", "running", "database or disk is full")
+    "job shows in the scheduler alone": Injection(_lost_answer, emulator={"history_limit": 0}),
+    "ledger full": Injection(_nothing, prepare=_failing_disk("intent", FULL)),
+    "ledger can't sync": Injection(_nothing, prepare=_failing_disk("intent", "disk I/O error")),
+    "ledger full after the answer": Injection(_nothing, prepare=_failing_disk("answer", FULL)),
+    "ledger full after it, listing cut": Injection(
+        _nothing,
+        emulator=_NOTHING_LISTED,
+        prepare=_failing_disk("answer", FULL),
     ),
     "client closed": Injection(_closed),
     "client of another loop": Injection(

@@ -1,0 +1,157 @@
+"""What is paid for a bulk row? Its avatar or its video: asked for, shown, kept and made in truth.
+
+A row is named like its avatar, so that whoever looks at the emulator knows whose a thing is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Protocol
+
+from attrs import frozen
+from bench import Bench, picture
+
+from kling_async import BulkRow
+from kling_async.bulk.ledgerview import LedgerView
+from kling_async.bulk.records import Record
+from kling_async.emulator.voices import VOICES
+
+KEYS = ("row-1", "row-2")
+UNDER_SUSPICION = ("intent", "doubt", "unknown")
+
+
+@frozen
+class Kept:
+    """What the ledger says of the paid step of one row."""
+
+    state: str
+    evidence: str | None
+    attempts: int
+    made_id: str | None
+
+
+class Step(Protocol):
+    """One of the two things that are paid for."""
+
+    turn: int
+    """The turn of the first row's create in a run, counted from 1."""
+    success: str
+    """Its last state in the ledger."""
+    deadline_s: float
+    """Of each call, for a fault that needs one."""
+
+    async def prepare(self, bench: Bench) -> None:
+        """Make what is there before."""
+
+    def rows(self, out: asyncio.Event) -> Iterable[Any] | AsyncIterable[Any]:
+        """The two rows; `out` is set when a result has come."""
+
+    def options(self, path: Path) -> dict[str, Any]:
+        """Of the run whose ledger that is."""
+
+    def shown(self, row: BulkRow) -> str | None:
+        """The state that the caller sees."""
+
+    def kept(self, record: Record) -> Kept:
+        """What the ledger says."""
+
+    def made(self, bench: Bench) -> dict[str, str]:
+        """What was made in truth since, and for which row: id -> key."""
+
+
+class AvatarStep:
+    """Rows that become avatars, one after the other."""
+
+    turn = 2  # after the listing
+    success = "done"
+    deadline_s = 0.4
+
+    async def prepare(self, bench: Bench) -> None:
+        await bench.made_before("old")
+
+    def rows(self, out: asyncio.Event) -> list[dict[str, Any]]:
+        return [
+            {"key": key, "nickname": key, "prompt": "p", "image_url": picture(key)} for key in KEYS
+        ]
+
+    def options(self, path: Path) -> dict[str, Any]:
+        return {}
+
+    def shown(self, row: BulkRow) -> str | None:
+        return row.state
+
+    def kept(self, record: Record) -> Kept:
+        return Kept(record.state, record.evidence, record.attempts, record.avatar_id)
+
+    def made(self, bench: Bench) -> dict[str, str]:
+        return {one.id: one.nickname for one in bench.emulator.avatars if one.nickname in KEYS}
+
+
+class FilmStep:
+    """Rows whose avatars are there, and whose videos are made.
+
+    The second is given when the first has come out, so that turns can be counted: the videos of an
+    account are made side by side.
+    """
+
+    turn = 5  # after the accounts, the speech, the running jobs and the tasks
+    success = "saved"
+    deadline_s = 1.5  # the same one is the download's, too
+
+    def __init__(self) -> None:
+        self._avatars: dict[str, str] = {}
+
+    async def prepare(self, bench: Bench) -> None:
+        self._avatars = {key: await bench.made_before(key) for key in KEYS}
+
+    async def rows(self, out: asyncio.Event) -> AsyncGenerator[dict[str, Any], None]:
+        voice = VOICES[0].speaker_id
+        for key, avatar_id in self._avatars.items():
+            yield {"key": key, "avatar_id": avatar_id, "text": f"I am {key}", "speaker_id": voice}
+            await out.wait()
+
+    def options(self, path: Path) -> dict[str, Any]:
+        return {"videos": path.with_name("films")}
+
+    def shown(self, row: BulkRow) -> str | None:
+        assert row.state == "created"
+        return row.video_state
+
+    def kept(self, record: Record) -> Kept:
+        video = record.video
+        assert video is not None
+        if video.state == "saved":
+            assert Path(str(video.file)).stat().st_size == video.size_bytes
+        made_id = None if video.task_id is None else str(video.task_id)
+        return Kept(video.state, video.evidence, video.attempts, made_id)
+
+    def made(self, bench: Bench) -> dict[str, str]:
+        whose = {picture(key): key for key in KEYS}
+        return {
+            str(task.id): key
+            for task in bench.emulator.tasks
+            for url in task.input_urls
+            if (key := whose.get(url)) is not None
+        }
+
+
+STEPS = {"avatar in bulk": AvatarStep, "video in bulk": FilmStep}
+
+
+def kept(step: Step, path: Path) -> dict[str, Kept]:
+    """What the ledger says of each row."""
+    with closing(LedgerView.read(path)) as ledger:
+        return {one.key: step.kept(one) for one in ledger.each()}
+
+
+def assert_true(step: Step, path: Path, bench: Bench) -> None:
+    """The ledger's ids are true and nobody's twice; what was made is known or under suspicion."""
+    made, rows = step.made(bench), kept(step, path)
+    have = {one.made_id: key for key, one in rows.items() if one.made_id is not None}
+    assert have.items() <= made.items()
+    for key in set(made.values()) & rows.keys() - set(have.values()):
+        assert rows[key].state in UNDER_SUSPICION
+    assert len(made) == len(set(made.values())), "it was paid for twice"
