@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import count
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from attrs import field, frozen
 
 from .errors import AccountRequiredError, ConfigurationError
 from .models import checks
+
+if TYPE_CHECKING:
+    from .models.accounts import ServerAccount
 
 Strategy = Literal["round_robin", "least_busy"] | Callable[[Sequence["Account"]], "Account | str"]
 
@@ -28,7 +31,7 @@ class Account:
     """
 
     email: str = field(validator=lambda _, __, value: _be_email(value))
-    max_jobs: int | None = None
+    max_jobs: int | None = field(default=None, validator=lambda _, __, value: _be_count(value))
 
 
 class AccountRegistry:
@@ -147,9 +150,23 @@ class AccountRegistry:
             self._busy[email] -= 1
 
 
+def as_listed(accounts: Iterable[ServerAccount]) -> list[Account]:
+    """The accounts that the server lists. A number of jobs that can't be counts as unknown."""
+    return [
+        Account(one.email, one.max_jobs if one.max_jobs is not None and one.max_jobs > 0 else None)
+        for one in accounts
+    ]
+
+
 _NOBODY = nullcontext()
 
 
 def _be_email(value: object) -> None:
     if (problem := checks.email(value)) is not None:
         raise ConfigurationError(f"account: {problem}")
+
+
+def _be_count(value: object) -> None:
+    # More than 50 is the server's to refuse; with none, a job would wait for ever.
+    if value is not None and (problem := checks.whole(1)(value)) is not None:
+        raise ConfigurationError(f"max_jobs: {problem}")

@@ -103,7 +103,10 @@ def base_url(given: str | None, env: Mapping[str, str] = os.environ) -> str:
 
     `http://` would send the token in the clear, so it is refused unless the host is this machine.
     """
-    url = (given if given is not None else env.get("KLING_BASE_URL") or BASE_URL).rstrip("/")
+    url = given if given is not None else env.get("KLING_BASE_URL") or BASE_URL
+    if not isinstance(url, str):
+        raise ConfigurationError(f"the base URL must be text, not {type(url).__name__}")
+    url = url.rstrip("/")
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port

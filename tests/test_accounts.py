@@ -15,7 +15,9 @@ from kling_async import (
     AsyncKlingClient,
     ConfigurationError,
     ListAvatars,
+    ServerAccount,
 )
+from kling_async.accounts import as_listed
 from kling_async.emulator import EmulatedAccount, Emulator, Fault
 
 ADA, BEN, EVE = "ada@example.com", "ben+1@example.com", "eve@example.com"
@@ -102,6 +104,19 @@ def test_unknown_strategy(choose: Any) -> None:
 def test_what_is_no_address_is_refused(email: str) -> None:
     with pytest.raises(ConfigurationError, match="e-mail"):
         AccountRegistry([email])
+
+
+@pytest.mark.parametrize("max_jobs", [0, -1, "5", 2.5, True])
+def test_what_is_no_number_of_jobs_is_refused(max_jobs: Any) -> None:
+    with pytest.raises(ConfigurationError, match="max_jobs: "):
+        Account(ADA, max_jobs)
+
+
+@pytest.mark.parametrize(("listed", "known"), [(5, 5), (80, 80), (0, None), (None, None)])
+def test_a_number_of_jobs_that_cannot_be_counts_as_unknown(
+    listed: int | None, known: int | None
+) -> None:
+    assert as_listed([ServerAccount(email=ADA, max_jobs=listed)]) == [Account(ADA, known)]
 
 
 def test_text_is_split_at_commas_and_repeats_count_once() -> None:

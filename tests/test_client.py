@@ -407,6 +407,7 @@ async def async_hook(event: object) -> None:
         ({"hooks": [async_hook]}, "async_hook"),
         ({"hooks": ["log"]}, "'log' is no plain function"),
         ({"accounts": [7]}, "not int"),
+        ({"base_url": 7}, "text, not int"),
         ({"token": 7}, "text, not int"),
     ],
     ids=lambda one: one if isinstance(one, str) else ",".join(one),

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
-from ..accounts import Account, AccountRegistry
+from ..accounts import AccountRegistry, as_listed
 from ..errors import AccountRequiredError, KlingError
 from ..models.accounts import ListAccounts
 from ..pipeline import Options, Pipeline
@@ -97,7 +97,7 @@ class Studio:
         except KlingError as exc:
             log.info("the accounts' job places are not known: %s", type(exc).__name__)
             return
-        learned = [Account(one.email, one.max_jobs) for one in listed]
+        learned = as_listed(listed)
         if len(accounts) == 0 and len(learned) == 1:
             accounts.update(learned)
         if len(accounts) == 0:

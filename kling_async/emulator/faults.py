@@ -170,6 +170,8 @@ class FaultPlan:
         """Append faults to the plan; all of them or, on a ValueError, none."""
         new = tuple(faults)
         for fault in new:
+            if not isinstance(fault, Fault):
+                raise ValueError(f"{fault!r} is no Fault; parse_faults(text) makes them of a text")
             check_operation(fault.operation, self._operations)
             check_kind(fault.operation, fault.kind, self._operations)
         for fault in new:

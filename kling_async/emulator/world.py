@@ -7,12 +7,13 @@ the bytes of uploads are kept once per content, the oldest dropped first when th
 from __future__ import annotations
 
 import hashlib
+import re
 from bisect import bisect_left, insort
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 
 from attrs import define, field, frozen
-from attrs.validators import ge, instance_of, le, matches_re
+from attrs.validators import ge, instance_of, le
 
 from .mint import Mint
 from .tasks import Task, Work
@@ -28,7 +29,7 @@ class EmulatedAccount:
         password: what `POST /accounts` must bring to update it; None: anything.
     """
 
-    email: str = field(validator=[instance_of(str), matches_re(r"[^@\s]+@[^@\s]+")])
+    email: str = field(validator=lambda _, __, value: _be_email(value))
     max_jobs: int = field(default=5, validator=[instance_of(int), ge(1), le(50)])
     password: str | None = field(default=None, repr=False)
 
@@ -186,8 +187,15 @@ def _created_ms(task: Task) -> int:
 def configured(accounts: Iterable[str | EmulatedAccount] | None) -> dict[str, EmulatedAccount]:
     """Accounts by e-mail; None means the one default account, an empty iterable means none."""
     given = ("demo@example.com",) if accounts is None else accounts
+    if isinstance(given, str):  # else its letters would be taken for accounts
+        given = (given,)
     values = [EmulatedAccount(one) if isinstance(one, str) else one for one in given]
     by_email = {account.email: account for account in values}
     if len(by_email) != len(values):
         raise ValueError("an account is named twice")
     return by_email
+
+
+def _be_email(value: object) -> None:
+    if not isinstance(value, str) or not re.fullmatch(r"[^@\s]+@[^@\s]+", value):
+        raise ValueError(f"{value!r} is not an e-mail address")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import List  # noqa: UP035  (the class has a method named list)
 
-from ..accounts import Account, AccountRegistry
+from ..accounts import Account, AccountRegistry, as_listed
 from ..errors import JSON, ConfigurationError
 from ..models.accounts import (
     AddAccount,
@@ -137,8 +137,6 @@ class Accounts(Resource):
 
         Source: `GET /accounts`.
         """
-        self.registry.update(
-            Account(one.email, one.max_jobs)
-            for one in await self._pipeline.send(ListAccounts(), self._options)
-        )
+        listed = await self._pipeline.send(ListAccounts(), self._options)
+        self.registry.update(as_listed(listed))
         return list(self.registry)

@@ -99,8 +99,12 @@ async def test_no_account_at_all(connect):
 
 @pytest.mark.parametrize("bad", [["a@x.org", "a@x.org"], ["nobody"], [""]])
 def test_accounts_that_make_no_sense(bad):
-    with pytest.raises(ValueError, match=r"twice|email"):
+    with pytest.raises(ValueError, match=r"twice|is not an e-mail address$"):
         Emulator(accounts=bad)
+
+
+def test_a_single_account_may_be_named_as_it_is():
+    assert [one.email for one in Emulator(accounts="a@x.org").accounts] == ["a@x.org"]
 
 
 @pytest.mark.parametrize("max_jobs", [0, 51])

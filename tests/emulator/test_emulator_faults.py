@@ -169,6 +169,11 @@ def test_faults_that_make_no_sense(kind, settings, message):
         Fault("avatars.create", kind, **settings)
 
 
+def test_a_text_is_no_fault():
+    with pytest.raises(ValueError, match="parse_faults"):
+        Emulator(faults=["avatars.create:stall"])
+
+
 def test_an_unknown_operation_is_named_with_the_known_ones():
     with pytest.raises(ValueError, match=r"'avatars.make'; allowed: \*, accounts.list"):
         Emulator(faults=[Fault("avatars.make", "stall")])
