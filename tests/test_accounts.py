@@ -187,6 +187,8 @@ async def test_least_busy_in_calls(open_client: Open, emulator: Emulator) -> Non
     emulator.clock.advance(60)
     await slow
     assert [one.account for one in emulator.avatars] == [BEN, BEN, BEN, ADA]
+    found = [(await kling.avatars.list())[0].meta for _ in range(5)]
+    assert [one.account for one in found] == [ADA] * 5  # nobody is busy any more
 
 
 async def test_retries_of_a_call_keep_its_account(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -43,6 +44,8 @@ class Held(httpx.AsyncBaseTransport):
         self.asked += 1
         self.began.set()
         await self.go.wait()
+        if self.status == 1000:
+            raise httpx.RemoteProtocolError("no answer")
         return httpx.Response(self.status, stream=Body(self))
 
     async def aclose(self) -> None:
@@ -205,6 +208,29 @@ async def test_an_exchange_that_somebody_cancels_is_lost(
     under_way.cancel()
     with pytest.raises(OutcomeUnknownError, match="exchange was cancelled"):
         await create
+    await kling.aclose()
+
+
+async def test_what_fails_after_its_caller_left_is_no_complaint_of_the_loop(
+    kling: AsyncKlingClient, transport: Held, tmp_path: Path
+) -> None:
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, one: complaints.append(one))
+    transport.status = 1000  # what comes is no answer
+    calls: list[asyncio.Task[Any]] = [
+        asyncio.create_task(kling.avatars.list()),
+        asyncio.create_task(kling.assets.download(URL, tmp_path / "a.mp4")),
+    ]
+    while transport.asked < 2:
+        await asyncio.sleep(0)
+    for call in calls:
+        call.cancel()
+    await asyncio.wait(calls)
+    del call, calls  # their tracebacks hold what is to be collected
+    transport.go.set()
+    await asyncio.sleep(0.02)
+    gc.collect()
+    assert complaints == []
     await kling.aclose()
 
 

@@ -331,6 +331,22 @@ async def test_a_full_disk(
     assert list(tmp_path.iterdir()) == []
 
 
+async def test_it_survives_a_power_cut_as_a_whole(
+    kling: AsyncKlingClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its bytes are on disk before its name is there, and its name before the call returns."""
+    shown: list[bool] = []
+    fsync = os.fsync
+
+    def noted(handle: int) -> None:
+        shown.append((tmp_path / "a.mp4").exists())
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    await kling.assets.download(done(), tmp_path / "a.mp4")
+    assert shown == [False, True]
+
+
 async def test_a_disk_without_hard_links(
     kling: AsyncKlingClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

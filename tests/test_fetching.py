@@ -25,6 +25,7 @@ from kling_async import (
     RetryPolicy,
     Task,
     UnexpectedResponseError,
+    settings,
 )
 from kling_async.emulator import Emulator, Fault
 
@@ -97,6 +98,8 @@ class FileServer:
         if self.modified is not None:
             lines.append(f"Last-Modified: {self.modified}")
         content = self.body[first:]
+        if step == "long":
+            content += b"more"
         if step == "chunked":
             lines.append("Transfer-Encoding: chunked")
         else:
@@ -278,6 +281,14 @@ async def test_a_wrong_part_is_not_taken(
     assert done.path.read_bytes() == BODY
     assert not done.resumed
     assert files.asked("range") == [None, ANY, None]
+
+
+async def test_a_part_that_is_too_long_makes_no_file(
+    kling: AsyncKlingClient, files: FileServer, tmp_path: Path
+) -> None:
+    files.steps = ["cut:1000000", "long", "416 X: y"]
+    done = await kling.assets.download(files.url, tmp_path / "a.mp4")
+    assert done.path.read_bytes() == BODY
 
 
 async def test_bytes_of_a_compressed_form_are_not_mixed(
@@ -480,19 +491,22 @@ async def test_many_at_once_wait_in_turn(
     kling: AsyncKlingClient, files: FileServer, tmp_path: Path
 ) -> None:
     files.body = BODY[:50_000]
-    most = 0
+    gate = asyncio.Event()
 
-    async def counted(head: str, writer: asyncio.StreamWriter) -> None:
-        nonlocal most
-        most = max(most, files.open)
-        await asyncio.sleep(0.01)
+    async def held(head: str, writer: asyncio.StreamWriter) -> None:
+        await gate.wait()
         await FileServer.answer(files, head, writer)
 
-    files.answer = counted  # type: ignore[method-assign]
+    files.answer = held  # type: ignore[method-assign]
     names = [tmp_path / f"{number}.mp4" for number in range(60)]
-    done = await asyncio.gather(*(kling.assets.download(files.url, name) for name in names))
-    assert all(one.path.read_bytes() == files.body for one in done)
-    assert 2 <= most <= 20
+    all_of_them = asyncio.gather(*(kling.assets.download(files.url, name) for name in names))
+    while files.open < settings.DOWNLOADS_AT_ONCE:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.2)  # more would come, if they were let
+    at_once = files.open
+    gate.set()
+    assert at_once == settings.DOWNLOADS_AT_ONCE
+    assert all(one.path.read_bytes() == files.body for one in await all_of_them)
 
 
 # --- with the emulator behind it --------------------------------------------------------------

@@ -331,3 +331,12 @@ class TestWholeCalls:
                 await kling.send(request())
             assert len(caught.value.candidates) == candidates
         assert len(emulator.avatars) == 1
+
+    async def test_what_was_found_stands_in_no_later_ones_way(
+        self, open_client: Open, emulator: Emulator
+    ) -> None:
+        kling = await open_client(accounts=[ADA])
+        emulator.add_faults([Fault("avatars.create", "reset_after", at=(1, 2, 3))])
+        made = [await kling.send(request()) for _ in range(3)]
+        assert [one.id for one in made] == [one.id for one in emulator.avatars]
+        assert all(one.meta.adopted for one in made)

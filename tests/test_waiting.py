@@ -538,6 +538,25 @@ async def test_many_are_listed_and_only_the_changed_are_read(
     assert server.lists
 
 
+async def test_who_leaves_while_the_history_is_read_is_not_looked_at(
+    kling: AsyncKlingClient, server: Server
+) -> None:
+    for task_id in range(1, 11):
+        server.tasks[task_id] = done_at(task_id, 100)
+    waits = [asyncio.create_task(kling.tasks.wait(submitted(one))) for one in server.tasks]
+
+    def meanwhile(_: float) -> Answer:
+        for wait in waits[:5]:
+            wait.cancel()
+        return Answer(200, json={"history": []})  # tells of none, so that each must be read
+
+    server.listed = meanwhile
+    await asyncio.sleep(10)
+    assert server.lists
+    assert {task_id for _, task_id, _ in server.looks} == {6, 7, 8, 9, 10}
+    await asyncio.gather(*waits, return_exceptions=True)
+
+
 async def test_thousands_are_cheap(kling: AsyncKlingClient, server: Server) -> None:
     for task_id in range(1, 3001):
         server.tasks[task_id] = done_at(task_id, 30)
