@@ -49,7 +49,8 @@ def _on_the_microsecond(
     Its time moves in whole microseconds, rounded down: a timer between two of them is waited for
     for ever, and so is one that is due at once, again and again, as aiolimiter sets them.
     """
-    when = max(math.ceil(when * 1e6) / 1e6, loop.time() + 1e-6)
+    if when < math.inf:
+        when = max(math.ceil(when * 1e6) / 1e6, loop.time() + 1e-6)
     return super(looptime.LoopTimeEventLoop, loop).call_at(when, callback, *args, **options)
 
 
