@@ -76,13 +76,19 @@ class Turn:
             error, (NotSentError, OutcomeUnknownError)
         )
         gate.leave(self.round, answered=not refused and not lost)
-        if refused:
+        if isinstance(error, APIError):
+            if not refused and error.status_code < 500:
+                gate.budget.earn()  # a clear no comes from a service that is well
+            self.heed(error, learn=learn)
+
+    def heed(self, error: KlingError, *, learn: bool) -> None:
+        """Do what the server's `error` asks of all callers, also where its own has left."""
+        gate = self._gate
+        if isinstance(error, RateLimitedError):
             gate.refused += 1
             gate.in_vain += self.round == gate.round  # else it went before the latest pause
             if learn:
                 self._admission.learn(self.account, self.sent_s)
-        elif isinstance(error, APIError) and error.status_code < 500:
-            gate.budget.earn()  # a clear no comes from a service that is well
         if isinstance(error, APIError):
             self._admission.obey(self.account, error)
 

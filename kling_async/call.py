@@ -26,7 +26,7 @@ from .jobs import Place
 from .models.requests import Request, Safety
 from .models.responses import Meta, with_meta
 from .progress import Progress
-from .protocol import is_refusal, what_was_lost, with_context
+from .protocol import Answer, is_refusal, what_was_lost, with_context
 from .reconcile import Trail, Verdict
 from .retry import pause_s
 from .stats import AttemptEvent
@@ -86,6 +86,11 @@ class Call(Generic[R]):
         self._progress.on_begin = on_begin
         self.sent_s = self._clock.wall()
         return self._progress
+
+    def when_late(self, told: Callable[[Answer], None]) -> None:
+        """Have `told` given the answer to the exchange that was left behind, if one comes."""
+        assert self._progress is not None
+        self._progress.on_late = told
 
     def end_exchange(self) -> None:
         """The attempt is over."""

@@ -29,6 +29,8 @@ class Progress:
         """The caller has left: writing must not begin any more."""
         self.left_behind: asyncio.Future[Any] | None = None
         """The exchange, where it goes on although the caller has left."""
+        self.on_late: Callable[[Any], None] | None = None
+        """Given the answer that came after the caller had left."""
 
     @property
     def may_have_begun(self) -> bool:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
+from functools import partial
 from logging import DEBUG
 from typing import Any, Protocol, TypeVar
 
@@ -17,6 +18,7 @@ from .call import Call
 from .clock import Clock
 from .errors import APIError, KlingError, NotFoundError
 from .jobs import JobPlaces
+from .protocol import Answer, decode
 from .retry import RetryPolicy
 from .stats import Hook, Stats, log, tell
 
@@ -109,6 +111,7 @@ class Turns:
         turn.ended(error, learn=not call.request.starts_job)
         if (left := call.left_behind) is not None:
             left.add_done_callback(turn.landed)
+            call.when_late(partial(self._came_late, call, turn))
         else:
             turn.landed()
         if error is not None and not call.may_have_begun:
@@ -132,11 +135,25 @@ class Turns:
 
     def noted(self, call: Call[Any], result: R) -> R:
         """`result`, after noting which jobs it shows to have started or ended."""
+        self._note_jobs(call, result)
+        return result
+
+    def _note_jobs(self, call: Call[R], result: R) -> None:
         if call.job_place is not None:
             self.jobs.started(call.job_place, call.request.started_job(result))
         if self.jobs:
             self.jobs.finished(call.request.finished_jobs(result))
-        return result
+
+    def _came_late(self, call: Call[Any], turn: Turn, answer: Answer) -> None:
+        """An answer whose caller had left: what it says of the account and of jobs still counts."""
+        try:
+            result = decode(call.request, answer, self._clock.wall())
+        except KlingError as exc:
+            turn.heed(exc, learn=not call.request.starts_job)
+            if call.certainly_nothing(exc):
+                self.jobs.give_back(call.job_place)
+        else:
+            self._note_jobs(call, result)
 
     async def _take_job_place(self, call: Call[Any]) -> None:
         """Wait for a free job place of the call's account, where it is known how many it has."""

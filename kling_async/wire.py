@@ -303,6 +303,9 @@ class Wire:
                 out.route,
                 in_words(error) if error is not None else f"status {task.result().status_code}",
             )
+            if error is None and progress.on_late is not None:
+                response = task.result()
+                progress.on_late(Answer(response.status_code, response.headers, response.content))
 
         task.add_done_callback(ended)
 

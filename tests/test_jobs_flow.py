@@ -146,6 +146,25 @@ async def test_a_cancelled_create_that_is_out_keeps_its_place() -> None:
         assert kling.stats[ADA].jobs_running == 1
 
 
+@pytest.mark.parametrize("refused", [True, False])
+async def test_what_comes_after_a_caller_left_is_counted_all_the_same(refused: bool) -> None:
+    emulator = emulated(latency_s=5)
+    if refused:
+        emulator.add_faults([Fault("avatars.video", "status", status=400)])
+    async with client(emulator) as kling:
+        call = asyncio.create_task(video(kling))
+        await asyncio.sleep(1)
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+        assert kling.stats[ADA].jobs_running == 1
+        await asyncio.sleep(10)
+        assert kling.stats[ADA].jobs_running == (0 if refused else 1)
+        if not refused:
+            (task,) = emulator.tasks  # its id is known, although nobody was told
+            await seen_final(kling, task.id)
+            assert kling.stats[ADA].jobs_running == 0
+
+
 async def test_who_leaves_while_it_waits_for_its_rate_gives_its_place_back() -> None:
     async with client(emulated()) as kling:
         kling.pipeline.admission.pause(ADA, 60)

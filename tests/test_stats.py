@@ -209,6 +209,21 @@ async def test_the_exchange_of_a_cancelled_caller_keeps_its_place(emulator: Emul
 
 
 @virtually
+async def test_a_429_whose_caller_has_left_pauses_the_others(emulator: Emulator) -> None:
+    """A service whose callers are impatient would never hear of one."""
+    emulator.latency_s = 5
+    emulator.add_faults([Fault("avatars.list", "status", status=429, retry_after_s=60)])
+    async with client(emulator, accounts=[DEMO]) as kling:
+        with pytest.raises(TimeoutError):
+            await kling.with_options(deadline_s=1).avatars.list()
+        assert kling.stats[DEMO].paused_s == 0
+        await asyncio.sleep(6)
+        one = kling.stats[DEMO]
+        assert (one.refused, one.in_flight) == (1, 0)
+        assert 50 < one.paused_s <= 61
+
+
+@virtually
 async def test_httpx_own_transport_has_places_and_others_have_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
