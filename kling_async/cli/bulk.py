@@ -178,7 +178,8 @@ async def _dry_run(
     if video:
         audios = many(checked.audios, "audio file")
         said += f", {many(checked.videos, 'video')} to make with {audios} to upload"
-    click.echo(f"{many(checked.rows, 'row')} of {input} are fine: {said}. Nothing was sent.")
+    rows = f"{many(checked.rows, 'row')} of {input} {'is' if checked.rows == 1 else 'are'} fine"
+    click.echo(f"{rows}: {said}. Nothing was sent.")
     if done := _done(ledger):
         click.echo(f"{done} of the avatars are in {ledger} already, and are not made again.")
     if checked.videos and not video:
