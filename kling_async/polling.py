@@ -26,6 +26,7 @@ from .watched import Listener, PollSchedule, Watched, ends_waiting, may_have_mov
 
 log = logging.getLogger("kling_async")
 
+_STALE = 100  # plans that do not hold any more, kept until so many are there
 _EARLY_S = 0.02  # timers may end before their time: by 16 ms on Windows
 
 
@@ -188,6 +189,9 @@ class Poller:
         if hinted or not self._due or due_s < self._due[0][0]:
             self._woken.set()
         heapq.heappush(self._due, (due_s, watched.plan, watched))
+        if len(self._due) > 2 * len(self._watched) + _STALE:
+            self._due = [plan for plan in self._due if self._is_current(plan[2], plan[1])]
+            heapq.heapify(self._due)
 
     def _is_current(self, watched: Watched, plan: int) -> bool:
         here = self._watched.get(watched.task_id) is watched

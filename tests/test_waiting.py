@@ -453,6 +453,23 @@ async def test_a_hint_while_it_is_read_reads_again(kling: AsyncKlingClient, serv
     assert server.at(1) == [0, 1]
 
 
+async def test_a_thousand_hints_leave_no_plans_behind(
+    kling: AsyncKlingClient, server: Server
+) -> None:
+    server.tasks[1] = done_at(1, 1500)
+    rarely = PollSchedule(waits_s=(3600,), jitter=0)
+    wait = asyncio.create_task(kling.tasks.wait(submitted(1), poll=rarely))
+    for _ in range(1000):
+        await asyncio.sleep(1)
+        kling.tasks.hint(1)
+    (poller,) = kling._later.waiting._pollers.values()
+    assert len(server.looks) == 999
+    assert len(poller._due) < 150
+    await asyncio.sleep(1000)
+    kling.tasks.hint(1)
+    assert (await wait).succeeded
+
+
 async def test_hints_change_no_schedule(kling: AsyncKlingClient, server: Server) -> None:
     server.tasks[1] = done_at(1, 100)
     waiting = asyncio.create_task(kling.tasks.wait(submitted(1), poll=PLAIN))
