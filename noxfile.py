@@ -95,10 +95,11 @@ def tests(session: nox.Session) -> None:
     Nothing gets a second chance: what fails on a busy machine only is a flaw of the test.
     """
     install(session, "-e", ".[all]", groups=("test",))
-    workers, which = CORES, ["-m", "not heavy"]
-    if session.python == NEWEST:  # many of the heavy ones wait for processes
-        workers, which = 2 * CORES, ["--cov", "--cov-report=term:skip-covered"]
+    workers, which = 2 * CORES, ["-m", "not heavy"]  # many wait for processes and servers
+    if session.python == NEWEST:
+        which = ["--cov", "--cov-report=term:skip-covered"]
     elif session.python != OLDEST:
+        workers = CORES
         which += [f"--ignore=tests/{one}" for one in ("cli", "emulator", "integrations")]
     session.run(*PYTEST, str(workers), *which, *session.posargs)
 
