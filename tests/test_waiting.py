@@ -459,15 +459,21 @@ async def test_a_thousand_hints_leave_no_plans_behind(
     server.tasks[1] = done_at(1, 1500)
     rarely = PollSchedule(waits_s=(3600,), jitter=0)
     wait = asyncio.create_task(kling.tasks.wait(submitted(1), poll=rarely))
+    others = []  # one of their plans is always the next one, so the old are not passed by
+    for task_id in (2, 3, 4):
+        server.tasks[task_id] = done_at(task_id, 1500)
+        others.append(asyncio.create_task(kling.tasks.wait(submitted(task_id), poll=PLAIN)))
+        await asyncio.sleep(7)
     for _ in range(1000):
         await asyncio.sleep(1)
         kling.tasks.hint(1)
     (poller,) = kling._later.waiting._pollers.values()
-    assert len(server.looks) == 999
+    assert len(server.at(1)) == 999
     assert len(poller._due) < 150
     await asyncio.sleep(1000)
     kling.tasks.hint(1)
     assert (await wait).succeeded
+    assert all(one.succeeded for one in await asyncio.gather(*others))
 
 
 async def test_hints_change_no_schedule(kling: AsyncKlingClient, server: Server) -> None:
