@@ -171,6 +171,22 @@ class TestLeavingEarly:
         assert in_ledger(ledger)["k2"].state == "ready"
 
 
+    async def test_nor_is_one_before_it(
+        self, open_client: OpenClient, emulator: Emulator, ledger: Path
+    ) -> None:
+        """A row that was refused, and waits for the end of the pause, may be interrupted."""
+        emulator.add_faults(
+            [Fault("avatars.create", "status", status=429, retry_after_s=600, at=2)]
+        )
+        kling = await open_client()
+        found = kling.avatars.create_many(url_rows(5), ledger=ledger, concurrency=1)
+        await anext(found)
+        await until(lambda: kling.stats.waiting == 1)
+        await asyncio.wait_for(found.aclose(), 5)  # type: ignore[arg-type]
+        assert sent_keys(emulator) == ["k1", "k2"]
+        assert in_ledger(ledger)["k2"].state == "ready"
+
+
 class TestStopped:
     async def test_rows_in_flight_are_handed_out_too(
         self, open_client: OpenClient, emulator: Emulator, ledger: Path
