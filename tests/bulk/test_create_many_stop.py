@@ -9,6 +9,7 @@ from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from jobs import (
     JumpClock,
@@ -170,7 +171,6 @@ class TestLeavingEarly:
         assert sum(clock.slept_s) < 60
         assert in_ledger(ledger)["k2"].state == "ready"
 
-
     async def test_nor_is_one_before_it(
         self, open_client: OpenClient, emulator: Emulator, ledger: Path
     ) -> None:
@@ -185,6 +185,56 @@ class TestLeavingEarly:
         await asyncio.wait_for(found.aclose(), 5)  # type: ignore[arg-type]
         assert sent_keys(emulator) == ["k1", "k2"]
         assert in_ledger(ledger)["k2"].state == "ready"
+
+
+class TestCancelled:
+    async def test_what_is_in_flight_is_finished_and_recorded(
+        self, open_client: OpenClient, emulator: Emulator, ledger: Path
+    ) -> None:
+        gate = Gate(free=1)
+        kling = await open_client(transport=Watched(emulator.transport(), gate))
+        run = asyncio.create_task(results(kling, url_rows(9), ledger, concurrency=2))
+        await until(lambda: gate.held == 2)
+        run.cancel()
+        await until_quiet(lambda: gate.held)
+        gate.opened.set()
+        await asyncio.wait({run})
+        assert run.cancelled()
+        assert sent_keys(emulator) == ["k1", "k2", "k3"]
+        assert_nothing_is_open(emulator, ledger)
+
+    async def test_a_deadline_before_the_first_byte_leaves_the_row_to_be_done(
+        self, open_client: OpenClient, emulator: Emulator, ledger: Path
+    ) -> None:
+        """Its intent is in the ledger; but its connection was still being made."""
+        inner = emulator.transport()
+        connected = asyncio.Event()
+
+        class Connecting(httpx.AsyncBaseTransport):
+            async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+                if request.method == "POST":
+                    await request.extensions["trace"]("connection.connect_tcp.started", {})
+                    await connected.wait()
+                return await inner.handle_async_request(request)
+
+        kling = await open_client(transport=Connecting(), deadline_s=0.2)
+        row = (await results(kling, url_rows(1), ledger))["k1"]
+        assert row.state == "skipped"
+        assert "deadline of 0.2 s" in (row.error or "")
+        assert in_ledger(ledger)["k1"].state == "ready"
+        connected.set()
+        await until_quiet(lambda: len(emulator.calls))
+        assert creates(emulator) == []
+
+    async def test_a_lost_answer_of_a_broken_account_parks_it(
+        self, open_client: OpenClient, emulator: Emulator, ledger: Path
+    ) -> None:
+        """Whether the create was carried out is unknown; that no further one can be is not."""
+        emulator.add_faults([Fault("avatars.create", "status", status=596, at=1)])
+        kling = await open_client(clock=JumpClock(emulator))
+        found = await results(kling, url_rows(4), ledger, concurrency=1)
+        assert sorted(one.state for one in found.values()) == ["skipped"] * 3 + ["unknown"]
+        assert len(creates(emulator)) == 1
 
 
 class TestStopped:

@@ -166,6 +166,22 @@ async def test_a_failing_group_fails_each_of_its_writers_and_writes_nothing(
     assert on_disk(path) == ["blocked", "after"]
 
 
+async def test_a_failing_group_with_a_cancelled_writer_fails_the_others_all_the_same(
+    path: Path, journal: Journal
+) -> None:
+    blocked = Blocked()
+    journal.submit(blocked)
+    await asyncio.to_thread(blocked.began.wait)
+    gone, broken, other = (journal.submit(act) for act in (adding("a"), failing, adding("b")))
+    gone.cancel()
+    blocked.go.set()
+    told = asyncio.gather(broken, other, return_exceptions=True)
+    outcomes = await asyncio.wait_for(told, 5)
+    assert [str(one) for one in outcomes] == ["this write can't be"] * 2
+    await journal.write(adding("after"))
+    assert on_disk(path) == ["blocked", "after"]
+
+
 async def test_a_cancelled_writer_stops_waiting_and_its_write_is_carried_out(
     path: Path, journal: Journal
 ) -> None:
