@@ -17,7 +17,8 @@ class Limiter(Protocol):
 
     Replace ours with your own (one shared by several processes, say): hand it to
     `AsyncKlingClient(rate_limit=...)` or `AsyncKlingClient(client_rate_limit=...)`. One object
-    then serves all accounts, and is asked by several callers at once.
+    then serves all accounts, and is asked by several callers at once; before a `RateLimit` that is
+    given beside it, which so keeps its promise however long yours takes.
     """
 
     async def acquire(self, account: str | None) -> None:
