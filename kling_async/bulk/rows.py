@@ -47,7 +47,7 @@ class BulkRow:
     video_file: str | None = None
     """Where the video is, an absolute path."""
     video_attempts: int = 0
-    """How often the video's job was sent."""
+    """How often the video's job was about to go out; a pause may have held it back even then."""
     columns: Mapping[str, JSON] = field(factory=dict, repr=False)
     """The input's own columns."""
 
