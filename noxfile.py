@@ -30,6 +30,8 @@ if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 4 * 2**30:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 CORES = min(os.cpu_count() or 1, 4)
+BEYOND_THE_CORE = ("bulk", "cli", "emulator", "integrations", "test_fetching.py",
+                   "test_waiting_sockets.py")  # fmt: skip
 # A worker that is done takes over from the others.
 PYTEST = ("pytest", "-q", "--dist", "worksteal", "-n")
 
@@ -90,17 +92,18 @@ def tests(session: nox.Session) -> None:
     """The tests; arguments go to pytest.
 
     The newest Python runs all of them and reports the coverage of statements and branches. The
-    oldest leaves out the heavy ones (matrix, chaos, storms, docs), which take longer than the rest;
-    those between also leave out what starts processes and servers: they differ in nothing there.
+    oldest leaves out the heavy ones (matrix, chaos, storms, docs), which take longer than the rest.
+    Those between run the core alone, unless arguments say more: what works on the oldest and the
+    newest SQLite, server and shell works on theirs, but the loop and attrs have forms in between.
     Nothing gets a second chance: what fails on a busy machine only is a flaw of the test.
     """
     install(session, "-e", ".[all]", groups=("test",))
     workers, which = 2 * CORES, ["-m", "not heavy"]  # many wait for processes and servers
     if session.python == NEWEST:
         which = ["--cov", "--cov-report=term:skip-covered"]
-    elif session.python != OLDEST:
+    elif session.python != OLDEST and not session.posargs:
         workers = CORES
-        which += [f"--ignore=tests/{one}" for one in ("cli", "emulator", "integrations")]
+        which += [f"--ignore=tests/{one}" for one in BEYOND_THE_CORE]
     session.run(*PYTEST, str(workers), *which, *session.posargs)
 
 
