@@ -2,7 +2,7 @@
 
     python tests/benchmarks/bench_bulk.py                          1,000, 10,000 and 30,000 rows
     python tests/benchmarks/bench_bulk.py --small                  200 and 1,000
-    python tests/benchmarks/bench_bulk.py --rows 10000 1000000     others; a million: six minutes
+    python tests/benchmarks/bench_bulk.py --rows 10000 1000000     others; a million: five minutes
 
 Each size runs in a process of its own, against a server that answers at once: what is left is the
 SDK, the transport, and the ledger with its synced commits.
