@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import tracemalloc
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from memory import growth_bytes
 from pictures import png
 
 from kling_async.bulk import check, inputs
@@ -332,18 +332,7 @@ def test_memory_does_not_grow_with_rows(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(inputs, "row_of", quick_row)
     path = write_keys([f"{n:0100}" for n in range(20_000)])
-    peaks = {}
-
-    def measure(position: int) -> None:
-        if position in (1_000, 20_000):
-            peaks[position] = tracemalloc.get_traced_memory()[1]
-
-    tracemalloc.start()
-    try:
-        check_input(path, on_row=measure)
-    finally:
-        tracemalloc.stop()
-    assert peaks[20_000] < peaks[1_000] + 200_000
+    assert growth_bytes(lambda measure: check_input(path, on_row=measure)) < 200_000
 
 
 def test_problems_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
