@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from attrs import evolve
-
 from ..clock import Clock
-from ..models.history import following_before_ms
+from ..models.history import earlier
 from ..models.scheduler import ListRunning
 from ..models.tasks import ListTasks, Task
 from ..pipeline import Options, Pipeline
@@ -96,10 +94,10 @@ class VideoDoubts(Watch[Jobs]):
             page = await self._pipeline.send(request, self._options)
             new = [one for one in page if one.id not in found]
             found.update((one.id, one) for one in new)
-            before_ms = following_before_ms(page, request.created_before_ms)
-            if not new or before_ms is None or since_ms is None or before_ms <= since_ms:
+            further = None if since_ms is None else earlier(request, page, since_ms)
+            if not new or further is None:
                 break
-            request = evolve(request, created_before_ms=before_ms)
+            request = further
         return list(found.values())
 
 

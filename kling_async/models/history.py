@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .tasks import Task
+from attrs import evolve
+
+from .tasks import ListTasks, Task
 
 
 def made_ms(task: Task) -> int | None:
@@ -30,3 +32,17 @@ def following_before_ms(page: Iterable[Task], before_ms: int | None) -> int | No
         return None
     following_ms = min(times) + 1
     return following_ms if before_ms is None else min(following_ms, before_ms - 1)
+
+
+def earlier(listing: ListTasks, page: Iterable[Task], since_ms: float) -> ListTasks | None:
+    """What lists the tasks before `page`, which `listing` showed; None: none made after `since_ms`.
+
+    Args:
+        listing: what was asked.
+        page: what it showed, in any order.
+        since_ms: by Kling's clock.
+    """
+    before_ms = following_before_ms(page, listing.created_before_ms)
+    if before_ms is None or before_ms <= since_ms:
+        return None
+    return evolve(listing, created_before_ms=before_ms)

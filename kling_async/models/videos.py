@@ -16,7 +16,7 @@ from ..errors import JSON, UnexpectedResponseError
 from ..media import Media, MediaSource
 from . import checks
 from .avatars import EMOTIONS, PROMPT_CHARS, url_path
-from .history import following_before_ms
+from .history import earlier
 from .requests import Evidence, Request, Safety, attachment, body, hidden
 from .scheduler import ListRunning, RunningTask
 from .tasks import GetTask, ListTasks, Task
@@ -162,12 +162,7 @@ class CreateAvatarVideo(Request[Task]):
         self, listing: Request[Any], listed: Sequence[Any], since_s: float
     ) -> ListTasks | None:
         """The account's earlier tasks: a job that is over shows in no other place."""
-        if not isinstance(listing, ListTasks):
-            return None
-        before_ms = following_before_ms(listed, listing.created_before_ms)
-        if before_ms is None or before_ms <= since_s * 1000:
-            return None
-        return evolve(listing, created_before_ms=before_ms)
+        return earlier(listing, listed, since_s * 1000) if isinstance(listing, ListTasks) else None
 
     def tokens(self) -> Mapping[str, str]:
         """The reply_ref, and the paths of image and audio."""
