@@ -45,7 +45,7 @@ def safe_name(given: str) -> str | None:
     """The last part of `given` as a name that means one file in one directory; None if empty."""
     last = re.split(r"[/\\]", given)[-1]
     name = _FORBIDDEN.sub("_", unicodedata.normalize("NFC", last))
-    name = name.strip(" ").lstrip(".").rstrip(". ").lstrip(" ")
+    name = name.strip(". ")  # a dot in front hides it; Windows drops both at the end
     if _DEVICES.match(name):
         name = "_" + name
     ending = PurePath(name).suffix

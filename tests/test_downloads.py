@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from attrs import evolve
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kling_async import (
@@ -379,6 +379,7 @@ async def test_few_attempts_stay_few(open_client: Any, server: Server, tmp_path:
 
 
 @given(st.text(max_size=300) | st.text(alphabet="./\\: CONnul\0aé", max_size=30))
+@example(". .0")
 def test_any_name_becomes_one_in_its_directory(given_name: str) -> None:
     name = safe_name(given_name)
     if name is None:
