@@ -117,7 +117,7 @@ def coverage(session: nox.Session) -> None:
 @nox.session(python=NEWEST)
 def typing(session: nox.Session) -> None:
     """mypy --strict, pyright; the public face, and the pages' programs, as users' checkers do."""
-    install(session, "-e", ".[all]", "async-timeout", groups=("typing", "test"))
+    install(session, "-e", ".[all]", groups=("typing", "test"))
     session.run("mypy")
     programs = session.create_tmp()
     session.run("python", "tests/docs/programs.py", programs)

@@ -8,6 +8,8 @@ import logging as _logging
 import typing as _typing
 from importlib import import_module as _import_module
 
+from ._calls.retry import RetryPolicy
+from ._limits.limits import Limiter, RateLimit
 from .accounts import Account, AccountRegistry
 from .client import AsyncKlingClient
 from .clock import Clock
@@ -38,17 +40,16 @@ from .errors import (
     TaskModeratedError,
     UnexpectedResponseError,
 )
-from .limits import Limiter, RateLimit
-from .media import Media
+from .models.media import Media
 from .models.requests import Request, Safety
 from .models.responses import Meta, Model
-from .retry import RetryPolicy
 from .stats import AccountStats, AttemptEvent, Stats
 from .version import __version__
 
 if _typing.TYPE_CHECKING:
+    from ._files.downloads import Download
+    from ._polling.watched import PollSchedule
     from .bulk.rows import BulkRow
-    from .downloads import Download
     from .models.accounts import (
         AccountBalance,
         AccountSession,
@@ -112,7 +113,6 @@ if _typing.TYPE_CHECKING:
         VoiceList,
     )
     from .models.videos import CreateAvatarVideo
-    from .watched import PollSchedule
     from .webhooks import Received, WebhookReceiver
 
 __all__ = [
@@ -220,7 +220,14 @@ if not _typing.TYPE_CHECKING:
     # these are sixty, so a file is loaded when a name is asked for that it may hold.
     _LATER = (
         *("models.avatars", "models.tasks", "models.videos", "models.tts", "models.assets"),
-        *("models.scheduler", "models.accounts", "downloads", "watched", "webhooks", "bulk.rows"),
+        *(
+            "models.scheduler",
+            "models.accounts",
+            "_files.downloads",
+            "_polling.watched",
+            "webhooks",
+            "bulk.rows",
+        ),
     )
 
     def __getattr__(name: str) -> object:

@@ -11,34 +11,34 @@ from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import settings
+from ._calls.pipeline import Options, Pipeline
+from ._calls.retry import RetryPolicy
+from ._limits.admission import Admission
+from ._limits.fair import Places
+from ._limits.limits import Limiter, RateLimit
+from ._transport.transports import timeout_of
+from ._transport.wire import Wire
 from .accounts import Account, AccountRegistry
-from .admission import Admission
+from .aio import invalid_deadline
 from .clock import Clock, LoopClock
-from .deadlines import unusable
 from .errors import ConfigurationError, InvalidRequestError
-from .limits import Limiter, RateLimit
-from .lines import Places
 from .models.requests import Request
-from .pipeline import Options, Pipeline
-from .retry import RetryPolicy
 from .stats import Hook, Stats
-from .transports import timeout_of
 from .version import __version__
-from .wire import Wire
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     import httpx
 
-    from .downloads import Downloads
+    from ._files.downloads import Downloads
+    from ._polling.waiter import Waiting
     from .resources.accounts import Accounts
     from .resources.assets import Assets
     from .resources.avatars import Avatars
     from .resources.scheduler import Scheduler
     from .resources.tasks import Tasks
     from .resources.tts import Tts
-    from .waiting import Waiting
 
 R = TypeVar("R")
 
@@ -243,14 +243,14 @@ class _Later:
     @cached_property
     def downloads(self) -> Downloads:
         """Files on their way to the disk."""
-        from .downloads import Downloads
+        from ._files.downloads import Downloads
 
         return Downloads(self._pipeline, self._wire, self._clock)
 
     @cached_property
     def waiting(self) -> Waiting:
         """Who waits for which task."""
-        from .waiting import Waiting
+        from ._polling.waiter import Waiting
 
         return Waiting(self._pipeline, self._clock)
 
@@ -263,7 +263,7 @@ class _Later:
 
 
 def _deadline(deadline_s: float | None) -> float | None:
-    if (problem := unusable(deadline_s)) is not None:
+    if (problem := invalid_deadline(deadline_s)) is not None:
         raise ConfigurationError(f"deadline_s {problem}")
     return deadline_s
 

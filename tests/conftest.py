@@ -7,15 +7,12 @@ of its own with `open_client`.
 from __future__ import annotations
 
 import asyncio
-import math
 import signal
 import struct
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-import looptime
 import pytest
 from hypothesis import settings
 
@@ -32,26 +29,11 @@ def pytest_configure() -> None:
     # looptime asks for the current event loop before each test; where none was ever set, asyncio
     # makes one then, which nobody closes.
     asyncio.set_event_loop(None)
-    if sys.version_info < (3, 11):
-        looptime.LoopTimeEventLoop.call_at = _on_the_microsecond
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A shell's background jobs are deaf to Ctrl-C, and so were the commands that tests start.
         signal.signal(signal.SIGINT, signal.default_int_handler)
     settings.register_profile("house", deadline=None)  # a busy machine is no failure
     settings.load_profile("house")
-
-
-def _on_the_microsecond(
-    loop: looptime.LoopTimeEventLoop, when: float, callback: Any, *args: Any, **options: Any
-) -> asyncio.TimerHandle:
-    """`call_at` for looptime 0.7, the last one for Python 3.10.
-
-    Its time moves in whole microseconds, rounded down: a timer between two of them is waited for
-    for ever, and so is one that is due at once, again and again, as aiolimiter sets them.
-    """
-    if when < math.inf:
-        when = max(math.ceil(when * 1e6) / 1e6, loop.time() + 1e-6)
-    return super(looptime.LoopTimeEventLoop, loop).call_at(when, callback, *args, **options)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

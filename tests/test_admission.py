@@ -21,10 +21,10 @@ from kling_async import (
     RateLimitedError,
     ServerError,
 )
-from kling_async.admission import Admission, Turn
+from kling_async._limits.admission import Admission, Turn
+from kling_async._limits.fair import Line, Places
 from kling_async.clock import LoopClock
 from kling_async.emulator import Emulator, Fault
-from kling_async.lines import Line, Places
 from kling_async.settings import PAUSE_ABSURD_S, PROBE_WITHIN_S, RAMP_OPEN_AT
 
 TICK_S = 1e-6

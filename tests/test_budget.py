@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from kling_async import AsyncKlingClient, KlingError, RateLimitedError, RetryPolicy
-from kling_async.budget import RetryBudget
+from kling_async._limits.budget import RetryBudget
 from kling_async.emulator import Emulator, Fault
 
 pytestmark = pytest.mark.looptime(resolution=1e-9)

@@ -27,10 +27,10 @@ from kling_async import (
     RetryPolicy,
     settings,
 )
-from kling_async import call as call_module
+from kling_async._calls import call as call_module
+from kling_async._transport.pools import PoolsOfOne
+from kling_async._transport.progress import Progress
 from kling_async.emulator import EmulatedAccount, Emulator, Fault
-from kling_async.pools import PoolsOfOne
-from kling_async.progress import Progress
 
 TOKEN = "user:12345-abcdefghi"
 POOL = 10

@@ -20,8 +20,8 @@ from kling_async import (
     OutcomeUnknownError,
     RetryPolicy,
 )
+from kling_async._transport.uploads import FileBody
 from kling_async.emulator import sample_png
-from kling_async.uploads import FileBody
 
 TOKEN, BASE_URL = "user:12345-abcdefghi", "http://127.0.0.1/v1/kling"
 URL = "https://x.y/a.png"

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from virtual_time import now_s, run
 
 from kling_async import RateLimit, RateLimitedError
-from kling_async.admission import Admission
+from kling_async._limits.admission import Admission
+from kling_async._limits.cubic import FALL, FLAT, LEAST_PER_S, Cubic
 from kling_async.clock import LoopClock
-from kling_async.cubic import FALL, FLAT, LEAST_PER_S, Cubic
 
 Sent = list[tuple[float, bool]]  # when, and whether it was admitted
 

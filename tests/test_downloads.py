@@ -30,8 +30,8 @@ from kling_async import (
     UnexpectedResponseError,
     Work,
 )
-from kling_async.filenames import LONGEST_NAME_BYTES, safe_name, served_name, with_ending
-from kling_async.partfile import PartFile
+from kling_async._files.names import LONGEST_NAME_BYTES, safe_name, served_name, with_ending
+from kling_async._files.part_file import PartFile
 
 MP4 = b"\0\0\0\x18ftypisom" + b"\0" * 100
 CDN = "https://cdn.example.com/x/clean.mp4?sig=1"

@@ -6,7 +6,7 @@ import ast
 import copy
 import inspect
 import pickle
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ ARGUMENTS: dict[str, Any] = {
     "accounts": ("a@b.c", "d@e.f"),
     "request": CreateAvatar(image_url="https://x.y/z.png", nickname="Ada"),
     "account": "ada@example.com",
-    "sent_at": datetime(2026, 7, 14, 9, 30, tzinfo=timezone.utc),
+    "sent_at": datetime(2026, 7, 14, 9, 30, tzinfo=UTC),
     "candidates": ("one", "two"),
     "status_code": 418,
     "message": "a teapot",

@@ -8,8 +8,8 @@ from collections.abc import Collection
 import pytest
 from virtual_time import now_s
 
+from kling_async._limits.job_slots import VISIBLE_AFTER_S, JobPlaces
 from kling_async.clock import LoopClock
-from kling_async.jobs import VISIBLE_AFTER_S, JobPlaces
 from kling_async.settings import JOB_LOOK_EVERY_S, JOB_TRACKED_S
 
 pytestmark = pytest.mark.looptime(resolution=1e-9)

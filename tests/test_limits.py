@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from virtual_time import now_s, run, virtually
 
 from kling_async import AsyncKlingClient, Limiter, RateLimit, RetryPolicy
-from kling_async.admission import Admission
-from kling_async.buckets import AccountBuckets, SharedBucket
+from kling_async._limits.admission import Admission
+from kling_async._limits.buckets import AccountBuckets, SharedBucket
 from kling_async.clock import LoopClock
 from kling_async.emulator import Emulator, Fault
 

@@ -38,7 +38,7 @@ from kling_async import (
     Request,
     UploadAsset,
 )
-from kling_async.protocol import encode
+from kling_async._transport.protocol import encode
 
 URL = "https://x.y/a.png"
 SCENES = (

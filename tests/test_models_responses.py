@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import attrs
@@ -96,7 +96,7 @@ def test_personal_avatar() -> None:
     )
     assert not avatar.is_template
     assert avatar.image_url == "https://c.d/1.png"
-    assert avatar.created_at == datetime(2026, 1, 1, 0, 0, 0, 123000, tzinfo=timezone.utc)
+    assert avatar.created_at == datetime(2026, 1, 1, 0, 0, 0, 123000, tzinfo=UTC)
     assert dict(avatar.extra) == {}
     assert avatar.raw == PERSONAL
 

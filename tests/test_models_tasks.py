@@ -6,7 +6,7 @@ import json
 import pickle
 from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import attrs
@@ -42,7 +42,7 @@ from kling_async import (
     Work,
     WorkResource,
 )
-from kling_async.protocol import Answer, decode
+from kling_async._transport.protocol import Answer, decode
 
 INFO = {
     "type": "m2v_avatar", "inputs": [
@@ -96,7 +96,7 @@ def test_a_record() -> None:
     assert (task.eta_time, task.eta_time_over_sla, task.update_time_ms) == (
         90, False, 1_767_225_700_000,
     )  # fmt: skip
-    assert task.created_at == datetime(2026, 1, 1, 0, 0, 0, 123000, tzinfo=timezone.utc)
+    assert task.created_at == datetime(2026, 1, 1, 0, 0, 0, 123000, tzinfo=UTC)
     (work,) = task.works
     assert (work.work_id, work.task_id, work.url) == (5, 77, "https://k/v.mp4")
     assert work.resource == WorkResource(

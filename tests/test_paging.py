@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kling_async import AsyncKlingClient, RateLimit, Task, UnexpectedResponseError
+from kling_async._polling.history import pages
 from kling_async.emulator import EmulatedAccount, Emulator
 from kling_async.models.history import made_ms
-from kling_async.paging import pages
 
 
 def task(task_id: int, at_ms: int | None, *, works_only: bool = False) -> Task:

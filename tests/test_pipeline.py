@@ -23,7 +23,7 @@ from kling_async import (
     RetryPolicy,
     errors,
 )
-from kling_async import retry as retry_module
+from kling_async._calls import retry as retry_module
 from kling_async.clock import LoopClock
 from kling_async.emulator import Emulator, Fault, sample_png
 from kling_async.emulator.faultkinds import KINDS

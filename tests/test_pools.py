@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from kling_async import AsyncKlingClient, NotSentError, RetryPolicy
+from kling_async._transport.pools import PoolsOfOne
 from kling_async.emulator import Emulator
-from kling_async.pools import PoolsOfOne
 
 EXPIRY_S = 5.0
 IMAGE = "https://example.com/ada.png"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
 
@@ -23,9 +23,9 @@ from kling_async import (
     UploadAsset,
     errors,
 )
-from kling_async.protocol import Answer, decode, encode, is_refusal, retry_after_s
+from kling_async._transport.protocol import Answer, decode, encode, is_refusal, retry_after_s
 
-NOW = datetime(2026, 7, 14, 9, 30, tzinfo=timezone.utc)
+NOW = datetime(2026, 7, 14, 9, 30, tzinfo=UTC)
 NOW_S = NOW.timestamp()
 URL = "https://x.y/a.png"
 
@@ -326,7 +326,7 @@ def test_failed_means_nothing_elsewhere() -> None:
 
 
 def http_date(offset_s: float) -> str:
-    return format_datetime(datetime.fromtimestamp(NOW_S + offset_s, timezone.utc), usegmt=True)
+    return format_datetime(datetime.fromtimestamp(NOW_S + offset_s, UTC), usegmt=True)
 
 
 @pytest.mark.parametrize(("header", "expected"), [

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from kling_async import Avatar, CreateAvatar, OutcomeUnknownError, Request, RetryPolicy
+from kling_async._calls.reconcile import Reconciler, Trail, Verdict
 from kling_async.emulator import EmulatedAccount, Emulator, Fault
 from kling_async.errors import ConfigurationError, ServerError
 from kling_async.models.avatars import CreatedAvatar, ImageResource, ListAvatars
-from kling_async.reconcile import Reconciler, Trail, Verdict
 
 ADA = "ada@example.com"
 URL = "https://example.com/ada.png"

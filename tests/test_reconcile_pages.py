@@ -21,9 +21,9 @@ from kling_async import (
     RetryPolicy,
     Task,
 )
+from kling_async._calls.reconcile import Reconciler
 from kling_async.emulator import EmulatedAccount, Emulator, Fault, sample_png
 from kling_async.models.avatars import ImageResource
-from kling_async.reconcile import Reconciler
 from kling_async.settings import LOOK_PAGES
 
 ADA = "ada@example.com"

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 )
 
 from kling_async import CreateAvatarVideo, ListRunning, Request, RunningTask, Task
-from kling_async.reconcile import Reconciler, Trail
+from kling_async._calls.reconcile import Reconciler, Trail
 
 ADA, BEN = "ada@example.com", "ben@example.com"
 START_S = 1_784_000_000.0

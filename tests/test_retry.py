@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kling_async import RetryPolicy, Safety, errors
+from kling_async._calls.retry import backoff_s, may_resend, parks, pause_s
 from kling_async.errors import KlingError
-from kling_async.retry import backoff_s, may_resend, parks, pause_s
 
 POLICY = RetryPolicy()
 READ, REPEATABLE, PAID = Safety.READ, Safety.REPEATABLE, Safety.PAID

@@ -20,8 +20,8 @@ import httpx
 import pytest
 
 from kling_async import AddAccount, AsyncKlingClient, CreateAvatar, KlingError, RetryPolicy
+from kling_async._transport.protocol import encode
 from kling_async.emulator import Emulator, Fault, sample_png
-from kling_async.protocol import encode
 
 MARK = "marked0secret0token0marked"
 TOKEN = f"user:4711-{MARK}"

@@ -191,7 +191,7 @@ async def test_the_log_names_routes_and_no_accounts(
 @virtually
 async def test_the_exchange_of_a_cancelled_caller_keeps_its_place(emulator: Emulator) -> None:
     """It still has its connection; the next one would queue in httpx's pool."""
-    from kling_async.lines import Places
+    from kling_async._limits.fair import Places
 
     emulator.add_faults([Fault("avatars.list", "latency", delay_s=20)])
     async with client(emulator) as kling:

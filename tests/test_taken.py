@@ -24,10 +24,10 @@ from hypothesis.stateful import (
 )
 
 from kling_async import Avatar, CreateAvatar, CreateAvatarVideo, ListRunning, RunningTask, Task
+from kling_async._calls.claims import Taken
+from kling_async._calls.reconcile import Reconciler, Trail
 from kling_async.models.avatars import CreatedAvatar
-from kling_async.reconcile import Reconciler, Trail
 from kling_async.settings import RESULTS_REMEMBERED
-from kling_async.taken import Taken
 
 ADA, BEN = "ada@example.com", "ben@example.com"
 EVER = 10**9

@@ -18,11 +18,11 @@ from kling_async import (
     OutcomeUnknownError,
     RetryPolicy,
     UploadAsset,
-    uploads,
 )
+from kling_async._transport import uploads
+from kling_async._transport.uploads import PIECE_BYTES, FileBody, body_of
 from kling_async.emulator import Emulator, Fault
-from kling_async.media import Media
-from kling_async.uploads import PIECE_BYTES, FileBody, body_of
+from kling_async.models.media import Media
 
 Open = Callable[..., Awaitable[AsyncKlingClient]]
 MB = 1024 * 1024

@@ -25,9 +25,9 @@ from kling_async import (
     Task,
     UnexpectedResponseError,
 )
+from kling_async._transport.protocol import encode
 from kling_async.emulator import EmulatedAccount, Emulator, Fault, sample_png
 from kling_async.models.requests import Evidence
-from kling_async.protocol import encode
 
 ADA, BEN = "ada@example.com", "ben@example.com"
 FACE, SPEECH = "https://x.y/ada.png", "https://x.y/hello.mp3"

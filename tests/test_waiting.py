@@ -37,9 +37,9 @@ from kling_async import (
     TaskModeratedError,
     settings,
 )
+from kling_async._polling.watched import Watched, may_have_moved
+from kling_async.aio import time_limit
 from kling_async.clock import LoopClock
-from kling_async.deadlines import bounded
-from kling_async.watched import Watched, may_have_moved
 
 pytestmark = pytest.mark.looptime(resolution=1e-9)
 
@@ -372,8 +372,8 @@ async def test_a_timeout_of_the_inside_is_no_deadline() -> None:
         raise AssertionError
 
     with pytest.raises(asyncio.TimeoutError):
-        async with bounded(5, expired):
-            raise asyncio.TimeoutError
+        async with time_limit(5, expired):
+            raise TimeoutError
 
 
 # --- time -------------------------------------------------------------------------------------

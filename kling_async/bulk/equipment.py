@@ -7,11 +7,11 @@ from pathlib import Path
 from attrs import field, frozen
 
 from .. import settings
-from ..downloads import Download, Downloads
+from .._calls.pipeline import Options
+from .._files.downloads import Download, Downloads
+from .._polling.waiter import Waiting
+from .._polling.watched import PollSchedule
 from ..models.tasks import Task, Work, WorkResource
-from ..pipeline import Options
-from ..waiting import Waiting
-from ..watched import PollSchedule
 from .videorecords import VideoRecord
 
 POLL = PollSchedule()

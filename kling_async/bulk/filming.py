@@ -14,6 +14,8 @@ from typing import Any
 
 from attrs import evolve
 
+from .._calls.pipeline import Options, Pipeline
+from .._calls.retry import parks
 from ..errors import (
     JSON,
     DeadlineExceededError,
@@ -28,8 +30,6 @@ from ..errors import (
 from ..models.assets import UploadAsset
 from ..models.tasks import Task
 from ..models.tts import CreateSpeech
-from ..pipeline import Options, Pipeline
-from ..retry import parks
 from .equipment import Equipment
 from .journal import Journal
 from .records import Record

@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, TypeVar
 
-from ..threads import over
+from ..aio import finished
 from .ledger import Ledger
 
 T = TypeVar("T")
@@ -126,8 +126,8 @@ async def open_journal(path: str | os.PathLike[str], *, service: str) -> AsyncIt
         try:
             yield journal
         finally:
-            await over(asyncio.ensure_future(journal.settle()))
+            await finished(asyncio.ensure_future(journal.settle()))
     finally:  # also where it is cancelled while it is opened: its lock would stay
         closing = loop.run_in_executor(thread, close)
         thread.shutdown(wait=False)
-        await over(closing)
+        await finished(closing)

@@ -13,6 +13,8 @@ from functools import partial
 
 from attrs import evolve
 
+from .._calls.pipeline import Options, Pipeline
+from .._calls.retry import parks
 from ..errors import (
     DeadlineExceededError,
     KlingError,
@@ -21,11 +23,9 @@ from ..errors import (
     OutcomeUnknownError,
     RateLimitedError,
 )
-from ..media import Media
 from ..models.assets import UploadAsset
 from ..models.avatars import CreateAvatar
-from ..pipeline import Options, Pipeline
-from ..retry import parks
+from ..models.media import Media
 from .doubts import Doubts
 from .feed import Job, problem_of, rebuilt
 from .journal import Journal

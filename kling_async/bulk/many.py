@@ -6,8 +6,8 @@ import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
+from .._calls.pipeline import Options, Pipeline
 from ..errors import InvalidRequestError
-from ..pipeline import Options, Pipeline
 from .equipment import Equipment
 from .feed import Rows, numbered, registered
 from .journal import open_journal

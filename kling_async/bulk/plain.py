@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import JSON
-from ..media import Media
+from ..models.media import Media
 
 
 def digest_of(content: Mapping[str, JSON]) -> str:

@@ -18,8 +18,8 @@ from contextlib import aclosing
 
 from attrs import evolve
 
+from .._calls.pipeline import Options, Pipeline
 from ..models.avatars import ListAvatars
-from ..pipeline import Options, Pipeline
 from ..settings import CLOSE_WITHIN_S
 from .crew import Crew
 from .doubts import Doubts

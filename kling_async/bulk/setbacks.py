@@ -10,6 +10,7 @@ from pathlib import Path
 
 from attrs import evolve
 
+from .._calls.retry import RetryPolicy, parks
 from ..errors import (
     AccountRequiredError,
     BadRequestError,
@@ -22,7 +23,6 @@ from ..errors import (
     NotSentError,
     RateLimitedError,
 )
-from ..retry import RetryPolicy, parks
 
 WAIT_FOR_SERVER_S = 60.0
 """How long a run goes on trying while nobody answers, by default."""

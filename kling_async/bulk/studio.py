@@ -13,10 +13,10 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
+from .._calls.pipeline import Options, Pipeline
 from ..accounts import AccountRegistry, as_listed
 from ..errors import AccountRequiredError, KlingError
 from ..models.accounts import ListAccounts
-from ..pipeline import Options, Pipeline
 from .crew import Crew
 from .filming import Filming
 from .journal import Journal

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
+from .._calls.pipeline import Options, Pipeline
 from ..clock import Clock
 from ..models.history import earlier
 from ..models.scheduler import ListRunning
 from ..models.tasks import ListTasks, Task
-from ..pipeline import Options, Pipeline
 from ..settings import CLOCK_SLACK_S, LOOK_PAGES
 from .crew import Crew
 from .journal import Journal

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
+from .._files.downloads import Download
 from ..client import AsyncKlingClient
-from ..downloads import Download
 from ..models.assets import FILE_TYPES, SORTS
 from ..models.tasks import CONTENT_TYPES
 from .output import answer, email_option

@@ -7,8 +7,8 @@ import random
 
 import click
 
+from .._limits.limits import RateLimit
 from ..errors import ConfigurationError
-from ..limits import RateLimit
 from .session import INTERRUPTED, fail, rate_of, run
 
 

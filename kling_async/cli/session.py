@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -16,6 +15,7 @@ import click
 from attrs import field, frozen
 
 from .. import settings
+from .._limits.limits import RateLimit
 from ..accounts import Account, AccountRegistry
 from ..client import DEFAULT_RATE, AsyncKlingClient
 from ..errors import (
@@ -25,7 +25,6 @@ from ..errors import (
     KlingError,
     LedgerError,
 )
-from ..limits import RateLimit
 from ..settings import accounts as accounts_of_environment
 from ..stats import Hook
 
@@ -183,22 +182,12 @@ _SHARED = (
 def run(work: Coroutine[Any, Any, int | None]) -> NoReturn:
     """Run `work` to its end and leave with its exit code; errors become one line and a code."""
     try:
-        code = asyncio.run(_interruptible(work))
+        code = asyncio.run(work)
     except (KeyboardInterrupt, asyncio.CancelledError):
         sys.exit(INTERRUPTED)
     except KlingError as exc:
         fail(exc)
     sys.exit(code or DONE)
-
-
-async def _interruptible(work: Coroutine[Any, Any, int | None]) -> int | None:
-    """`work`, cancelled by Ctrl-C as `asyncio.run` does it from Python 3.11 on."""
-    if sys.version_info < (3, 11):
-        task = asyncio.current_task()
-        assert task is not None
-        with suppress(NotImplementedError):  # Windows
-            asyncio.get_running_loop().add_signal_handler(signal.SIGINT, task.cancel)
-    return await work
 
 
 def fail(error: KlingError) -> NoReturn:

@@ -34,7 +34,7 @@ from .webhooks import Webhooks
 from .world import EmulatedAccount, World, configured
 
 if TYPE_CHECKING:
-    from kling_async.limits import RateLimit
+    from kling_async._limits.limits import RateLimit
 
 _API_SEGMENTS = tuple(API_ROOT.split("/")[1:])
 _ROUTES = Routes(OPERATIONS)

@@ -15,7 +15,7 @@ from .clock import EmulatorClock, http_date, iso_date
 from .messages import Reply
 
 if TYPE_CHECKING:
-    from kling_async.limits import RateLimit
+    from kling_async._limits.limits import RateLimit
 
 RetryForm = Literal["seconds", "date", "body", "none"]
 RETRY_FORMS: tuple[str, ...] = get_args(RetryForm)

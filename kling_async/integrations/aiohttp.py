@@ -23,7 +23,7 @@ from aiohttp.typedefs import Handler
 
 from ..client import AsyncKlingClient
 from ..errors import ConfigurationError, InvalidRequestError, KlingError
-from ..media import Media, MediaProblem, inspect
+from ..models.media import Media, MediaProblem, inspect
 from ..webhooks import MOST_BYTES, WebhookReceiver
 from .answers import answer_to, log_line
 from .options import takes_client_options

@@ -12,8 +12,8 @@ from typing import Any, ClassVar, Literal, get_args
 from attrs import evolve, field, frozen
 
 from ..errors import JSON
-from ..media import UPLOADABLE, Media, MediaProblem, MediaSource, inspect
 from . import checks
+from .media import UPLOADABLE, Media, MediaProblem, MediaSource, inspect
 from .requests import Request, Safety, query
 from .responses import Model, list_of, wired
 from .tasks import CONTENT_TYPES, Task, WorkResource, numeric, several, task_id_check, tasks_of

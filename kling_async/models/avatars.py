@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 from attrs import frozen
 
 from ..errors import JSON, AvatarFailedError
-from ..media import Media, MediaSource
 from . import checks
+from .media import Media, MediaSource
 from .requests import Evidence, Request, Safety, attachment, body, path, query
 from .responses import Model, list_of, moment, wired
 

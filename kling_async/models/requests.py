@@ -14,9 +14,9 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 from attrs import Attribute, field, fields, frozen
 
 from ..errors import JSON, InvalidRequestError, KlingError
-from ..media import Media, MediaProblem, MediaSource, inspect, is_address
 from . import checks
 from .checks import Check
+from .media import Media, MediaProblem, MediaSource, inspect, is_address
 
 R = TypeVar("R")
 Q = TypeVar("Q", bound="Request[Any]")

@@ -8,7 +8,7 @@ required one raises, and the caller gets `UnexpectedResponseError`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import cache
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar, get_origin, get_type_hints
@@ -94,7 +94,7 @@ def with_meta(result: T, meta: Meta) -> T:
 def moment(ms: int | None) -> datetime | None:
     """Epoch milliseconds as a time in UTC; None where there are none, or none that can be."""
     try:
-        return None if ms is None else datetime.fromtimestamp(ms / 1000, timezone.utc)
+        return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC)
     except (ValueError, OverflowError, OSError):
         return None
 

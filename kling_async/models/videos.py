@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal, get_args
 
 from attrs import evolve, field, frozen
 
 from ..errors import JSON, UnexpectedResponseError
-from ..media import Media, MediaSource
 from . import checks
 from .avatars import EMOTIONS, PROMPT_CHARS, url_path
 from .history import earlier
+from .media import Media, MediaSource
 from .requests import Evidence, Request, Safety, attachment, body, hidden
 from .scheduler import ListRunning, RunningTask
 from .tasks import GetTask, ListTasks, Task
@@ -257,9 +257,9 @@ def input_paths(task: Task) -> Iterator[str]:
 
 def _moment_s(stated: str | None, default_s: float) -> float:
     try:
-        moment = datetime.fromisoformat((stated or "").replace("Z", "+00:00"))
+        moment = datetime.fromisoformat(stated or "")
     except ValueError:
         return default_s
     if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=timezone.utc)
+        moment = moment.replace(tzinfo=UTC)
     return moment.timestamp()

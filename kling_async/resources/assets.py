@@ -7,9 +7,9 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from ..downloads import Download, Downloadable, Downloads
+from .._calls.pipeline import Options, Pipeline
+from .._files.downloads import Download, Downloadable, Downloads
 from ..errors import JSON, ConfigurationError, InvalidRequestError
-from ..media import MediaSource
 from ..models.assets import (
     Asset,
     DeletedUploads,
@@ -23,8 +23,8 @@ from ..models.assets import (
     UploadAsset,
     UploadedAsset,
 )
+from ..models.media import MediaSource
 from ..models.tasks import ContentType, Task, Work
-from ..pipeline import Options, Pipeline
 from .base import Resource, account_of
 
 AnyWork = int | str | Work | Task

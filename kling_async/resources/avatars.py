@@ -7,9 +7,10 @@ from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..downloads import Downloads
+from .._calls.pipeline import Options, Pipeline
+from .._files.downloads import Downloads
+from .._polling.waiter import Waiting
 from ..errors import JSON, CallContext, InvalidRequestError, NotFoundError
-from ..media import Media, MediaSource
 from ..models import checks
 from ..models.avatars import (
     Avatar,
@@ -20,10 +21,9 @@ from ..models.avatars import (
     ListAvatars,
     is_template_id,
 )
+from ..models.media import Media, MediaSource
 from ..models.tasks import Task
 from ..models.videos import CreateAvatarVideo
-from ..pipeline import Options, Pipeline
-from ..waiting import Waiting
 from .base import Resource, account_of
 
 if TYPE_CHECKING:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from .._calls.pipeline import Options, Pipeline
 from ..errors import InvalidRequestError
 from ..models.responses import Model
 from ..models.scheduler import RunningTask
-from ..pipeline import Options, Pipeline
 
 
 class Resource:

@@ -7,6 +7,10 @@ from contextlib import aclosing
 from typing import List  # noqa: UP035  (the class has a method named list)
 
 from .. import settings
+from .._calls.pipeline import Options, Pipeline
+from .._polling.history import is_between, pages, reaches
+from .._polling.waiter import Waiting
+from .._polling.watched import PollSchedule
 from ..errors import JSON
 from ..models.scheduler import RunningTask
 from ..models.tasks import (
@@ -17,10 +21,6 @@ from ..models.tasks import (
     ListTasks,
     Task,
 )
-from ..paging import is_between, pages, reaches
-from ..pipeline import Options, Pipeline
-from ..waiting import Waiting
-from ..watched import PollSchedule
 from .base import Resource, account_of
 
 AnyTask = int | str | Task | RunningTask

@@ -23,13 +23,13 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
+from kling_async._files.part_file import PartFile
+from kling_async._transport.progress import Progress
+from kling_async._transport.protocol import Outgoing
+from kling_async._transport.wire import Wire
 from kling_async.bulk.journal import Journal
 from kling_async.bulk.ledger import Ledger
 from kling_async.bulk.videoledger import VideoLedger
-from kling_async.partfile import PartFile
-from kling_async.progress import Progress
-from kling_async.protocol import Outgoing
-from kling_async.wire import Wire
 
 ARROWS = (
     "register",

@@ -69,7 +69,7 @@ async def play(plan: Plan, folder: Path, runner: Runner) -> Outcome:
             if plan.patient:
                 await asyncio.sleep(plan.listing_lag_s)
                 await _to_its_end(here, outcome)
-        except (TimeoutError, asyncio.TimeoutError):
+        except TimeoutError:
             outcome.trouble = f"a run did not end within {LONGEST_S:.0f} s"
         finally:
             strangers.cancel()
@@ -105,7 +105,7 @@ async def _to_its_end(here: Stage, outcome: Outcome) -> None:
     ended = await here.start()
     try:
         outcome.codes.append(await asyncio.wait_for(asyncio.shield(ended), LONGEST_S))
-    except (TimeoutError, asyncio.TimeoutError):
+    except TimeoutError:
         here.runner.kill(signal.SIGKILL)
         await ended
         raise

@@ -20,7 +20,8 @@ import aiohttp  # noqa: F401  imported here once instead of in each child
 import httpx_aiohttp  # noqa: F401
 from failpoints import arm
 
-from kling_async import PollSchedule, RetryPolicy, protocol, settings
+from kling_async import PollSchedule, RetryPolicy, settings
+from kling_async._transport import protocol
 from kling_async.bulk import equipment
 from kling_async.cli.app import cli
 from kling_async.client import AsyncKlingClient

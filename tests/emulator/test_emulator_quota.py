@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 import pytest
 
+from kling_async._limits.limits import RateLimit
 from kling_async.emulator import Emulator, EmulatorClock
 from kling_async.emulator.quota import Quota
-from kling_async.limits import RateLimit
 
 PICTURE = {"imageUrl": "https://pictures.example/ada.png"}
 
@@ -152,7 +152,7 @@ async def test_forms(connect, form):
     header, stamp = reply.headers.get("retry-after"), reply.json().get("retryAfter")
     assert (header is None) == (form in ("body", "none"))
     assert (stamp is None) == (form == "none")
-    opens = datetime.fromtimestamp(1_780_000_030, tz=timezone.utc)
+    opens = datetime.fromtimestamp(1_780_000_030, tz=UTC)
     if form == "seconds":
         assert 29 <= int(header) <= 30
     if form == "date":

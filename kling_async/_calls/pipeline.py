@@ -18,31 +18,25 @@ Three frames of ours lie between the user and httpx: resource, pipeline, wire.
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import evolve, frozen
 
-from . import settings
-from .accounts import AccountRegistry
-from .admission import Admission
+from .. import settings
+from .._limits.admission import Admission
+from .._transport.protocol import Outgoing, decode, encode
+from .._transport.wire import Wire
+from ..accounts import AccountRegistry
+from ..clock import Clock
+from ..errors import ConfigurationError, KlingError, OutcomeUnknownError
+from ..models.requests import Request, attachments
+from ..settings import service_name
+from ..stats import Hook
 from .call import Call
-from .clock import Clock
-from .errors import ConfigurationError, KlingError, OutcomeUnknownError
-from .models.requests import Request, attachments
-from .protocol import Outgoing, decode, encode
 from .reconcile import Reconciler
 from .retry import Attempts, RetryPolicy
-from .settings import service_name
-from .stats import Hook
 from .turns import Turns, Witness
-from .wire import Wire
-
-if sys.version_info >= (3, 11):
-    from asyncio import timeout_at
-else:
-    from async_timeout import timeout_at
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -149,7 +143,7 @@ class Pipeline:
 
     async def _running(self, account: str) -> Collection[int] | None:
         """The ids of the jobs that run on `account`; None where the server can't say now."""
-        from .models.scheduler import ListRunning
+        from ..models.scheduler import ListRunning
 
         once = Options(RetryPolicy(attempts=1), settings.LOOK_WITHIN_S)
         try:
@@ -169,7 +163,7 @@ class Pipeline:
         changes: dict[str, Any] = {}
         for name, into in attachments(type(request)):
             if (file := getattr(request, name)) is not None:
-                from .models.assets import UploadAsset
+                from ..models.assets import UploadAsset
 
                 upload = await asyncio.to_thread(UploadAsset, file=file, email=account)
                 asset = await self.send(upload, evolve(options, deadline_s=None))
@@ -233,7 +227,7 @@ class _Span:
         self._timeout = (
             None
             if deadline_s is None
-            else timeout_at(asyncio.get_running_loop().time() + deadline_s)
+            else asyncio.timeout_at(asyncio.get_running_loop().time() + deadline_s)
         )
 
     async def __aenter__(self) -> None:
@@ -250,7 +244,7 @@ class _Span:
         try:
             if self._timeout is not None:
                 await self._timeout.__aexit__(exc_type, exc, traceback)
-        except (TimeoutError, asyncio.TimeoutError):
+        except TimeoutError:
             assert self._deadline_s is not None
             raise self._call.out_of_time(self._deadline_s) from None
         finally:

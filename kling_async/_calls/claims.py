@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .settings import CLOCK_SLACK_S
+from ..settings import CLOCK_SLACK_S
 
 _BEHIND_S = 2 * CLOCK_SLACK_S
 _PART_S = CLOCK_SLACK_S / 2

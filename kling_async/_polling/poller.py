@@ -16,12 +16,12 @@ from contextlib import aclosing
 from itertools import count
 from typing import Any
 
-from . import settings
-from .clock import Clock
-from .errors import ConfigurationError, KlingError, NotFoundError
-from .models.tasks import GetTask, ListTasks, Task
-from .paging import pages
-from .pipeline import Options, Pipeline
+from .. import settings
+from .._calls.pipeline import Options, Pipeline
+from ..clock import Clock
+from ..errors import ConfigurationError, KlingError, NotFoundError
+from ..models.tasks import GetTask, ListTasks, Task
+from .history import pages
 from .watched import Listener, PollSchedule, Watched, ends_waiting, may_have_moved, tells
 
 log = logging.getLogger("kling_async")

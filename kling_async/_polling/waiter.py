@@ -12,10 +12,12 @@ from contextlib import aclosing
 
 from attrs import evolve
 
-from . import settings
-from .clock import Clock
-from .deadlines import bounded, unusable
-from .errors import (
+from .. import settings
+from .._calls.pipeline import Options, Pipeline
+from .._transport.protocol import speaks_of_moderation
+from ..aio import invalid_deadline, time_limit
+from ..clock import Clock
+from ..errors import (
     CallContext,
     ConfigurationError,
     DeadlineExceededError,
@@ -25,10 +27,8 @@ from .errors import (
     TaskFailedError,
     TaskModeratedError,
 )
-from .models.tasks import GetTask, Task
-from .pipeline import Options, Pipeline
-from .polling import Poller
-from .protocol import speaks_of_moderation
+from ..models.tasks import GetTask, Task
+from .poller import Poller
 from .watched import Listener, PollSchedule, Watched
 
 
@@ -78,7 +78,7 @@ class Waiting:
         deadline_s: float | None,
     ) -> AsyncGenerator[Task, None]:
         """See `Tasks.watch`."""
-        if (problem := unusable(deadline_s)) is not None:
+        if (problem := invalid_deadline(deadline_s)) is not None:
             raise InvalidRequestError("Waiting", {"deadline_s": problem})
         request = GetTask(task_id=task_id, email=self._pipeline.accounts.choose(email))
         if self._closed:
@@ -122,7 +122,7 @@ class Waiting:
             while True:
                 left_s = None if until is None else until - loop.time()
                 try:
-                    async with bounded(left_s, expired):
+                    async with time_limit(left_s, expired):
                         state = await listener.next()
                 except NotFoundError as exc:
                     raise _gone(watched, exc) from exc

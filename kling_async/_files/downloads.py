@@ -16,10 +16,12 @@ from typing import TypeAlias
 
 from attrs import evolve, field, frozen
 
-from . import settings
-from .clock import Clock
-from .deadlines import bounded
-from .errors import (
+from .. import settings
+from .._calls.pipeline import Options, Pipeline
+from .._transport.wire import Wire
+from ..aio import in_thread, time_limit
+from ..clock import Clock
+from ..errors import (
     AccountRequiredError,
     CallContext,
     ConfigurationError,
@@ -27,16 +29,13 @@ from .errors import (
     InvalidRequestError,
     KlingError,
 )
+from ..models.assets import Asset, GetDownload, UploadedAsset
+from ..models.media import sniff
+from ..models.tasks import Task, Work
+from ..models.tts import Speech
 from .fetching import Fetch, Fetched
-from .filenames import safe_name, served_name, with_ending
-from .media import sniff
-from .models.assets import Asset, GetDownload, UploadedAsset
-from .models.tasks import Task, Work
-from .models.tts import Speech
-from .partfile import PartFile
-from .pipeline import Options, Pipeline
-from .threads import settled
-from .wire import Wire
+from .names import safe_name, served_name, with_ending
+from .part_file import PartFile
 
 log = logging.getLogger("kling_async")
 
@@ -132,7 +131,7 @@ class Downloads:
         """See `Assets.download`."""
         source = source_of(what, file_type, email)
         self._check(source, clean)
-        target = await settled(target_of, to, overwrite=overwrite, zipped=source.gives_zip)
+        target = await in_thread(target_of, to, overwrite=overwrite, zipped=source.gives_zip)
         began_s = self._clock.monotonic()
 
         def expired() -> KlingError:
@@ -143,7 +142,7 @@ class Downloads:
                 context=CallContext("GET", GetDownload.route, source.account, 0, spent_s),
             )
 
-        async with bounded(options.deadline_s, expired):
+        async with time_limit(options.deadline_s, expired):
             reason: str | None = None
             if source.work_ids and clean is not False:
                 try:
@@ -198,14 +197,14 @@ class Downloads:
         async with self._places:
             part = PartFile(target.directory, target.name or source.name or "download")
             try:
-                await settled(part.create)
+                await in_thread(part.create)
                 fetched = await fetch.into(part, url, source.account)
-                kind = _kind(await settled(part.head), fetched)
+                kind = _kind(await in_thread(part.head), fetched)
                 size_bytes = part.size_bytes
                 path, replace = _named(target, source, fetched, kind)
-                path = await settled(part.place, path, replace=replace)
+                path = await in_thread(part.place, path, replace=replace)
             finally:
-                await settled(part.discard)
+                await in_thread(part.discard)
         return Download(
             path=path,
             size_bytes=size_bytes,

@@ -15,9 +15,9 @@ from urllib.request import getproxies
 
 import httpx
 
-from . import settings
-from .deadlines import unusable
-from .errors import ConfigurationError
+from .. import settings
+from ..aio import invalid_deadline
+from ..errors import ConfigurationError
 from .pools import PoolsOfOne
 from .progress import current
 
@@ -27,7 +27,7 @@ def timeout_of(given: Any) -> httpx.Timeout | float:
     if isinstance(given, httpx.Timeout):
         return given
     if given is not None:
-        if unusable(given) or math.isinf(given):  # aiohttp can't count to infinity
+        if invalid_deadline(given) or math.isinf(given):  # aiohttp can't count to infinity
             raise ConfigurationError(
                 f"timeout={given!r}: give seconds above 0, or an httpx.Timeout "
                 "(httpx.Timeout(None) for no limit)"

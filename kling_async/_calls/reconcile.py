@@ -16,12 +16,12 @@ from typing import Any, Generic, TypeVar
 
 from attrs import frozen
 
-from . import settings
-from .clock import Clock
-from .errors import ConfigurationError, KlingError
-from .models.requests import Evidence, Request
-from .skew import Skew
-from .taken import Taken
+from .. import settings
+from ..clock import Clock
+from ..errors import ConfigurationError, KlingError
+from ..models.requests import Evidence, Request
+from .claims import Taken
+from .clock_skew import Skew
 
 R = TypeVar("R")
 

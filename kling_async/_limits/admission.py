@@ -18,17 +18,16 @@ import logging
 import math
 import random
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
-from . import settings
+from .. import settings
+from ..clock import Clock
+from ..errors import APIError, KlingError, NotSentError, OutcomeUnknownError, RateLimitedError
+from ..stats import AccountStats
 from .buckets import AccountBuckets, LearningBuckets, SharedBucket
-from .clock import Clock
-from .errors import APIError, KlingError, NotSentError, OutcomeUnknownError, RateLimitedError
-from .gates import Gate, told
+from .fair import Places
 from .limits import Limiter, RateLimit
-from .lines import Places
-from .retry import pause_s
-from .stats import AccountStats
+from .throttle import Gate, pause_s, told
 
 log = logging.getLogger("kling_async")
 
@@ -281,7 +280,7 @@ class Admission:
         for account in dict.fromkeys((*known, *self._gates)):
             gate = self._gates.get(account) or self._made(account)
             paused_s = gate.paused_s()
-            ends_at = datetime.fromtimestamp(self._clock.wall(), timezone.utc)
+            ends_at = datetime.fromtimestamp(self._clock.wall(), UTC)
             yield AccountStats(
                 account=account,
                 sent=gate.sent,

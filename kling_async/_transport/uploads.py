@@ -12,8 +12,8 @@ import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from .errors import InvalidRequestError
-from .media import Media
+from ..errors import InvalidRequestError
+from ..models.media import Media
 
 PIECE_BYTES = 256 * 1024  # 100 MB are 400 reads; 64 KiB cost a third more CPU, 1 MiB save nothing
 

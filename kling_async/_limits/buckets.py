@@ -24,10 +24,10 @@ from collections import deque
 
 from aiolimiter import AsyncLimiter
 
+from ..settings import LEARN_FROM_PER_S
 from .cubic import Cubic
+from .fair import Line
 from .limits import RateLimit
-from .lines import Line
-from .settings import LEARN_FROM_PER_S
 
 ARREARS = 0.01  # of N
 JITTER = 0.01  # of T

@@ -13,8 +13,9 @@ from attrs import field, frozen
 from attrs.validators import ge, gt
 from tenacity import AsyncRetrying, AttemptManager, RetryCallState, stop_after_attempt
 
-from . import settings
-from .errors import (
+from .. import settings
+from .._limits.throttle import pause_s
+from ..errors import (
     AccountBrokenError,
     APIError,
     KlingError,
@@ -24,7 +25,7 @@ from .errors import (
     ServerError,
     UnexpectedResponseError,
 )
-from .models.requests import Safety
+from ..models.requests import Safety
 
 
 @frozen
@@ -83,15 +84,6 @@ def costs(safety: Safety, error: BaseException) -> bool:
     left, which bothers nobody.
     """
     return safety is not Safety.PAID and not isinstance(error, RateLimitedError)
-
-
-def pause_s(error: KlingError) -> float:
-    """How long `error` pauses its account for every caller, in seconds; 0 for not at all."""
-    if isinstance(error, RateLimitedError):
-        return settings.RETRY_AFTER_ABSENT_S if error.retry_after_s is None else error.retry_after_s
-    if isinstance(error, ServerError):
-        return error.retry_after_s or 0.0
-    return 0.0
 
 
 def parks(error: BaseException | None) -> bool:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
-from .errors import UnexpectedResponseError
-from .models.history import following_before_ms, made_ms
-from .models.tasks import Task
+from ..errors import UnexpectedResponseError
+from ..models.history import following_before_ms, made_ms
+from ..models.tasks import Task
 
 # Pages in a row that may show nothing new: a moment can be asked for as "before the one after it",
 # "before it" and "before the one before it" until what shares it is passed, whatever is included.

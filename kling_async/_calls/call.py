@@ -8,11 +8,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
-from .clock import Clock
-from .errors import (
+from .._limits.job_slots import Place
+from .._limits.throttle import pause_s
+from .._transport.progress import Progress
+from .._transport.protocol import Answer, is_refusal, what_was_lost, with_context
+from ..clock import Clock
+from ..errors import (
     APIError,
     CallContext,
     ConfigurationError,
@@ -22,14 +26,10 @@ from .errors import (
     OutcomeUnknownError,
     UnexpectedResponseError,
 )
-from .jobs import Place
-from .models.requests import Request, Safety
-from .models.responses import Meta, with_meta
-from .progress import Progress
-from .protocol import Answer, is_refusal, what_was_lost, with_context
+from ..models.requests import Request, Safety
+from ..models.responses import Meta, with_meta
+from ..stats import AttemptEvent
 from .reconcile import Trail, Verdict
-from .retry import pause_s
-from .stats import AttemptEvent
 
 R = TypeVar("R")
 log = logging.getLogger("kling_async")
@@ -177,7 +177,7 @@ class Call(Generic[R]):
             text if remedy in text else f"{text}; {remedy}",
             request=self.request.shown(),
             account=self.account,
-            sent_at=datetime.fromtimestamp(self.sent_s, timezone.utc),
+            sent_at=datetime.fromtimestamp(self.sent_s, UTC),
             context=self._context(),
         )
 

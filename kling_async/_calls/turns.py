@@ -12,15 +12,15 @@ from typing import Any, Protocol, TypeVar
 
 from attrs import evolve
 
-from .accounts import AccountRegistry
-from .admission import Admission, Turn
+from .._limits.admission import Admission, Turn
+from .._limits.job_slots import JobPlaces
+from .._transport.protocol import Answer, decode
+from ..accounts import AccountRegistry
+from ..clock import Clock
+from ..errors import APIError, KlingError, NotFoundError
+from ..stats import Hook, Stats, log, tell
 from .call import Call
-from .clock import Clock
-from .errors import APIError, KlingError, NotFoundError
-from .jobs import JobPlaces
-from .protocol import Answer, decode
 from .retry import RetryPolicy
-from .stats import Hook, Stats, log, tell
 
 R = TypeVar("R")
 

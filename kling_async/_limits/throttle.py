@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 
-from . import settings
+from .. import settings
+from ..clock import Clock, woken_within
+from ..errors import KlingError, RateLimitedError, ServerError
 from .budget import RetryBudget
-from .clock import Clock, woken_within
-from .errors import RateLimitedError
-from .lines import Line
+from .fair import Line
 
 
 class Gate:
@@ -105,3 +105,12 @@ def told(left_s: float) -> RateLimitedError:
         status_code=429,
         retry_after_s=left_s,
     )
+
+
+def pause_s(error: KlingError) -> float:
+    """How long `error` pauses its account for every caller, in seconds; 0 for not at all."""
+    if isinstance(error, RateLimitedError):
+        return settings.RETRY_AFTER_ABSENT_S if error.retry_after_s is None else error.retry_after_s
+    if isinstance(error, ServerError):
+        return error.retry_after_s or 0.0
+    return 0.0

@@ -11,9 +11,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable
 
-from . import settings
-from .clock import Clock, woken_within
-from .lines import Line
+from .. import settings
+from ..clock import Clock, woken_within
+from .fair import Line
 
 Look = Callable[[], Awaitable[Collection[int] | None]]
 """The ids of the jobs that run on the account; None where that can't be said now."""

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import httpx
 
-from .errors import NotSentError, OutcomeUnknownError
+from ..errors import NotSentError, OutcomeUnknownError
 from .progress import Progress
 
 # Errors that httpx's own transports raise only before anything is written.

@@ -9,18 +9,18 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 from attrs import field, fields, frozen
 
-from . import errors
-from .errors import JSON, APIError, CallContext, KlingError, UnexpectedResponseError
-from .media import Media
-from .models.requests import Request, Safety, is_wired
-from .settings import RETRY_AFTER_ABSURD_S
+from .. import errors
+from ..errors import JSON, APIError, CallContext, KlingError, UnexpectedResponseError
+from ..models.media import Media
+from ..models.requests import Request, Safety, is_wired
+from ..settings import RETRY_AFTER_ABSURD_S
 
 R = TypeVar("R")
 
@@ -315,16 +315,11 @@ def _moment(stated: Any) -> float | None:
     if not isinstance(stated, str):
         return None
     try:
-        # Python 3.10 reads neither a final Z nor fractions of other than 3 or 6 digits.
-        head, dot, tail = stated.strip().replace("Z", "+00:00").partition(".")
-        if dot:
-            digits = tail[: len(tail) - len(tail.lstrip("0123456789"))]
-            head, tail = f"{head}.{digits[:6]:0<6}", tail[len(digits) :]
-        moment = datetime.fromisoformat(head + tail)
+        moment = datetime.fromisoformat(stated.strip())
     except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=timezone.utc)
+        moment = moment.replace(tzinfo=UTC)
     try:
         return moment.timestamp()
     except OverflowError:

@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from attrs import define, field, frozen
 from attrs.validators import ge, min_len
 
-from . import settings
-from .errors import (
+from .. import settings
+from .._calls.pipeline import Options
+from .._calls.retry import parks
+from ..errors import (
     AccountRequiredError,
     BadRequestError,
     ConfigurationError,
@@ -21,9 +23,7 @@ from .errors import (
     InvalidRequestError,
     KlingError,
 )
-from .models.tasks import Task
-from .pipeline import Options
-from .retry import parks
+from ..models.tasks import Task
 
 
 def _waits(_: object, __: object, waits_s: Sequence[float]) -> None:

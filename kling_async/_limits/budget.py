@@ -7,7 +7,7 @@ a few. The first attempt is always free. Cf. botocore's retry quota and gRPC's r
 
 from __future__ import annotations
 
-from .settings import RETRY_BUDGET, RETRY_COST
+from ..settings import RETRY_BUDGET, RETRY_COST
 
 
 class RetryBudget:

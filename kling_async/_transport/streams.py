@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .errors import KlingError
+from ..errors import KlingError
 
 if TYPE_CHECKING:
     import httpx

@@ -10,8 +10,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from .models.requests import Request
-from .settings import CLOCK_SLACK_S
+from ..models.requests import Request
+from ..settings import CLOCK_SLACK_S
 
 
 class Skew:

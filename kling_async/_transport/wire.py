@@ -15,13 +15,13 @@ from functools import partial
 
 import httpx
 
-from . import settings
-from .errors import ConfigurationError, KlingError, RateLimitedError
+from .. import settings
+from ..errors import ConfigurationError, KlingError, RateLimitedError
+from ..models.media import Media
 from .failures import harmless, in_words, lost_or_not_sent, meaning
-from .media import Media
-from .outbox import Outbox
 from .progress import Progress, current
 from .protocol import Answer, Outgoing
+from .request_builder import Outbox
 from .streams import Stream
 from .transports import chosen, client_on, file_timeout, most_in_flight
 from .uploads import FileBody, body_of

@@ -16,16 +16,17 @@ from urllib.parse import urlsplit
 
 from attrs import frozen
 
-from . import errors
-from .clock import Clock
-from .errors import APIError, CallContext, KlingError, OutcomeUnknownError, UnexpectedResponseError
-from .models.requests import Safety
-from .partfile import PartFile
-from .protocol import retry_after_s, with_context
-from .retry import RetryPolicy, backoff_s, may_resend, pause_s
-from .streams import Stream
-from .threads import settled
-from .wire import Wire
+from .. import errors
+from .._calls.retry import RetryPolicy, backoff_s, may_resend
+from .._limits.throttle import pause_s
+from .._transport.protocol import retry_after_s, with_context
+from .._transport.streams import Stream
+from .._transport.wire import Wire
+from ..aio import in_thread
+from ..clock import Clock
+from ..errors import APIError, CallContext, KlingError, OutcomeUnknownError, UnexpectedResponseError
+from ..models.requests import Safety
+from .part_file import PartFile
 
 if TYPE_CHECKING:
     from httpx import Timeout
@@ -142,7 +143,7 @@ class Fetch:
             raise _refusal(stream, self._clock.wall())
         else:
             self._begins(stream)
-            await settled(part.restart)
+            await in_thread(part.restart)
         await self._write(stream, part)
         if self._size_bytes is not None and part.size_bytes != self._size_bytes:
             raise OutcomeUnknownError(
@@ -186,11 +187,11 @@ class Fetch:
                     held_bytes += len(piece)
                     if held_bytes >= WRITE_BYTES:
                         writing, held, held_bytes = held, [], 0
-                        await settled(part.write, writing)
+                        await in_thread(part.write, writing)
         except KlingError:
-            await settled(part.write, held)  # the next attempt goes on behind it
+            await in_thread(part.write, held)  # the next attempt goes on behind it
             raise
-        await settled(part.write, held)
+        await in_thread(part.write, held)
 
 
 def _validator(stream: Stream) -> str | None:

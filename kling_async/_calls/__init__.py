@@ -1,0 +1,1 @@
+"""What is the order of one call? Begin with `pipeline.py`."""

@@ -1,0 +1,1 @@
+"""When may the next attempt go? The rate, the pauses, the retry budget and the job slots."""
