@@ -30,8 +30,8 @@ if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 4 * 2**30:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 CORES = min(os.cpu_count() or 1, 4)
-BEYOND_THE_CORE = ("bulk", "cli", "emulator", "integrations", "test_fetching.py",
-                   "test_waiting_sockets.py")  # fmt: skip
+BEYOND_THE_CORE = ("bulk", "cli", "emulator", "integrations", "_files/test_fetching.py",
+                   "_polling/test_waiting_sockets.py")  # fmt: skip
 # A worker that is done takes over from the others.
 PYTEST = ("pytest", "-q", "--dist", "worksteal", "-n")
 
@@ -103,7 +103,7 @@ def tests(session: nox.Session) -> None:
         which = ["--cov", "--cov-report=term:skip-covered"]
     elif session.python != OLDEST and not session.posargs:
         workers = CORES
-        which += [f"--ignore=tests/{one}" for one in BEYOND_THE_CORE]
+        which += [f"--ignore=tests/unit/{one}" for one in BEYOND_THE_CORE]
     session.run(*PYTEST, str(workers), *which, *session.posargs)
 
 
@@ -120,7 +120,7 @@ def typing(session: nox.Session) -> None:
     install(session, "-e", ".[all]", groups=("typing", "test"))
     session.run("mypy")
     programs = session.create_tmp()
-    session.run("python", "tests/docs/programs.py", programs)
+    session.run("python", "tests/heavy/docs/programs.py", programs)
     session.run("mypy", "--strict", programs)
     session.run("pyright")
 
@@ -182,6 +182,6 @@ def chaos(session: nox.Session) -> None:
     CHAOS_SEEDS=50 in the environment sweeps all failpoints as well, that many seeds each.
     """
     install(session, "-e", ".[all]", groups=("test",))
-    session.run("python", "tests/chaos/run.py", *session.posargs)
+    session.run("python", "tests/heavy/chaos/run.py", *session.posargs)
     if "CHAOS_SEEDS" in os.environ:
-        session.run("pytest", "-q", "-s", "tests/chaos/test_sigkill.py", "-k", "each_point")
+        session.run("pytest", "-q", "-s", "tests/heavy/chaos/test_sigkill.py", "-k", "each_point")

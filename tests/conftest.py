@@ -37,19 +37,10 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    heavy_files = {
-        "test_cancellation.py",
-        "test_model_check.py",
-        "test_doubt_machine.py",
-        "test_video_machine.py",
-    }
     for item in items:
         if " at 0x" in item.nodeid:  # pytest-xdist needs the same names in each of its workers
             raise pytest.UsageError(f"an object's address is part of a test's name: {item.nodeid}")
-        if (
-            item.path.parent.name in ("matrix", "chaos", "benchmarks", "docs")
-            or item.path.name in heavy_files
-        ):
+        if {"heavy", "benchmarks"} & set(item.path.parts):
             item.add_marker(pytest.mark.heavy)
 
 

@@ -1,8 +1,8 @@
 """Chaos: a real `bulk run`, a server that loses answers, SIGKILL at random, again and again.
 
-    python tests/chaos/run.py --runs 1000 --seed 1 --jobs 2
-    python tests/chaos/run.py --runs 100 --rehost
-    python tests/chaos/run.py --only 4711           one run again, kept for looking into
+    python tests/heavy/chaos/run.py --runs 1000 --seed 1 --jobs 2
+    python tests/heavy/chaos/run.py --runs 100 --rehost
+    python tests/heavy/chaos/run.py --only 4711           one run again, kept for looking into
 
 Each run has its own emulator, in this process and behind a real port, so that the truth outlives
 the runner. At the end the truth is compared with the ledger. Exit code 1: an avatar was made twice,
@@ -211,7 +211,7 @@ def _tell(args: argparse.Namespace, plan: Plan, outcome: Outcome, total: Sum, fo
         print(
             f"FAILED seed {plan.seed}: {outcome.trouble or ''} doubled {found.doubled}, lost "
             f"{found.lost}, wrong {found.wrong}; kept in {folder}\n  again: python "
-            f"tests/chaos/run.py --only {plan.seed} --rows {args.rows}{rehost}",
+            f"tests/heavy/chaos/run.py --only {plan.seed} --rows {args.rows}{rehost}",
             file=sys.stderr,
             flush=True,
         )

@@ -232,5 +232,5 @@ def jobs(video: Expectation, film: Expectation) -> Line:
 def killed(rows: str, films: str) -> Line:
     """What ends the process: covered where processes are."""
     none = Nothing("a single call leaves nothing that outlives its process")
-    upload = Elsewhere(f"tests/chaos/{rows}")
-    return line(none, upload, none, upload, Elsewhere(f"tests/chaos/{films}"), none)
+    upload = Elsewhere(f"tests/heavy/chaos/{rows}")
+    return line(none, upload, none, upload, Elsewhere(f"tests/heavy/chaos/{films}"), none)

@@ -1,6 +1,7 @@
 """Which operation of the API is where in this library? Writes `docs/api-coverage.md`.
 
-Run `python tests/docs/api_coverage.py` after adding an operation; `test_api_coverage.py` compares.
+Run `python tests/heavy/docs/api_coverage.py` after adding an operation; `test_api_coverage.py`
+compares.
 All of it is read from the code: the request types, the resources, the commands, the emulator's
 table. Only what is not built yet, and commands of another name, are listed by hand.
 """
@@ -18,7 +19,7 @@ from kling_async import AsyncKlingClient, Request
 from kling_async.cli.app import cli
 from kling_async.emulator.operations import OPERATIONS as EMULATED
 
-PAGE = Path(__file__).parents[2] / "docs" / "api-coverage.md"
+PAGE = Path(__file__).parents[3] / "docs" / "api-coverage.md"
 
 # The 45 operations of the vendor's Postman collection of 2026-07-20, by part, in its order.
 API: dict[str, tuple[str, ...]] = {
@@ -119,7 +120,7 @@ def page() -> str:
         "# Which operations of the API are there?",
         "",
         f"{there} of the {len(found)} operations that the vendor's collection of July 2026 has.",
-        "The table is made from the code by `tests/docs/api_coverage.py`; do not edit it.",
+        "The table is made from the code by `tests/heavy/docs/api_coverage.py`; do not edit it.",
         "",
         "*Sent again* says what happens when an answer is lost: `read` and `repeatable` are sent",
         "again by themselves, `paid` never is (see [lost answers](lost-answers.md)).",

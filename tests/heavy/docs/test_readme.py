@@ -23,7 +23,7 @@ from attrs import frozen
 
 from kling_async.emulator import Emulator
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 README = ROOT / "README.md"
 PORTRAITS = ROOT / "docs" / "examples" / "portraits"
 TOKEN = "user:4711-readme"

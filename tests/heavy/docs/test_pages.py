@@ -10,7 +10,7 @@ import pytest
 import kling_async
 from kling_async.emulator import faultkinds
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)\s#]*)(#[^)\s]*)?\)")
 HEADING = re.compile(r"^#+ +(.*)$", re.MULTILINE)

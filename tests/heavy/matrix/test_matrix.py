@@ -262,7 +262,7 @@ def test_each_fault_has_an_injection_and_a_line() -> None:
 def test_what_is_covered_elsewhere_is_there(cell: Cell) -> None:
     assert isinstance(cell.expects, Elsewhere)
     file, _, name = cell.expects.test.partition("::")
-    text = (Path(__file__).parents[2] / file).read_text(encoding="utf-8")
+    text = (Path(__file__).parents[3] / file).read_text(encoding="utf-8")
     assert f"def {name}(" in text
 
 

@@ -1,6 +1,7 @@
 """The programs of the README and of all pages, each as a file, for type checkers to read.
 
-Run: `python tests/docs/programs.py FOLDER`; `nox -s typing` does, and has mypy --strict read them.
+Run: `python tests/heavy/docs/programs.py FOLDER`; `nox -s typing` does, and has mypy --strict
+read them.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PROGRAM = re.compile(r"^```python[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 

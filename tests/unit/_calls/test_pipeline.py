@@ -178,7 +178,7 @@ MATRIX: dict[str, tuple[dict[str, Any], Fates]] = {
 
 
 def test_every_kind_of_fault_is_in_the_matrix() -> None:
-    # Those that strike creates of tasks alone are met in tests/matrix, in the column of videos.
+    # Those that strike creates of tasks alone are met in the matrix, in its column of videos.
     anywhere = {name for name, kind in KINDS.items() if not kind.only}
     assert {fault.get("kind", "status") for fault, _ in MATRIX.values()} == anywhere
 

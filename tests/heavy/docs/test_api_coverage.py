@@ -8,7 +8,9 @@ from api_coverage import API, COMMANDS, PAGE, Row, page, requests, rows
 
 
 def test_the_page_is_what_the_code_says() -> None:
-    assert PAGE.read_text(encoding="utf-8") == page(), "run: python tests/docs/api_coverage.py"
+    assert PAGE.read_text(encoding="utf-8") == page(), (
+        "run: python tests/heavy/docs/api_coverage.py"
+    )
 
 
 def test_the_api_has_45_operations_and_each_request_is_one_of_them() -> None:

@@ -1,6 +1,6 @@
 """A talking video costs credits: what is refused before it is sent, and how a lost one is found.
 
-On virtual time, in process. What every fault of the wire comes to is in `tests/matrix`; which job
+On virtual time, in process. What every fault of the wire comes to is in the matrix; which job
 is taken among many is in `test_reconcile_videos.py`.
 """
 
