@@ -14,7 +14,7 @@ from . import settings
 from ._calls.pipeline import Options, Pipeline
 from ._calls.retry import RetryPolicy
 from ._limits.admission import Admission
-from ._limits.fair import Places
+from ._limits.fair import FairSemaphore
 from ._limits.limits import Limiter, RateLimit
 from ._transport.transports import timeout_of
 from ._transport.wire import Wire
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import httpx
 
     from ._files.downloads import Downloads
-    from ._polling.waiter import Waiting
+    from ._polling.waiter import TaskWaiter
     from .resources.accounts import Accounts
     from .resources.assets import Assets
     from .resources.avatars import Avatars
@@ -104,7 +104,9 @@ class AsyncKlingClient:
             _limit("rate_limit", rate_limit),
             clock,
             client_limiter=_limit("client_rate_limit", client_rate_limit),
-            places=None if self._wire.most_in_flight is None else Places(self._wire.most_in_flight),
+            places=None
+            if self._wire.most_in_flight is None
+            else FairSemaphore(self._wire.most_in_flight),
         )
         self.pipeline = Pipeline(accounts, admission, self._wire, clock, _hooks(hooks))
         """The way of every call; for code that drives it by itself, as the command line does."""
@@ -248,11 +250,11 @@ class _Later:
         return Downloads(self._pipeline, self._wire, self._clock)
 
     @cached_property
-    def waiting(self) -> Waiting:
+    def waiting(self) -> TaskWaiter:
         """Who waits for which task."""
-        from ._polling.waiter import Waiting
+        from ._polling.waiter import TaskWaiter
 
-        return Waiting(self._pipeline, self._clock)
+        return TaskWaiter(self._pipeline, self._clock)
 
     async def aclose(self) -> None:
         """End all waiting, and let no one begin."""

@@ -71,7 +71,7 @@ RETRY_BUDGET = 100  # tokens per account; a success gives one back
 RETRY_COST = 10  # of a retry, but for those after a 429
 
 JOB_TRACKED_S = 3600.0  # the server tracks a job for at most so long
-JOB_LOOK_EVERY_S = 15.0  # how often those who wait for a job place look whether one is free
+JOB_LOOK_EVERY_S = 15.0  # how often those who wait for a job slot look whether one is free
 
 
 def token(given: str | None, env: Mapping[str, str] = os.environ) -> str:

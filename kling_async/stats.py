@@ -30,7 +30,7 @@ class AccountStats:
             adaptive one has found; None without a `RateLimit`.
         places: how many may be in flight so soon after a pause; None: no such bound.
         retry_budget: tokens left of 100; a retry takes 10, a success gives 1 back.
-        jobs_running: job places that are taken.
+        jobs_running: job slots that are taken.
         jobs_waiting: calls that wait for one.
         jobs_most: how many there are; None where unknown (`accounts.sync()` learns it).
     """

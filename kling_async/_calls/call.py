@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
-from .._limits.job_slots import Place
+from .._limits.job_slots import JobSlot
 from .._limits.throttle import pause_s
 from .._transport.progress import Progress
 from .._transport.protocol import Answer, is_refusal, what_was_lost, with_context
@@ -58,7 +58,7 @@ class Call(Generic[R]):
         self._lost = False
         self.may_be_done = False
         """An earlier attempt may have been carried out, so "not found" may be what it left."""
-        self.job_place: Place | None = None
+        self.job_slot: JobSlot | None = None
         """The latest attempt's, where the request starts a job."""
         self.asked_s = 0.0
         """Monotonic: when the latest attempt began to wait for its turn."""

@@ -5,7 +5,8 @@ oldest are forgotten, all those before a moment, and that moment is known: what 
 be made after it is none of them, whatever else it resembles.
 
 Why nothing is lost by that. A forgotten result was answered (or found) before `forgotten_s` by our
-clock, so Kling's shows at most `forgotten_s + Skew.latest_s` for it: what is younger can be taken
+clock, so Kling's shows at most `forgotten_s + ClockSkew.latest_s` for it: what is younger can be
+taken
 as ever. And nothing is forgotten that is not `_BEHIND_S` older than the oldest call under way. Its
 own result is at most `CLOCK_SLACK_S` earlier than its sending by Kling's clock, which leaves
 `CLOCK_SLACK_S` for `latest_s`; so it always is among the younger ones. What states no time, or one
@@ -23,7 +24,7 @@ _BEHIND_S = 2 * CLOCK_SLACK_S
 _PART_S = CLOCK_SLACK_S / 2
 
 
-class Taken:
+class Claims:
     """The ids of results that have a caller, in parts that are forgotten whole, the oldest first.
 
     Args:

@@ -14,7 +14,7 @@ from ..models.requests import Request
 from ..settings import CLOCK_SLACK_S
 
 
-class Skew:
+class ClockSkew:
     """What is known of the difference between the clocks: what Kling's shows more than ours, in s.
 
     Only answers that came within `CLOCK_SLACK_S` of their call's beginning teach it, so that the

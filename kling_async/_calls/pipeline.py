@@ -5,7 +5,7 @@
         accounts.py        WHOSE    an account
         retry.py           AGAIN?   asks the request's safety and the error
         turns.py           TURN     one attempt's beginning and end, and who is told
-        jobs.py            ROOM?    a job place, for what starts a job
+        jobs.py            ROOM?    a job slot, for what starts a job
         admission.py       WHEN     pause, places in flight, rate: passed once per attempt
         call.py            SO FAR   context, progress, what an error means for the caller
         reconcile.py       THERE?   looks for a create whose answer was lost
@@ -35,7 +35,7 @@ from ..settings import service_name
 from ..stats import Hook
 from .call import Call
 from .reconcile import Reconciler
-from .retry import Attempts, RetryPolicy
+from .retry import RetryLoop, RetryPolicy
 from .turns import Turns, Witness
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class Pipeline:
                 call.trail = self._reconciler.begin(call.request, call.account, own)
             out = _encoded(call.request, call.account)
             try:
-                async for attempt in Attempts(
+                async for attempt in RetryLoop(
                     options.retry,
                     request.safety,
                     self.clock.sleep,

@@ -20,8 +20,8 @@ from .. import settings
 from ..clock import Clock
 from ..errors import ConfigurationError, KlingError
 from ..models.requests import Evidence, Request
-from .claims import Taken
-from .clock_skew import Skew
+from .claims import Claims
+from .clock_skew import ClockSkew
 
 R = TypeVar("R")
 
@@ -110,12 +110,12 @@ class Reconciler:
     def __init__(self, clock: Clock, remembers: int = settings.RESULTS_REMEMBERED) -> None:
         self._clock = clock
         self._open: dict[Trail[Any], None] = {}
-        self._taken = Taken(self._oldest_s, remembers)
+        self._claims = Claims(self._oldest_s, remembers)
         # Of calls that ended without their result. It may show up any time, so no age makes these
         # harmless; they are kept, some 400 bytes for each call whose caller was told (or left).
         self._lost: set[tuple[int | None, ...]] = set()
         self._lost_tokens: set[int] = set()
-        self._skew = Skew()
+        self._skew = ClockSkew()
 
     def begin(
         self, request: Request[R], account: str | None, own: Collection[str]
@@ -141,7 +141,7 @@ class Reconciler:
         if trail is None:
             return
         result_id, now_s = trail.request.result_id(result), self._clock.wall()
-        self._taken.add(trail.request.operation, result_id, now_s)
+        self._claims.add(trail.request.operation, result_id, now_s)
         self._skew.answered(result_id, trail.began_s, now_s)
 
     async def follow(
@@ -177,7 +177,7 @@ class Reconciler:
                     continue  # an account that can't be listed now may be listed later
                 if mine is not None:
                     mine_id = request.listed_id(mine)
-                    self._taken.add(request.operation, mine_id, self._clock.wall())
+                    self._claims.add(request.operation, mine_id, self._clock.wall())
                     whole = request.whole(mine, trail.account)
                     return Verdict(request.adopt(mine), trail.candidates, whole)
         return Verdict(None, trail.candidates)
@@ -233,7 +233,7 @@ class Reconciler:
         for one in listed:
             listed_id = request.listed_id(one)
             seen.possible.pop(listed_id, None)
-            if listed_id in others or (request.operation, listed_id) in self._taken:
+            if listed_id in others or (request.operation, listed_id) in self._claims:
                 continue
             earliest_s = sent_s + self._skew.earliest_s(one)
             at_s = request.listed_at_s(one, earliest_s)
@@ -250,10 +250,10 @@ class Reconciler:
 
     def _may_be_forgotten(self, trail: Trail[Any], listed: Any) -> bool:
         """Whether it may be that of an earlier call, whose id is not remembered any more."""
-        if self._taken.forgotten_s is None:
+        if self._claims.forgotten_s is None:
             return False
         made_s = trail.request.listed_at_s(listed, -math.inf)
-        return made_s <= self._taken.forgotten_s + self._skew.latest_s(listed)
+        return made_s <= self._claims.forgotten_s + self._skew.latest_s(listed)
 
     def _oldest_s(self) -> float:
         """When the oldest call under way began."""

@@ -1,6 +1,6 @@
 """Again, and after how long? Pure decisions; tenacity carries them out.
 
-`pipeline.py` asks for `Attempts(...)` once per call. Whether a request may go again follows from
+`pipeline.py` asks for `RetryLoop(...)` once per call. Whether a request may go again follows from
 its safety and from what happened, never from how often others had luck with it.
 """
 
@@ -104,8 +104,8 @@ def backoff_s(policy: RetryPolicy, attempt: int, jitter: float) -> float:
     return min(policy.wait_max_s, base_s * (1.0 + jitter))
 
 
-class Attempts:
-    """The loop of one call: `async for attempt in Attempts(...): with attempt: ...`.
+class RetryLoop:
+    """The loop of one call: `async for attempt in RetryLoop(...): with attempt: ...`.
 
     The first try runs plainly, and most calls end with it. Only where it failed in a way that may
     be repeated is a tenacity controller built (25 us of CPU), told of that failure, and left to
@@ -147,10 +147,10 @@ class Attempts:
         self._failed: BaseException | None = None
         self._rest: AsyncIterator[AttemptManager] | None = None
 
-    def __aiter__(self) -> Attempts:
+    def __aiter__(self) -> RetryLoop:
         return self
 
-    async def __anext__(self) -> AttemptManager | Attempts:
+    async def __anext__(self) -> AttemptManager | RetryLoop:
         if not self._begun:
             self._begun = True
             return self

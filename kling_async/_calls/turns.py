@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 from attrs import evolve
 
 from .._limits.admission import Admission, Turn
-from .._limits.job_slots import JobPlaces
+from .._limits.job_slots import JobSlots
 from .._transport.protocol import Answer, decode
 from ..accounts import AccountRegistry
 from ..clock import Clock
@@ -58,7 +58,7 @@ class Turns:
         hooks: tuple[Hook, ...],
         running: Callable[[str], Awaitable[Collection[int] | None]],
     ) -> None:
-        self.jobs = JobPlaces(clock)
+        self.jobs = JobSlots(clock)
         self._accounts = accounts
         self._admission = admission
         self._clock = clock
@@ -83,8 +83,8 @@ class Turns:
         turn = None
         try:
             if call.request.starts_job:
-                call.waits_for = "a free job place"
-                await self._take_job_place(call)
+                call.waits_for = "a free job slot"
+                await self._take_job_slot(call)
             call.waits_for = "its turn (the rate, or a pause after a 429)"
             turn = await self._admission.admit(call.account, retry.retry_after_max_s)
             call.waits_for = None
@@ -92,7 +92,7 @@ class Turns:
             if witness is not None:
                 await witness.sending(call.account, call.attempts)
         except BaseException as exc:
-            self.jobs.give_back(call.job_place)
+            self.jobs.give_back(call.job_slot)
             if turn is not None:
                 turn.unsent()
             elif isinstance(exc, APIError):  # told that the pause is longer than it would wait
@@ -115,7 +115,7 @@ class Turns:
         else:
             turn.landed()
         if error is not None and not call.may_have_begun:
-            self.jobs.give_back(call.job_place)
+            self.jobs.give_back(call.job_slot)
         if self._hooks or log.isEnabledFor(DEBUG):
             tell(self._hooks, call.event(turn.sent_s, status, error))
 
@@ -124,7 +124,7 @@ class Turns:
         call.end_exchange()
         call.may_be_done |= not call.certainly_nothing(exc)
         if call.certainly_nothing(exc):
-            self.jobs.give_back(call.job_place)
+            self.jobs.give_back(call.job_slot)
         missing = call.request.missing_job() if isinstance(exc, NotFoundError) else None
         if missing is not None:
             self.jobs.missing(missing)
@@ -139,8 +139,8 @@ class Turns:
         return result
 
     def _note_jobs(self, call: Call[R], result: R) -> None:
-        if call.job_place is not None:
-            self.jobs.started(call.job_place, call.request.started_job(result))
+        if call.job_slot is not None:
+            self.jobs.started(call.job_slot, call.request.started_job(result))
         if self.jobs:
             self.jobs.finished(call.request.finished_jobs(result))
 
@@ -151,13 +151,13 @@ class Turns:
         except KlingError as exc:
             turn.heed(exc, learn=not call.request.starts_job)
             if call.certainly_nothing(exc):
-                self.jobs.give_back(call.job_place)
+                self.jobs.give_back(call.job_slot)
         else:
             self._note_jobs(call, result)
 
-    async def _take_job_place(self, call: Call[Any]) -> None:
-        """Wait for a free job place of the call's account, where it is known how many it has."""
+    async def _take_job_slot(self, call: Call[Any]) -> None:
+        """Wait for a free job slot of the call's account, where it is known how many it has."""
         account = call.account
         most = getattr(call.request, "max_jobs", None) or self._accounts.max_jobs(account)
         if account is not None and most is not None:
-            call.job_place = await self.jobs.take(account, most, lambda: self._running(account))
+            call.job_slot = await self.jobs.take(account, most, lambda: self._running(account))

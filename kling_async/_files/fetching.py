@@ -20,7 +20,7 @@ from .. import errors
 from .._calls.retry import RetryPolicy, backoff_s, may_resend
 from .._limits.throttle import pause_s
 from .._transport.protocol import retry_after_s, with_context
-from .._transport.streams import Stream
+from .._transport.streams import ResponseStream
 from .._transport.wire import Wire
 from ..aio import in_thread
 from ..clock import Clock
@@ -133,7 +133,7 @@ class Fetch:
         self._hopeless = True
         raise UnexpectedResponseError(f"more than {MOST_REDIRECTS} redirects")
 
-    async def _receive(self, stream: Stream, part: PartFile, *, asked: bool) -> None:
+    async def _receive(self, stream: ResponseStream, part: PartFile, *, asked: bool) -> None:
         if stream.status_code == 206 and asked:
             self._continue(stream, part)
         elif stream.status_code == 416 and asked:
@@ -152,7 +152,7 @@ class Fetch:
         if part.size_bytes == 0:
             raise UnexpectedResponseError("the file is empty", status_code=stream.status_code)
 
-    def _begins(self, stream: Stream) -> None:
+    def _begins(self, stream: ResponseStream) -> None:
         """Note what the whole file is, and refuse what is none."""
         kind = (stream.headers.get("content-type") or "").partition(";")[0].strip().lower()
         if kind in ("text/html", "application/json"):
@@ -164,7 +164,7 @@ class Fetch:
         length = stream.headers.get("content-length", "")
         self._size_bytes = int(length) if plain and length.isascii() and length.isdigit() else None
 
-    def _continue(self, stream: Stream, part: PartFile) -> None:
+    def _continue(self, stream: ResponseStream, part: PartFile) -> None:
         """Go on where the answer is the rest of the very file; else the next begins anew."""
         found = _RANGE.fullmatch(stream.headers.get("content-range", ""))
         plain = stream.headers.get("content-encoding", "identity").lower() == "identity"
@@ -177,7 +177,7 @@ class Fetch:
         self._validator = None
         raise UnexpectedResponseError("another part came than was asked for", status_code=206)
 
-    async def _write(self, stream: Stream, part: PartFile) -> None:
+    async def _write(self, stream: ResponseStream, part: PartFile) -> None:
         held: list[bytes] = []
         held_bytes = 0
         try:
@@ -194,7 +194,7 @@ class Fetch:
         await in_thread(part.write, held)
 
 
-def _validator(stream: Stream) -> str | None:
+def _validator(stream: ResponseStream) -> str | None:
     """What tells this very file from a later one of the same name; weak ETags don't."""
     etag = stream.headers.get("etag", "")
     if etag.startswith('"'):
@@ -202,7 +202,7 @@ def _validator(stream: Stream) -> str | None:
     return None if etag else stream.headers.get("last-modified")
 
 
-def _refusal(stream: Stream, now_s: float) -> KlingError:
+def _refusal(stream: ResponseStream, now_s: float) -> KlingError:
     status = stream.status_code
     text = f"the file server answered {status}"
     if status < 400:

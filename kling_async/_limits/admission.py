@@ -24,10 +24,10 @@ from .. import settings
 from ..clock import Clock
 from ..errors import APIError, KlingError, NotSentError, OutcomeUnknownError, RateLimitedError
 from ..stats import AccountStats
-from .buckets import AccountBuckets, LearningBuckets, SharedBucket
-from .fair import Places
+from .buckets import AccountBuckets, AdaptiveBuckets, SharedBucket
+from .fair import FairSemaphore
 from .limits import Limiter, RateLimit
-from .throttle import Gate, pause_s, told
+from .throttle import Throttle, pause_s, pause_too_long
 
 log = logging.getLogger("kling_async")
 
@@ -43,7 +43,7 @@ class Turn:
 
     __slots__ = ("_admission", "_gate", "_held_back", "_holds_place", "account", "round", "sent_s")
 
-    def __init__(self, admission: Admission, gate: Gate, account: str | None) -> None:
+    def __init__(self, admission: Admission, gate: Throttle, account: str | None) -> None:
         self._admission = admission
         self._gate = gate
         self._holds_place = False
@@ -57,7 +57,7 @@ class Turn:
 
         Args:
             error: how it failed; None for a result.
-            learn: whether a 429 speaks of the rate, and not of job places.
+            learn: whether a 429 speaks of the rate, and not of job slots.
         """
         gate = self._gate
         gate.in_flight -= 1
@@ -147,22 +147,22 @@ class Admission:
         clock: Clock,
         *,
         client_limiter: Limiter | RateLimit | None = None,
-        places: Places | None = None,
+        places: FairSemaphore | None = None,
     ) -> None:
         if isinstance(limiter, RateLimit):
-            limiter = LearningBuckets(limiter) if limiter.adaptive else AccountBuckets(limiter)
+            limiter = AdaptiveBuckets(limiter) if limiter.adaptive else AccountBuckets(limiter)
         if isinstance(client_limiter, RateLimit):
             client_limiter = SharedBucket(client_limiter)
         self.places = places
-        self._buckets = limiter if isinstance(limiter, (AccountBuckets, LearningBuckets)) else None
+        self._buckets = limiter if isinstance(limiter, (AccountBuckets, AdaptiveBuckets)) else None
         given = [one for one in (limiter, client_limiter) if one is not None]
         self._ours = [
-            one for one in given if isinstance(one, (AccountBuckets, LearningBuckets, SharedBucket))
+            one for one in given if isinstance(one, (AccountBuckets, AdaptiveBuckets, SharedBucket))
         ]
         self._theirs = [one for one in given if one not in self._ours]
         self._learns = any(one.learns for one in self._ours)
         self._clock = clock
-        self._gates: dict[str | None, Gate] = {}
+        self._gates: dict[str | None, Throttle] = {}
         self._latest_pause_s = -math.inf
 
     async def admit(self, account: str | None, longest_s: float = math.inf) -> Turn:
@@ -177,7 +177,7 @@ class Admission:
         """
         gate = self._gates.get(account) or self._made(account)
         if gate.places is not None and (left_s := gate.paused_s()) > longest_s:
-            raise told(left_s)  # without standing in line
+            raise pause_too_long(left_s)  # without standing in line
         turn = Turn(self, gate, account)
         gate.waiting += 1
         try:
@@ -271,7 +271,7 @@ class Admission:
 
     def per_s(self) -> float | None:
         """The rate that is learned, of all accounts together; None where none is."""
-        if not isinstance(self._buckets, LearningBuckets):
+        if not isinstance(self._buckets, AdaptiveBuckets):
             return None
         return sum(self._buckets.per_s(account) for account in self._gates)
 
@@ -296,7 +296,7 @@ class Admission:
 
     async def _rates(self, account: str | None) -> None:
         """Return when each of our rates has room for a request of `account`."""
-        passed: list[AccountBuckets | LearningBuckets | SharedBucket] = []
+        passed: list[AccountBuckets | AdaptiveBuckets | SharedBucket] = []
         for limiter in self._ours:
             asked_s = self._clock.monotonic()
             await limiter.acquire(account)
@@ -305,7 +305,7 @@ class Admission:
 
     def _note_lag(
         self,
-        passed: Iterable[AccountBuckets | LearningBuckets | SharedBucket],
+        passed: Iterable[AccountBuckets | AdaptiveBuckets | SharedBucket],
         account: str | None,
         since_s: float,
     ) -> None:
@@ -314,6 +314,6 @@ class Admission:
             for limiter in passed:
                 limiter.lagged(account, since_s)
 
-    def _made(self, account: str | None) -> Gate:
-        gate = self._gates[account] = Gate(self._clock)
+    def _made(self, account: str | None) -> Throttle:
+        gate = self._gates[account] = Throttle(self._clock)
         return gate

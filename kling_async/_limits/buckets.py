@@ -26,7 +26,7 @@ from aiolimiter import AsyncLimiter
 
 from ..settings import LEARN_FROM_PER_S
 from .cubic import Cubic
-from .fair import Line
+from .fair import FairLock
 from .limits import RateLimit
 
 ARREARS = 0.01  # of N
@@ -84,7 +84,7 @@ class Bucket:
 
     def __init__(self, limit: RateLimit) -> None:
         self._leaky = shaped(limit)
-        self._line = Line()
+        self._line = FairLock()
         self._window_s = limit.per_s + min(JITTER_MAX_S, JITTER * limit.per_s)
         self._written_s: deque[float] | None = None
         """When the last N went out, oldest first; none where a hundredth of N is plenty."""
@@ -126,12 +126,12 @@ class Bucket:
             await asyncio.sleep(wait_us / 1e6)
 
 
-class LearningBucket:
+class AdaptiveBucket:
     """A bucket whose rate follows what the server refuses, below the bound that `limit` is."""
 
     def __init__(self, limit: RateLimit) -> None:
         self._bound = Bucket(limit)
-        self._line = Line()
+        self._line = FairLock()
         self._law = Cubic(LEARN_FROM_PER_S, limit.requests / limit.per_s)
         self._shaped_per_s = 0.0
         self._leaky = self._shaped()
@@ -199,14 +199,14 @@ class AccountBuckets:
         """Nothing is learned from a 429."""
 
 
-class LearningBuckets:
+class AdaptiveBuckets:
     """The limiter of `RateLimit(..., adaptive=True)`: a learning bucket per account."""
 
     learns = True
 
     def __init__(self, limit: RateLimit) -> None:
         self._limit = limit
-        self._buckets: dict[str | None, LearningBucket] = {}
+        self._buckets: dict[str | None, AdaptiveBucket] = {}
 
     async def acquire(self, account: str | None) -> None:
         """Return when the bucket of `account` has room."""
@@ -224,10 +224,10 @@ class LearningBuckets:
         """What went out for `account` at `sent_s` (monotonic) was answered 429."""
         self._of(account).refused(sent_s)
 
-    def _of(self, account: str | None) -> LearningBucket:
+    def _of(self, account: str | None) -> AdaptiveBucket:
         found = self._buckets.get(account)
         if found is None:
-            found = self._buckets[account] = LearningBucket(self._limit)
+            found = self._buckets[account] = AdaptiveBucket(self._limit)
         return found
 
 
@@ -235,7 +235,7 @@ class SharedBucket:
     """The limiter for a whole client: one bucket for all accounts."""
 
     def __init__(self, limit: RateLimit) -> None:
-        self._bucket = LearningBucket(limit) if limit.adaptive else Bucket(limit)
+        self._bucket = AdaptiveBucket(limit) if limit.adaptive else Bucket(limit)
         self.learns = limit.adaptive
 
     async def acquire(self, account: str | None) -> None:
@@ -248,7 +248,7 @@ class SharedBucket:
 
     def refused(self, account: str | None, sent_s: float) -> None:
         """What went out at `sent_s` (monotonic) was answered 429."""
-        if isinstance(self._bucket, LearningBucket):
+        if isinstance(self._bucket, AdaptiveBucket):
             self._bucket.refused(sent_s)
 
 

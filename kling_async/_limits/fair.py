@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 
-class Line:
+class FairLock:
     """First come, first served. Who is at the head calls `leave` to let the next one in.
 
     if not line.enter():
@@ -76,7 +76,7 @@ class Line:
         self._least_patient_s = min(self._waiting.values(), default=float("inf"))
 
 
-class Places:
+class FairSemaphore:
     """So many at once, first come, first served.
 
     Args:
@@ -86,7 +86,7 @@ class Places:
     def __init__(self, most: int) -> None:
         self.most = most
         self.taken = 0
-        self._line = Line()
+        self._line = FairLock()
         self._freed: asyncio.Future[None] | None = None
 
     async def take(self) -> None:

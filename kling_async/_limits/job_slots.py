@@ -1,4 +1,4 @@
-"""Has the account a free job place? `max_jobs` run at once there; a 429 is all that a further gets.
+"""Has the account a free job slot? `max_jobs` run at once there; a 429 is all that a further gets.
 
 A place is taken before a request that starts a job goes out, and given back when any answer shows
 the job to be final, when the request was plainly refused or never sent, or when the server itself
@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 
 from .. import settings
 from ..clock import Clock, woken_within
-from .fair import Line
+from .fair import FairLock
 
 Look = Callable[[], Awaitable[Collection[int] | None]]
 """The ids of the jobs that run on the account; None where that can't be said now."""
@@ -21,7 +21,7 @@ Look = Callable[[], Awaitable[Collection[int] | None]]
 VISIBLE_AFTER_S = 15.0  # a job this young may be missing in the scheduler; how long is unknown
 
 
-class Place:
+class JobSlot:
     """One job's place."""
 
     __slots__ = ("account", "job_id", "since_s")
@@ -35,18 +35,18 @@ class Place:
 
 class _Account:
     def __init__(self) -> None:
-        self.line = Line()
-        self.places: dict[Place, None] = {}  # oldest first
+        self.line = FairLock()
+        self.places: dict[JobSlot, None] = {}  # oldest first
         self.freed: asyncio.Future[None] | None = None
 
 
-class JobPlaces:
-    """The job places of all accounts, counted by us."""
+class JobSlots:
+    """The job slots of all accounts, counted by us."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._accounts: dict[str | None, _Account] = {}
-        self._by_id: dict[int, Place] = {}
+        self._by_id: dict[int, JobSlot] = {}
 
     def __bool__(self) -> bool:
         """Whether a job is known to run; cheap."""
@@ -62,7 +62,7 @@ class JobPlaces:
         one = self._accounts.get(account)
         return 0 if one is None else len(one.line) + (one.freed is not None)
 
-    async def take(self, account: str, most: int, look: Look | None = None) -> Place:
+    async def take(self, account: str, most: int, look: Look | None = None) -> JobSlot:
         """Return with a place, first come, first served.
 
         Args:
@@ -80,7 +80,7 @@ class JobPlaces:
                 self._forget_old(one)
                 if look is not None and len(one.places) >= most:
                     self._compare(one, await look())
-            place = Place(account, self._clock.monotonic())
+            place = JobSlot(account, self._clock.monotonic())
             one.places[place] = None
             return place
         finally:
@@ -89,11 +89,11 @@ class JobPlaces:
     def runs(self, account: str, job_id: int) -> None:
         """A job that somebody else began runs there: an earlier process of ours, say."""
         if job_id not in self._by_id:
-            place = Place(account, self._clock.monotonic())
+            place = JobSlot(account, self._clock.monotonic())
             self._accounts.setdefault(account, _Account()).places[place] = None
             self.started(place, job_id)
 
-    def started(self, place: Place, job_id: int | None) -> None:
+    def started(self, place: JobSlot, job_id: int | None) -> None:
         """The job of `place` is known by its id from now on."""
         if job_id is not None and place in self._accounts[place.account].places:
             place.job_id = job_id
@@ -111,7 +111,7 @@ class JobPlaces:
         if place is not None and self._clock.monotonic() - place.since_s > VISIBLE_AFTER_S:
             self.give_back(place)
 
-    def give_back(self, place: Place | None) -> None:
+    def give_back(self, place: JobSlot | None) -> None:
         """Free a place; None, or a second call, does nothing."""
         if place is None:
             return

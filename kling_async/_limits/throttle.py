@@ -13,14 +13,14 @@ from .. import settings
 from ..clock import Clock, woken_within
 from ..errors import KlingError, RateLimitedError, ServerError
 from .budget import RetryBudget
-from .fair import Line
+from .fair import FairLock
 
 
-class Gate:
+class Throttle:
     """What admission knows of one account."""
 
     def __init__(self, clock: Clock) -> None:
-        self.line = Line()
+        self.line = FairLock()
         self.budget = RetryBudget()
         self.sent = 0
         self.refused = 0
@@ -44,7 +44,7 @@ class Gate:
         self.round += 1
         self.places, self._taken = 1, 0
         left_s = self.paused_s()
-        self.line.dismiss(left_s, lambda: told(left_s))
+        self.line.dismiss(left_s, lambda: pause_too_long(left_s))
         self._wake()
 
     def paused_s(self) -> float:
@@ -62,7 +62,7 @@ class Gate:
         """
         while self.places is not None:
             if (left_s := self.paused_s()) > longest_s:
-                raise told(left_s)
+                raise pause_too_long(left_s)
             if left_s > 0:
                 await self._change_within(left_s)
             elif self._taken < self.places:
@@ -97,7 +97,7 @@ class Gate:
             self._changed.set_result(None)
 
 
-def told(left_s: float) -> RateLimitedError:
+def pause_too_long(left_s: float) -> RateLimitedError:
     """What those hear at once who would not wait for `left_s` seconds."""
     return RateLimitedError(
         f"nothing was sent: the server asked this account to wait, for another {left_s:.0f} s, "

@@ -22,7 +22,7 @@ from ..clock import Clock
 from ..errors import ConfigurationError, KlingError, NotFoundError
 from ..models.tasks import GetTask, ListTasks, Task
 from .history import pages
-from .watched import Listener, PollSchedule, Watched, ends_waiting, may_have_moved, tells
+from .watched import Listener, PollSchedule, WatchedTask, ends_waiting, may_have_moved, tells
 
 log = logging.getLogger("kling_async")
 
@@ -43,8 +43,8 @@ class Poller:
         self._account = account
         self._pipeline = pipeline
         self._clock = clock
-        self._watched: dict[int, Watched] = {}
-        self._due: list[tuple[float, int, Watched]] = []
+        self._watched: dict[int, WatchedTask] = {}
+        self._due: list[tuple[float, int, WatchedTask]] = []
         self._order = count()
         self._woken = asyncio.Event()
         self._places = asyncio.Semaphore(settings.READS_AT_ONCE)
@@ -61,7 +61,7 @@ class Poller:
         at_once: bool,
         poll: PollSchedule,
         options: Options,
-    ) -> Watched:
+    ) -> WatchedTask:
         """Put a listener on a task; all on one task share the looks at it, by the latest schedule.
 
         Args:
@@ -76,7 +76,7 @@ class Poller:
         due_s = now_s if at_once else now_s + poll.wait_s(0, random.random())
         found = self._watched.get(task_id)
         if found is None:
-            found = self._watched[task_id] = Watched(task_id, given, poll, options, now_s)
+            found = self._watched[task_id] = WatchedTask(task_id, given, poll, options, now_s)
             found.looks = -1 if at_once else 0
             self._plan(found, due_s)
         else:
@@ -92,7 +92,7 @@ class Poller:
             self._run.add_done_callback(self._ended)
         return found
 
-    def leave(self, watched: Watched, listener: Listener) -> None:
+    def leave(self, watched: WatchedTask, listener: Listener) -> None:
         """Take a listener away; nobody looks at a task without any."""
         if listener in watched.listeners:
             watched.listeners.remove(listener)
@@ -110,7 +110,7 @@ class Poller:
             self._plan(found, self._clock.monotonic(), hinted=True)
         return True
 
-    async def aclose(self, why: Callable[[Watched], KlingError]) -> None:
+    async def aclose(self, why: Callable[[WatchedTask], KlingError]) -> None:
         """End at once; every listener is told `why`."""
         for watched in tuple(self._watched.values()):
             self._end(watched, why(watched))
@@ -152,7 +152,7 @@ class Poller:
             gone.__cause__ = error
             self._end(watched, gone)
 
-    def _take_due(self) -> list[Watched]:
+    def _take_due(self) -> list[WatchedTask]:
         now_s = self._clock.monotonic()
         due = []
         while self._due and self._due[0][0] <= now_s + _EARLY_S:
@@ -184,7 +184,7 @@ class Poller:
     async def _sleep(self, seconds: float) -> None:
         await self._clock.sleep(seconds)  # any awaitable will do for a clock
 
-    def _plan(self, watched: Watched, due_s: float, *, hinted: bool = False) -> None:
+    def _plan(self, watched: WatchedTask, due_s: float, *, hinted: bool = False) -> None:
         watched.due_s, watched.plan = due_s, next(self._order)
         if hinted or not self._due or due_s < self._due[0][0]:
             self._woken.set()
@@ -193,13 +193,13 @@ class Poller:
             self._due = [plan for plan in self._due if self._is_current(plan[2], plan[1])]
             heapq.heapify(self._due)
 
-    def _is_current(self, watched: Watched, plan: int) -> bool:
+    def _is_current(self, watched: WatchedTask, plan: int) -> bool:
         here = self._watched.get(watched.task_id) is watched
         return here and watched.reading is None and watched.plan == plan
 
     # The looks
 
-    def _start(self, due: list[Watched]) -> None:
+    def _start(self, due: list[WatchedTask]) -> None:
         listed = len(due) >= settings.LIST_FROM and self._clock.monotonic() >= self._list_from_s
         if not listed:
             for watched in due:
@@ -207,7 +207,7 @@ class Poller:
             return
         self._begin(due, self._sift(due))
 
-    def _begin(self, watched: Sequence[Watched], look: Coroutine[Any, Any, None]) -> None:
+    def _begin(self, watched: Sequence[WatchedTask], look: Coroutine[Any, Any, None]) -> None:
         work = asyncio.create_task(look)
         self._work.add(work)
         for one in watched:
@@ -224,7 +224,7 @@ class Poller:
 
         work.add_done_callback(over)
 
-    def _over(self, watched: Watched) -> None:
+    def _over(self, watched: WatchedTask) -> None:
         """A look is over: plan the next one, unless nobody waits any more."""
         watched.reading = None
         watched.looks += 1
@@ -235,7 +235,7 @@ class Poller:
         watched.hinted = False
         self._plan(watched, now_s + wait_s)
 
-    async def _read(self, watched: Watched) -> None:
+    async def _read(self, watched: WatchedTask) -> None:
         async with self._places:
             request = GetTask(task_id=watched.task_id, email=self._account)
             try:
@@ -251,7 +251,7 @@ class Poller:
             else:
                 self._seen(watched, task)
 
-    def _seen(self, watched: Watched, task: Task) -> None:
+    def _seen(self, watched: WatchedTask, task: Task) -> None:
         watched.missing = 0
         if task != watched.latest:
             watched.latest = task
@@ -260,7 +260,7 @@ class Poller:
         if task.is_final:
             self._forget(watched)
 
-    async def _sift(self, due: list[Watched]) -> None:
+    async def _sift(self, due: list[WatchedTask]) -> None:
         """Ask the history which of `due` moved on, and read those; the others were looked at."""
         try:
             listed = await self._listed(due)
@@ -277,7 +277,7 @@ class Poller:
             if self._watched.get(watched.task_id) is watched:
                 self._begin([watched], self._read(watched))
 
-    async def _listed(self, due: list[Watched]) -> dict[int, Task]:
+    async def _listed(self, due: list[WatchedTask]) -> dict[int, Task]:
         """The due tasks that the newest pages of the history show."""
         options = due[0].options
         sought = {one.task_id for one in due}
@@ -300,12 +300,12 @@ class Poller:
 
     # The ends
 
-    def _end(self, watched: Watched, error: Exception) -> None:
+    def _end(self, watched: WatchedTask, error: Exception) -> None:
         for listener in watched.listeners:
             listener.tell(error)
         self._forget(watched)
 
-    def _forget(self, watched: Watched) -> None:
+    def _forget(self, watched: WatchedTask) -> None:
         if self._watched.get(watched.task_id) is watched:
             del self._watched[watched.task_id]
             self._woken.set()

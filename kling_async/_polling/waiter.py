@@ -1,7 +1,7 @@
 """How is a job waited for? Looks at it until the server says that it is over, or time is up.
 
 `kling.tasks` asks; `polling.py` decides when to look. Callbacks only make it look sooner
-(`Waiting.hint`): what a caller gets has always been read from the API.
+(`TaskWaiter.hint`): what a caller gets has always been read from the API.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from ..errors import (
 )
 from ..models.tasks import GetTask, Task
 from .poller import Poller
-from .watched import Listener, PollSchedule, Watched
+from .watched import Listener, PollSchedule, WatchedTask
 
 
-class Waiting:
+class TaskWaiter:
     """All waiting of one client and its views: a poller for each account that is waited on.
 
     Args:
@@ -143,7 +143,7 @@ class Waiting:
         pollers = tuple(self._pollers.values())
         await asyncio.gather(*(poller.aclose(_closed) for poller in pollers))
 
-    def _context(self, watched: Watched, request: GetTask) -> CallContext:
+    def _context(self, watched: WatchedTask, request: GetTask) -> CallContext:
         spent_s = self._clock.monotonic() - watched.began_s
         looks = max(watched.looks, 0)
         return CallContext(request.method, request.route, request.email, looks, spent_s)
@@ -164,7 +164,7 @@ def _failed(task: Task) -> TaskFailedError:
     )
 
 
-def _gone(watched: Watched, error: NotFoundError) -> KlingError:
+def _gone(watched: WatchedTask, error: NotFoundError) -> KlingError:
     """What a lasting 404 means. The reference knows three meanings, and no way to tell them."""
     if (watched.latest or watched.given) is None:
         return error  # nobody has ever seen it: a wrong id, or another account's
@@ -176,7 +176,7 @@ def _gone(watched: Watched, error: NotFoundError) -> KlingError:
     )
 
 
-def _closed(watched: Watched) -> KlingError:
+def _closed(watched: WatchedTask) -> KlingError:
     return ConfigurationError(
         f"the client was closed while task {watched.task_id} was waited for; it goes on at Kling, "
         f"and can be waited for again"

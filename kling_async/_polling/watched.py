@@ -70,7 +70,7 @@ class Listener:
 
 
 @define(eq=False)
-class Watched:
+class WatchedTask:
     """A task that somebody waits for.
 
     Args:
@@ -109,7 +109,7 @@ def ends_waiting(error: KlingError) -> bool:
     return parks(error) or isinstance(error, final)
 
 
-def may_have_moved(watched: Watched, listed: Task | None) -> bool:
+def may_have_moved(watched: WatchedTask, listed: Task | None) -> bool:
     """Whether the task must be read: it is not listed, or not clearly as it was.
 
     A listing may lag or be wrong, so that now and then a task is read all the same.

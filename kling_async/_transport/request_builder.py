@@ -16,7 +16,7 @@ from .protocol import Outgoing
 from .uploads import FileBody
 
 
-class Outbox:
+class RequestBuilder:
     """Makes the requests of one client.
 
     Args:

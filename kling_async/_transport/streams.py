@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Stream:
+class ResponseStream:
     """An answer whose body is still to be read; made by `Wire.stream`.
 
     Args:
@@ -35,7 +35,7 @@ class Stream:
     """Where a redirect points, in full; None where it is none."""
 
     def __init__(
-        self, open_streams: set[Stream], failure: Callable[[Exception | None], KlingError]
+        self, open_streams: set[ResponseStream], failure: Callable[[Exception | None], KlingError]
     ) -> None:
         self._open_streams = open_streams
         open_streams.add(self)

@@ -21,8 +21,8 @@ from ..models.media import Media
 from .failures import harmless, in_words, lost_or_not_sent, meaning
 from .progress import Progress, current
 from .protocol import Answer, Outgoing
-from .request_builder import Outbox
-from .streams import Stream
+from .request_builder import RequestBuilder
+from .streams import ResponseStream
 from .transports import chosen, client_on, file_timeout, most_in_flight
 from .uploads import FileBody, body_of
 
@@ -63,7 +63,7 @@ class Wire:
             "user-agent": user_agent,
             "accept": "application/json",
         }
-        self._outbox = Outbox(base_url, self._headers, timeout)
+        self._builder = RequestBuilder(base_url, self._headers, timeout)
         if http_client is not None and not isinstance(http_client, httpx.AsyncClient):
             kind = type(http_client)
             raise ConfigurationError(
@@ -76,7 +76,7 @@ class Wire:
         self._reports = http_client is None and isinstance(self._transport, str)
         self._under_way: set[asyncio.Task[httpx.Response]] = set()
         self._files: httpx.AsyncClient | None = None
-        self._streams: set[Stream] = set()
+        self._streams: set[ResponseStream] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
@@ -135,7 +135,7 @@ class Wire:
         assert self._client is not None  # open() made both
         assert self._loop is not None
         current.set(progress)
-        request = self._outbox.request(out, body, timeout, progress)
+        request = self._builder.request(out, body, timeout, progress)
         task = asyncio.create_task(self._client.send(request, follow_redirects=False))
         self._under_way.add(task)
         answered: asyncio.Future[httpx.Response] = self._loop.create_future()
@@ -165,7 +165,7 @@ class Wire:
         url: str,
         headers: Mapping[str, str] | None = None,
         timeout: httpx.Timeout | float | None = None,
-    ) -> AsyncGenerator[Stream, None]:
+    ) -> AsyncGenerator[ResponseStream, None]:
         """The file at `url`: its head, its body still to be read. Redirects are not followed.
 
         Files have a pool of their own, so that downloads never take the places of calls. The token
@@ -206,7 +206,7 @@ class Wire:
                 return lost_or_not_sent(progress, "the client was closed before the file was read")
             return meaning(progress, harmless(exc))
 
-        stream = Stream(self._streams, failure)
+        stream = ResponseStream(self._streams, failure)
         current.set(progress)
         try:
             await stream.open(client.send(request, stream=True, follow_redirects=False, auth=None))

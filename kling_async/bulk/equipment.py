@@ -9,7 +9,7 @@ from attrs import field, frozen
 from .. import settings
 from .._calls.pipeline import Options
 from .._files.downloads import Download, Downloads
-from .._polling.waiter import Waiting
+from .._polling.waiter import TaskWaiter
 from .._polling.watched import PollSchedule
 from ..models.tasks import Task, Work, WorkResource
 from .videorecords import VideoRecord
@@ -29,7 +29,7 @@ class Equipment:
     """
 
     folder: Path
-    _waiting: Waiting = field(repr=False)
+    _waiting: TaskWaiter = field(repr=False)
     _downloads: Downloads = field(repr=False)
 
     async def wait(

@@ -44,7 +44,7 @@ RENDERED_CHARS = 150
 """Texts up to this length, the only limit documented for it, are rendered to audio first: a job
 with audio of its own can be told from all others even after it ended."""
 PLACE_WITHIN_S = 3600.0
-"""How long a video waits for a free job place; jobs of others may hold them all."""
+"""How long a video waits for a free job slot; jobs of others may hold them all."""
 
 
 class Filming:

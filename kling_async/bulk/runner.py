@@ -47,7 +47,7 @@ class BulkRun:
         options: of each call.
         journal: remembers.
         concurrency: rows under way at once on the way to their avatars, at least 1. How many
-            videos are made at once is said by the accounts' job places.
+            videos are made at once is said by the accounts' job slots.
         rules: what counts as evidence that a create worked whose answer was lost.
         equipment: makes the videos that rows ask for; None: none are made.
         wait_for_server_s: how long the run goes on trying while nobody answers; default 60.

@@ -1,4 +1,4 @@
-"""Which videos are made now? For each account as many as it has job places, and a few more.
+"""Which videos are made now? For each account as many as it has job slots, and a few more.
 
 A row whose avatar is there comes into the queue, which is in the ledger: avatars may run ahead of
 the videos by any number of rows, and none of them is in memory. Workers are per account, so that
@@ -28,7 +28,7 @@ from .worker import Worker
 log = logging.getLogger("kling_async")
 
 AHEAD = 4
-"""Videos of an account that are prepared or downloaded while all its job places are taken."""
+"""Videos of an account that are prepared or downloaded while all its job slots are taken."""
 
 
 class Studio:
@@ -37,11 +37,11 @@ class Studio:
     Args:
         journal: has the queue.
         filming: takes one row from its avatar to its file.
-        accounts: know their job places.
+        accounts: know their job slots.
         crew: works.
         settled: is given each row's result, when there is room for it.
         stopping: whether the run begins nothing any more.
-        unlimited: workers of an account whose job places are not known.
+        unlimited: workers of an account whose job slots are not known.
         room: for results that nobody has taken yet.
     """
 
@@ -95,7 +95,7 @@ class Studio:
         try:
             listed = await pipeline.send(ListAccounts(), options)
         except KlingError as exc:
-            log.info("the accounts' job places are not known: %s", type(exc).__name__)
+            log.info("the accounts' job slots are not known: %s", type(exc).__name__)
             return
         learned = as_listed(listed)
         if len(accounts) == 0 and len(learned) == 1:

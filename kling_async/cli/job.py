@@ -121,7 +121,7 @@ _OPTIONS = (
         type=click.IntRange(1, 1000),
         default=8,
         show_default=True,
-        help="Rows under way at once; videos: as many as the accounts have job places.",
+        help="Rows under way at once; videos: as many as the accounts have job slots.",
     ),
     click.option("--json", "as_json", is_flag=True, help="Results and progress as JSON lines."),
     click.option(

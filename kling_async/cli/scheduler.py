@@ -23,7 +23,7 @@ def running(session: Session) -> None:
 @scheduler.command("available")
 @with_session
 def available(session: Session) -> None:
-    """Show the free job places of every account."""
+    """Show the free job slots of every account."""
     answer(session, lambda kling: kling.scheduler.available())
 
 

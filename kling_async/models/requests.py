@@ -75,7 +75,7 @@ class Request(Generic[R]):
     look_at: ClassVar[str | None] = None
     """Where its result would show, should its answer be lost; for the text of the error."""
     starts_job: ClassVar[bool] = False
-    """It starts a job, which takes one of its account's job places until it is final."""
+    """It starts a job, which takes one of its account's job slots until it is final."""
     text_is_fine: ClassVar[bool] = False
     """A 2xx answer may be plain text: `decode` is then given that text."""
 
@@ -108,7 +108,7 @@ class Request(Generic[R]):
         """The failure that a well-formed answer states in its own words, whatever its status."""
         return None
 
-    # --- for job places; see jobs.py ---
+    # --- for job slots; see jobs.py ---
 
     def started_job(self, result: R) -> int | None:
         """The id of the job that `result` says was started; where `starts_job`."""

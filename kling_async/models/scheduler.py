@@ -43,7 +43,7 @@ class RunningTask(Model):
 
 @frozen(kw_only=True)
 class AccountSlots(Model):
-    """The job places of an account: how many it has, how many are taken, how many are free."""
+    """The job slots of an account: how many it has, how many are taken, how many are free."""
 
     email: str
     max_jobs: int | None = None
@@ -90,7 +90,7 @@ class ListRunning(Request[list[RunningTask]]):
 
 @frozen(kw_only=True)
 class GetAvailable(Request[Availability]):
-    """The free job places of every account, and what runs now.
+    """The free job slots of every account, and what runs now.
 
     Source: `GET /scheduler/available`.
     """

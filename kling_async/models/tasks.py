@@ -26,7 +26,7 @@ _STATE = ("status", "status_name", "status_final")
 
 
 @frozen(kw_only=True)
-class Stated(Model):
+class HasStatus(Model):
     """Something with a state. Names are open: ask `is_final`, `succeeded` and `failed`.
 
     `status_name` is submitted, processing, succeed or failed as far as is documented; `status` a
@@ -53,13 +53,13 @@ class Stated(Model):
         return self.is_final and not self.succeeded
 
 
-def _is_over(one: Stated) -> bool:
+def _is_over(one: HasStatus) -> bool:
     if one.status_final is not None:
         return one.status_final
     return one.status_name in _ENDS or one.status == _STATUS_SUCCEED
 
 
-def _went_well(one: Stated) -> bool:
+def _went_well(one: HasStatus) -> bool:
     if one.status_name is None:
         return _is_over(one) and one.status == _STATUS_SUCCEED
     return _is_over(one) and one.status_name == SUCCEED
@@ -76,7 +76,7 @@ class WorkResource(Model):
 
 
 @frozen(kw_only=True)
-class Work(Stated):
+class Work(HasStatus):
     """One result of a task. `resource` is its file, with Kling's watermark.
 
     `kling.assets.download_link(work)` gives the clean one (paid Kling plans).
@@ -116,7 +116,7 @@ class TaskArgument(Model):
 
 
 @frozen(kw_only=True)
-class Task(Stated):
+class Task(HasStatus):
     """A job: `id`, its state, and its `works` once it has some.
 
     The API nests it in several ways; here it is flat. What it says of the whole record counts

@@ -14,7 +14,7 @@ from ..errors import JSON, TaskFailedError
 from . import checks
 from .requests import Request, Safety, body
 from .responses import Model, wired
-from .tasks import Stated
+from .tasks import HasStatus
 
 
 @frozen(kw_only=True)
@@ -81,7 +81,7 @@ class ListVoices(Request[VoiceList]):
 
 
 @frozen(kw_only=True)
-class Speech(Stated):
+class Speech(HasStatus):
     """Spoken text: an MP3 at `url`. In principle it may not be final yet; then `url` is None."""
 
     url: str | None = wired("resource", default=None)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from .._calls.pipeline import Options, Pipeline
 from .._files.downloads import Downloads
-from .._polling.waiter import Waiting
+from .._polling.waiter import TaskWaiter
 from ..errors import JSON, CallContext, InvalidRequestError, NotFoundError
 from ..models import checks
 from ..models.avatars import (
@@ -37,7 +37,7 @@ class Avatars(Resource):
     """The avatars of your Kling accounts."""
 
     def __init__(
-        self, pipeline: Pipeline, options: Options, waiting: Waiting, downloads: Downloads
+        self, pipeline: Pipeline, options: Options, waiting: TaskWaiter, downloads: Downloads
     ) -> None:
         super().__init__(pipeline, options)
         self._waiting = waiting
@@ -157,7 +157,7 @@ class Avatars(Resource):
             InvalidRequestError: something is not allowed; all faults at once, nothing was sent.
             OutcomeUnknownError: the answer was lost and the job was not found, so it may be running
                 and paid for. Look at `candidates`; see docs/lost-answers.md.
-            RateLimitedError: no job place became free within the attempts.
+            RateLimitedError: no job slot became free within the attempts.
             ContentModeratedError: refused; change text, prompt or portrait.
 
         Source: `POST /avatars/video`.
@@ -288,7 +288,7 @@ class Avatars(Resource):
                 image addresses than it was given. Default False.
             videos: the folder where the videos of the rows that speak shall be, made where it is
                 missing; each is `<key>.mp4`. They cost credits. As many are made at once as the
-                accounts have job places. Default: none are made, and what rows say of them is kept
+                accounts have job slots. Default: none are made, and what rows say of them is kept
                 for a later run.
 
         Raises:

@@ -34,7 +34,7 @@ class Scheduler(Resource):
         return await self._pipeline.send(ListRunning(extra=extra), self._options)
 
     async def available(self, *, extra: Mapping[str, JSON] | None = None) -> Availability:
-        """The free job places of every account, and what runs now.
+        """The free job slots of every account, and what runs now.
 
         Args:
             extra: query fields newer than this library.
@@ -46,7 +46,7 @@ class Scheduler(Resource):
     async def forget(
         self, task: AnyTask, *, extra: Mapping[str, JSON] | None = None
     ) -> ForgottenTask:
-        """Stop tracking a task: its job place becomes free, and its webhook is called no more.
+        """Stop tracking a task: its job slot becomes free, and its webhook is called no more.
 
         This does NOT cancel the job. It runs on at Kling, is charged in full, and `tasks.get` still
         shows it. The API has no way to cancel.

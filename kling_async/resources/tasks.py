@@ -9,7 +9,7 @@ from typing import List  # noqa: UP035  (the class has a method named list)
 from .. import settings
 from .._calls.pipeline import Options, Pipeline
 from .._polling.history import is_between, pages, reaches
-from .._polling.waiter import Waiting
+from .._polling.waiter import TaskWaiter
 from .._polling.watched import PollSchedule
 from ..errors import JSON
 from ..models.scheduler import RunningTask
@@ -30,7 +30,7 @@ AnyTask = int | str | Task | RunningTask
 class Tasks(Resource):
     """The jobs of your Kling accounts, those made on Kling's site included."""
 
-    def __init__(self, pipeline: Pipeline, options: Options, waiting: Waiting) -> None:
+    def __init__(self, pipeline: Pipeline, options: Options, waiting: TaskWaiter) -> None:
         super().__init__(pipeline, options)
         self._waiting = waiting
 

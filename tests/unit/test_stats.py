@@ -191,11 +191,11 @@ async def test_the_log_names_routes_and_no_accounts(
 @virtually
 async def test_the_exchange_of_a_cancelled_caller_keeps_its_place(emulator: Emulator) -> None:
     """It still has its connection; the next one would queue in httpx's pool."""
-    from kling_async._limits.fair import Places
+    from kling_async._limits.fair import FairSemaphore
 
     emulator.add_faults([Fault("avatars.list", "latency", delay_s=20)])
     async with client(emulator) as kling:
-        places = kling.pipeline.admission.places = Places(1)
+        places = kling.pipeline.admission.places = FairSemaphore(1)
         call = asyncio.create_task(kling.avatars.list())
         await asyncio.sleep(1)
         call.cancel()

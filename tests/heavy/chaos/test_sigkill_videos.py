@@ -47,7 +47,7 @@ async def trial(name: str, seed: int, folder: Path, runner: Runner) -> tuple[boo
         found = here.findings()
     died = code == -signal.SIGKILL
     # A job whose intent is on disk and whose bytes never left did not begin, and nobody can know.
-    at_once = 2 * (3 + 4)  # of both accounts: job places, and what is made ready ahead
+    at_once = 2 * (3 + 4)  # of both accounts: job slots, and what is made ready ahead
     wrong = found.faults or found.unknown_paid or found.unknown_unpaid > at_once * died
     over = ("saved", "unknown", "no avatar")
     settled = sum(found.states[state] for state in over) == here.rows

@@ -22,7 +22,7 @@ from kling_async import (
     ServerError,
 )
 from kling_async._limits.admission import Admission, Turn
-from kling_async._limits.fair import Line, Places
+from kling_async._limits.fair import FairLock, FairSemaphore
 from kling_async.clock import LoopClock
 from kling_async.emulator import Emulator, Fault
 from kling_async.settings import PAUSE_ABSURD_S, PROBE_WITHIN_S, RAMP_OPEN_AT
@@ -373,7 +373,7 @@ async def test_work_flows_to_accounts_that_are_not_paused(choose: Any) -> None:
 
 @virtually
 async def test_no_more_are_in_flight_than_there_are_places() -> None:
-    gate = Admission(None, LoopClock(), places=Places(3))
+    gate = Admission(None, LoopClock(), places=FairSemaphore(3))
     in_flight, most = 0, 0
 
     async def one(n: int) -> int:
@@ -398,7 +398,7 @@ async def test_no_more_are_in_flight_than_there_are_places() -> None:
 
 @virtually
 async def test_one_slow_account_does_not_take_all_places() -> None:
-    gate = Admission(RateLimit(1, per_s=100), LoopClock(), places=Places(3))
+    gate = Admission(RateLimit(1, per_s=100), LoopClock(), places=FairSemaphore(3))
     waiting = [asyncio.create_task(answered(gate, ADA)) for _ in range(50)]
     await asyncio.sleep(1)
     await answered(gate, BEN)
@@ -422,7 +422,7 @@ def test_cancelling_at_any_moment_leaks_no_place_and_no_turn(
     moments: list[tuple[float, float | None, int]],
 ) -> None:
     async def storm() -> None:
-        gate = Admission(RateLimit(50), LoopClock(), places=Places(3))
+        gate = Admission(RateLimit(50), LoopClock(), places=FairSemaphore(3))
 
         async def one() -> None:
             turn: Turn | None = None
@@ -456,7 +456,7 @@ def test_cancelling_at_any_moment_leaks_no_place_and_no_turn(
 @virtually
 async def test_what_was_let_go_and_did_not_go_gives_everything_back() -> None:
     """A ledger could not be written, say, or the caller was cancelled meanwhile."""
-    gate = Admission(None, LoopClock(), places=Places(1))
+    gate = Admission(None, LoopClock(), places=FairSemaphore(1))
     gate.pause(ADA, 1)
     for _ in range(3):  # each is the probe after the pause, and has the only place
         assert gate.places is not None
@@ -499,7 +499,7 @@ async def test_a_cancelled_waiter_leaves_no_trace(paused: bool) -> None:
 
 
 async def test_who_is_dismissed_or_next_and_cancelled_in_one_moment() -> None:
-    line = Line()
+    line = FairLock()
     assert line.enter()
     first, second = (asyncio.create_task(line.wait()) for _ in range(2))
     await asyncio.sleep(0)
@@ -518,7 +518,7 @@ async def test_who_is_dismissed_or_next_and_cancelled_in_one_moment() -> None:
 
 
 async def test_only_the_impatient_are_dismissed() -> None:
-    line = Line()
+    line = FairLock()
     assert line.enter()
     waits = [asyncio.create_task(line.wait(patience_s)) for patience_s in (1, 5, math.inf)]
     await asyncio.sleep(0)

@@ -8,7 +8,7 @@ from collections.abc import Collection
 import pytest
 from virtual_time import now_s
 
-from kling_async._limits.job_slots import VISIBLE_AFTER_S, JobPlaces
+from kling_async._limits.job_slots import VISIBLE_AFTER_S, JobSlots
 from kling_async.clock import LoopClock
 from kling_async.settings import JOB_LOOK_EVERY_S, JOB_TRACKED_S
 
@@ -17,11 +17,11 @@ ADA, BEN = "ada@example.com", "ben@example.com"
 
 
 @pytest.fixture
-def jobs() -> JobPlaces:
-    return JobPlaces(LoopClock())
+def jobs() -> JobSlots:
+    return JobSlots(LoopClock())
 
 
-async def test_no_more_run_than_there_are_places_in_order_of_arrival(jobs: JobPlaces) -> None:
+async def test_no_more_run_than_there_are_places_in_order_of_arrival(jobs: JobSlots) -> None:
     order: list[int] = []
 
     async def one(n: int) -> None:
@@ -38,13 +38,13 @@ async def test_no_more_run_than_there_are_places_in_order_of_arrival(jobs: JobPl
     assert (jobs.running(ADA), jobs.waiting(ADA), bool(jobs)) == (0, 0, False)
 
 
-async def test_accounts_do_not_share_places(jobs: JobPlaces) -> None:
+async def test_accounts_do_not_share_places(jobs: JobSlots) -> None:
     await jobs.take(ADA, 1)
     await jobs.take(BEN, 1)
     assert now_s() == 0
 
 
-async def test_a_place_is_given_back_once(jobs: JobPlaces) -> None:
+async def test_a_place_is_given_back_once(jobs: JobSlots) -> None:
     place, other = await jobs.take(ADA, 2), await jobs.take(ADA, 2)
     jobs.give_back(place)
     jobs.give_back(place)
@@ -56,7 +56,7 @@ async def test_a_place_is_given_back_once(jobs: JobPlaces) -> None:
     assert jobs.running(ADA) == 0
 
 
-async def test_who_is_cancelled_leaves_no_gap(jobs: JobPlaces) -> None:
+async def test_who_is_cancelled_leaves_no_gap(jobs: JobSlots) -> None:
     place = await jobs.take(ADA, 1)
     waiting = [asyncio.create_task(jobs.take(ADA, 1)) for _ in range(3)]
     await asyncio.sleep(1)
@@ -71,14 +71,14 @@ async def test_who_is_cancelled_leaves_no_gap(jobs: JobPlaces) -> None:
     assert jobs.running(ADA) == 1
 
 
-async def test_what_nobody_saw_the_end_of_is_forgotten_after_an_hour(jobs: JobPlaces) -> None:
+async def test_what_nobody_saw_the_end_of_is_forgotten_after_an_hour(jobs: JobSlots) -> None:
     await jobs.take(ADA, 1)  # its answer was lost: no id
     await asyncio.sleep(60)
     await jobs.take(ADA, 1)
     assert JOB_TRACKED_S <= now_s() <= JOB_TRACKED_S + JOB_LOOK_EVERY_S
 
 
-async def test_who_waits_looks_at_what_runs(jobs: JobPlaces) -> None:
+async def test_who_waits_looks_at_what_runs(jobs: JobSlots) -> None:
     """Another program watches these jobs; their end is never seen here."""
     running = {1, 2}
     looks: list[float] = []
@@ -99,7 +99,7 @@ async def test_who_waits_looks_at_what_runs(jobs: JobPlaces) -> None:
     assert jobs.running(ADA) == 2
 
 
-async def test_a_job_that_began_just_now_may_be_missing(jobs: JobPlaces) -> None:
+async def test_a_job_that_began_just_now_may_be_missing(jobs: JobSlots) -> None:
     jobs.started(await jobs.take(ADA, 1), 1)
     jobs.missing(1)
     assert jobs.running(ADA) == 1
@@ -110,7 +110,7 @@ async def test_a_job_that_began_just_now_may_be_missing(jobs: JobPlaces) -> None
     assert jobs.running(ADA) == 0
 
 
-async def test_lost_answers_keep_their_places_while_strange_jobs_run(jobs: JobPlaces) -> None:
+async def test_lost_answers_keep_their_places_while_strange_jobs_run(jobs: JobSlots) -> None:
     await jobs.take(ADA, 2)
     await jobs.take(ADA, 2)
     running = [77]  # not known by its id here: one of the two may be it

@@ -83,7 +83,7 @@ async def test_a_deadline_says_that_there_was_no_place() -> None:
     async with client(emulator, deadline_s=5) as kling:
         for _ in range(2):
             await video(kling)
-        with pytest.raises(DeadlineExceededError, match=r"a free job place; nothing was sent"):
+        with pytest.raises(DeadlineExceededError, match=r"a free job slot; nothing was sent"):
             await video(kling)
 
 

@@ -37,7 +37,7 @@ from kling_async import (
     TaskModeratedError,
     settings,
 )
-from kling_async._polling.watched import Watched, may_have_moved
+from kling_async._polling.watched import WatchedTask, may_have_moved
 from kling_async.aio import time_limit
 from kling_async.clock import LoopClock
 
@@ -622,7 +622,7 @@ async def test_a_history_that_does_not_help(
 ])  # fmt: skip
 def test_what_a_history_tells(listed: Any, known: Any, looks: int, moved: bool) -> None:
     given_as, seen = (Task.from_api(one) if one else None for one in (known, listed))
-    watched = Watched(1, given_as, PLAIN, None, 0.0, looks=looks)  # type: ignore[arg-type]
+    watched = WatchedTask(1, given_as, PLAIN, None, 0.0, looks=looks)  # type: ignore[arg-type]
     assert may_have_moved(watched, seen) is moved
 
 

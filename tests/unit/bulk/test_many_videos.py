@@ -275,7 +275,7 @@ class TestFailures:
 
 
 class TestPlaces:
-    async def test_job_places_are_learned_and_kept(
+    async def test_job_slots_are_learned_and_kept(
         self, open_client: OpenClient, ledger: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         # Real time: a clock that jumps makes jobs look as old as no job is.

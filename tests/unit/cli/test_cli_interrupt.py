@@ -146,7 +146,7 @@ def test_jobs_go_on_at_kling_and_the_next_run_waits_for_them(
     Path("in.csv").write_text("\n".join(lines))
     words = ["bulk", "run", "in.csv", "--ledger", LEDGER, "--rate", "none", "--video"]
     process = start(*words)
-    until(lambda: "5 running" in process.stderr.readline())  # the account's job places
+    until(lambda: "5 running" in process.stderr.readline())  # the account's job slots
     process.send_signal(signal.SIGINT)
     ended = finish(process)
     assert ended.code == 130

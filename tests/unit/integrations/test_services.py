@@ -177,7 +177,7 @@ async def test_sigkill_with_ten_creates_in_flight(kind: str, stage: str, tmp_pat
 async def test_an_order_that_waits_for_its_turn_when_it_ends_is_not_taken_for_sent(
     tmp_path: Path,
 ) -> None:
-    """Two job places and six videos: four are still to be ordered at SIGTERM."""
+    """Two job slots and six videos: four are still to be ordered at SIGTERM."""
     account = EmulatedAccount("demo@example.com", max_jobs=2)
     emulator = Emulator([account], token=TOKEN, job_s=HELD_S)
     async with emulator.serve() as base_url, running("aiohttp", tmp_path, base_url) as service:

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 )
 
 from kling_async import Avatar, CreateAvatar, CreateAvatarVideo, ListRunning, RunningTask, Task
-from kling_async._calls.claims import Taken
+from kling_async._calls.claims import Claims
 from kling_async._calls.reconcile import Reconciler, Trail
 from kling_async.models.avatars import CreatedAvatar
 from kling_async.settings import RESULTS_REMEMBERED
@@ -298,8 +298,8 @@ def forgetful(*, skew_s: float = 0.0, states_times: bool = True) -> World:
     for later_s in (310, 1300):
         world.clock.now_s += later_s
         world.answer(world.send("avatar", "of a new file"))
-    assert all(one in world.whole._taken for one in forgotten)
-    assert not any(one in world.brief._taken for one in forgotten)
+    assert all(one in world.whole._claims for one in forgotten)
+    assert not any(one in world.brief._claims for one in forgotten)
     return world
 
 
@@ -396,7 +396,7 @@ def test_memory_stays_flat() -> None:
         reconciler.answered(trail, CreatedAvatar(id=str(10**14 + number), status="SUCCESS"))
         reconciler.end(trail, lost=False)
         if number % 20_000 == 19_999:
-            remembered.append(len(reconciler._taken))
+            remembered.append(len(reconciler._claims))
     assert max(remembered) < 16_000  # less than half an hour of them
 
 
@@ -404,7 +404,7 @@ def test_its_size_in_bytes() -> None:
     now_s = 0.0
     tracemalloc.start()
     try:
-        taken = Taken(lambda: now_s, RESULTS_REMEMBERED)
+        taken = Claims(lambda: now_s, RESULTS_REMEMBERED)
         for number in range(30_000):
             now_s += 1.0
             taken.add("avatars.create", str(10**14 + number), now_s)
@@ -416,7 +416,7 @@ def test_its_size_in_bytes() -> None:
 
 def test_the_latest_are_remembered_whatever_their_age() -> None:
     now_s = 0.0
-    taken = Taken(lambda: now_s, 1000)
+    taken = Claims(lambda: now_s, 1000)
     for number in range(5000):
         now_s += 86_400.0
         taken.add("avatars.create", str(number), now_s)
@@ -428,7 +428,7 @@ def test_the_latest_are_remembered_whatever_their_age() -> None:
 
 def test_nothing_is_forgotten_while_a_call_from_before_is_under_way() -> None:
     now_s = oldest_s = 0.0
-    taken = Taken(lambda: oldest_s, 0)
+    taken = Claims(lambda: oldest_s, 0)
     for number in range(1000):
         now_s += 60.0
         taken.add("avatars.create", str(number), now_s)
@@ -440,7 +440,7 @@ def test_nothing_is_forgotten_while_a_call_from_before_is_under_way() -> None:
 
 def test_a_clock_that_was_set_back_forgets_nothing_too_early() -> None:
     now_s = 0.0
-    taken = Taken(lambda: now_s, 8)
+    taken = Claims(lambda: now_s, 8)
     for name, at_s in (("first", 0), ("ahead", 90_000), ("set back", 400)):
         taken.add("avatars.create", name, at_s)
     for number in range(1000):
