@@ -20,7 +20,8 @@ from attrs import frozen
 from .. import errors
 from .._calls.retry import RetryPolicy, backoff_s, may_resend
 from .._limits.throttle import pause_s
-from .._transport.protocol import retry_after_s, with_context
+from .._transport.protocol import with_context
+from .._transport.retry_after import retry_after_s
 from .._transport.streams import ResponseStream
 from .._transport.wire import Wire
 from ..aio import in_thread
