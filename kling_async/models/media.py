@@ -6,6 +6,7 @@ sent. What a file is, `sniff.py` tells; its bytes are read when they go out.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import ExitStack
@@ -146,6 +147,8 @@ def open_regular(path: Path) -> BinaryIO:
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
         mode = os.fstat(handle).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if not stat.S_ISREG(mode):
             kind = next((name for is_it, name in _NO_FILES if is_it(mode)), "no plain file")
             raise OSError(0, f"it is {kind}, not a file")
@@ -156,7 +159,6 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 _NO_FILES = (
-    (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a named pipe"),
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),

@@ -47,15 +47,10 @@ _MAJOR = {
 NAMES = {
     "image/heic": "HEIC, as phones make it",
     "image/avif": "AVIF",
-    "image/webp": "WebP",
-    "image/gif": "GIF",
-    "image/bmp": "BMP",
-    "image/tiff": "TIFF",
     "image/jxl": "JPEG XL",
-    "application/pdf": "PDF",
     "video/webm": "WebM or Matroska",
 }
-"""What people call the kinds that the API does not take."""
+"""What people call those kinds whose content type does not say it."""
 
 
 def sniff(head: bytes) -> str | None:

@@ -168,7 +168,7 @@ def test_only_the_wire_and_its_transports_import_httpx() -> None:
     users = {name for name, path in LIBRARY.items() if "httpx" in tops(path)}
     assert users == {
         f"_transport.{name}"
-        for name in ("wire", "transports", "pools", "request_builder", "failures")
+        for name in ("environment", "failures", "pools", "request_builder", "transports", "wire")
     }
 
 
