@@ -18,8 +18,9 @@ from attrs import field, fields, frozen
 
 from .. import errors
 from ..errors import JSON, APIError, CallContext, KlingError, UnexpectedResponseError
+from ..models.fields import Numbers, has_wire_name
 from ..models.media import Media
-from ..models.requests import Request, Safety, is_wired
+from ..models.requests import Request, Safety
 from ..settings import RETRY_AFTER_ABSURD_S
 
 R = TypeVar("R")
@@ -57,11 +58,13 @@ def encode(request: Request[Any], email: str | None) -> Outgoing:
     body: dict[str, JSON] = {}
     query: dict[str, str] = {}
     parts: dict[str, str] = {}
-    for name, wire, place in _wired_fields(type(request)):
+    for name, wire, place, numbers in _wired_fields(type(request)):
         value = getattr(request, name)
         if value is None:
             continue
-        if place == "body":
+        if numbers is not None:
+            body.update(numbers.spread(value))
+        elif place == "body":
             body[wire] = value
         elif place == "query":
             query[wire] = _query_text(value)
@@ -179,16 +182,20 @@ def what_was_lost(request: Request[Any]) -> str:
 
 _COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
-_WIRED: dict[type, tuple[tuple[str, str, str], ...]] = {}  # looked up once per request type
+_WIRED: dict[
+    type, tuple[tuple[str, str, str, Numbers | None], ...]
+] = {}  # looked up once per request type
 
 
-def _wired_fields(cls: type[Request[Any]]) -> tuple[tuple[str, str, str], ...]:
+def _wired_fields(
+    cls: type[Request[Any]],
+) -> tuple[tuple[str, str, str, Numbers | None], ...]:
     found = _WIRED.get(cls)
     if found is None:
         found = _WIRED[cls] = tuple(
-            (one.name, one.metadata["wire"], one.metadata["place"])
+            (one.name, one.metadata["wire"], one.metadata["place"], one.metadata.get("numbers"))
             for one in fields(cls)
-            if is_wired(one)
+            if has_wire_name(one)
         )
     return found
 

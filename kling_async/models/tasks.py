@@ -13,8 +13,9 @@ from typing import Any, ClassVar, Literal, get_args
 from attrs import frozen
 
 from ..errors import JSON
-from . import checks
-from .requests import Request, Safety, path, query
+from .checks import Integer, OneOf
+from .fields import path, query
+from .requests import Request, Safety
 from .responses import Model, moment, wired
 
 ContentType = Literal["video", "image", "audio"]
@@ -225,19 +226,8 @@ def tasks_of(history: JSON) -> Iterator[Task]:
                 raise
 
 
-def numeric(value: Any) -> Any:
-    """An id as a number where it came as its digits; all else as it is, for the checks."""
-    return int(value) if checks.digits(value) is None and len(value) < 40 else value
-
-
-def several(value: Any) -> Any:
-    """A tuple of what is one value or several."""
-    if value is None or isinstance(value, tuple):
-        return value
-    return tuple(value) if isinstance(value, list) else (value,)
-
-
-task_id_check = checks.whole(1)
+TASK_ID = Integer(1, of=Task)
+"""A task's id: a number, its digits, or the task."""
 
 
 @frozen(kw_only=True)
@@ -250,12 +240,12 @@ class GetTask(Request[Task]):
     Source: `GET /tasks/{task_id}`.
     """
 
-    operation: ClassVar[str] = "tasks.get"
-    method: ClassVar[str] = "GET"
-    route: ClassVar[str] = "/tasks/{task_id}"
-    safety: ClassVar[Safety] = Safety.READ
+    operation = "tasks.get"
+    method = "GET"
+    route = "/tasks/{task_id}"
+    safety = Safety.READ
 
-    task_id: int | str | None = path("task_id", task_id_check, converter=numeric)
+    task_id: int | str | None = path("task_id", TASK_ID)
 
     def decode(self, body: JSON) -> Task:
         """The record; it is known whose it is, so a missing id is filled in."""
@@ -285,15 +275,15 @@ class ListTasks(Request[list[Task]]):
     Source: `GET /tasks`.
     """
 
-    operation: ClassVar[str] = "tasks.list"
-    method: ClassVar[str] = "GET"
-    route: ClassVar[str] = "/tasks"
-    safety: ClassVar[Safety] = Safety.READ
+    operation = "tasks.list"
+    method = "GET"
+    route = "/tasks"
+    safety = Safety.READ
 
-    page_size: int | None = query("pageSize", checks.whole(1))
-    content_type: str | None = query("contentType", checks.one_of(CONTENT_TYPES))
-    created_before_ms: int | None = query("createdBefore", checks.whole(0))
-    created_after_ms: int | None = query("createdAfter", checks.whole(0))
+    page_size: int | None = query("pageSize", Integer(1))
+    content_type: str | None = query("contentType", OneOf(CONTENT_TYPES))
+    created_before_ms: int | None = query("createdBefore", Integer(0))
+    created_after_ms: int | None = query("createdAfter", Integer(0))
 
     def cross_problems(self) -> dict[str, str]:
         """The two ends of time exclude each other."""
@@ -330,13 +320,13 @@ class DeleteTask(Request[DeletedTask]):
     Source: `DELETE /tasks/{task_id}`.
     """
 
-    operation: ClassVar[str] = "tasks.delete"
-    method: ClassVar[str] = "DELETE"
-    route: ClassVar[str] = "/tasks/{task_id}"
-    safety: ClassVar[Safety] = Safety.REPEATABLE  # what is deleted can't be deleted twice
-    gone_is_done: ClassVar[bool] = True
+    operation = "tasks.delete"
+    method = "DELETE"
+    route = "/tasks/{task_id}"
+    safety = Safety.REPEATABLE  # what is deleted can't be deleted twice
+    gone_is_done = True
 
-    task_id: int | str | None = path("task_id", task_id_check, converter=numeric)
+    task_id: int | str | None = path("task_id", TASK_ID)
 
     def decode(self, body: JSON) -> DeletedTask:
         """Judged by the HTTP status; the body may be missing."""
