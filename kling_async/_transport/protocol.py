@@ -58,7 +58,7 @@ def encode(request: Request[Any], email: str | None) -> Outgoing:
     body: dict[str, JSON] = {}
     query: dict[str, str] = {}
     parts: dict[str, str] = {}
-    for name, wire, place, numbers in _wired_fields(type(request)):
+    for name, wire, place, numbers in _wire_fields(type(request)):
         value = getattr(request, name)
         if value is None:
             continue
@@ -97,16 +97,16 @@ def decode(request: Request[R], answer: Answer, now_s: float, *, repeated: bool 
         now_s: wall clock, seconds since the epoch, for a Retry-After that is a date.
         repeated: there was an earlier attempt, so "not found" may be what that one left behind.
     """
-    body = request.censored(_json(answer))
-    if (failed := request.verdict(body)) is not None:
+    body = request.redacted(_json(answer))
+    if (failed := request.error_in(body)) is not None:
         raise failed
-    gone = request.gone_is_done and repeated and answer.status_code == 404
-    if gone or answer.status_code == request.absent_status:
+    gone = request.missing_means_deleted and repeated and answer.status_code == 404
+    if gone or answer.status_code == request.empty_status:
         return request.decode(None)
     if not 200 <= answer.status_code < 300:
         raise _api_error(answer, body, now_s)
     if isinstance(body, _NotJSON) and answer.content.strip():
-        if request.text_is_fine and not body.lstrip().startswith("<"):  # no page of a proxy's
+        if request.accepts_text and not body.lstrip().startswith("<"):  # no page of a proxy's
             return request.decode(body.text)
         raise UnexpectedResponseError(
             f"status {answer.status_code}, but the body is not JSON: {body.excerpt!r}",
@@ -173,7 +173,7 @@ def with_context(error: KlingError, context: CallContext) -> KlingError:
 def what_was_lost(request: Request[Any]) -> str:
     """What may have happened, for the text of `OutcomeUnknownError`."""
     if request.safety is Safety.PAID:
-        where = "" if request.look_at is None else f": {request.look_at}"
+        where = "" if request.where_to_look is None else f": {request.where_to_look}"
         return f"it may have been carried out; look before you send it again{where}"
     return "doing it again is safe"
 
@@ -187,7 +187,7 @@ _WIRED: dict[
 ] = {}  # looked up once per request type
 
 
-def _wired_fields(
+def _wire_fields(
     cls: type[Request[Any]],
 ) -> tuple[tuple[str, str, str, Numbers | None], ...]:
     found = _WIRED.get(cls)

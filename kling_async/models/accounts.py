@@ -15,7 +15,7 @@ from ..errors import JSON
 from .checks import Boolean, Email, Integer
 from .fields import body, path, secret
 from .requests import Request, Safety
-from .responses import Model, wired
+from .responses import Model, named
 
 
 @frozen(kw_only=True)
@@ -23,8 +23,8 @@ class AccountSession(Model):
     """The server's session with Kling. The unit of `expire_time` is unknown."""
 
     user_id: str | None = None
-    expire_time: float | None = wired("ExpireTime", default=None)
-    expire_time_utc: str | None = wired("ExpireTimeUTC", default=None)
+    expire_time: float | None = named("ExpireTime", default=None)
+    expire_time_utc: str | None = named("ExpireTimeUTC", default=None)
 
 
 @frozen(kw_only=True)
@@ -77,7 +77,7 @@ class ListAccounts(Request[list[ServerAccount]]):
     route = "/accounts"
     safety = Safety.READ
     email_in = "nowhere"
-    absent_status = 404
+    empty_status = 404
 
     def decode(self, body: JSON) -> list[ServerAccount]:
         """An object keyed by e-mail; every field inside is optional, `email` too."""
@@ -157,13 +157,13 @@ class AddAccount(Request[ServerAccount]):
         needed = "pass_token, did and user_id go together: give all three or none"
         return dict.fromkeys(missing, f"is missing; {needed}")
 
-    def censored(self, body: JSON) -> JSON:
+    def redacted(self, body: JSON) -> JSON:
         """An error may quote what was sent."""
         hidden = [one for one in (self.password, self.pass_token, self.did) if one]
         found: JSON = _without(body, hidden)
         return found
 
-    def shown(self) -> AddAccount:
+    def without_secrets(self) -> AddAccount:
         """Without anything that logs in; it can't be sent again, so build a new one for that."""
         bare = copy(self)
         for name in ("password", "pass_token", "did", "user_id"):
@@ -211,8 +211,8 @@ class RemoveAccount(Request[RemovedAccount]):
     route = "/accounts/{email}"
     safety = Safety.REPEATABLE  # what is removed can't be removed twice
     email_in = "path"
-    gone_is_done = True
-    text_is_fine = True  # the vendor's example reads no body
+    missing_means_deleted = True
+    accepts_text = True  # the vendor's example reads no body
 
     email: str | None = path("email", Email())
 

@@ -7,7 +7,7 @@ Source: `POST /assets/`, `GET /assets`, `GET /assets/download`, `GET` and `DELET
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal, get_args
+from typing import Literal, get_args
 
 from attrs import evolve, field, frozen
 
@@ -16,7 +16,7 @@ from .checks import Digits, FileNamePart, Integer, ListOf, OneOf
 from .fields import query
 from .media import UPLOADABLE, Media, MediaProblem, MediaSource, inspect
 from .requests import Request, Safety
-from .responses import Model, list_of, wired
+from .responses import Model, list_of, named
 from .tasks import CONTENT_TYPES, Task, Work, WorkResource, tasks_of
 
 FileType = Literal["MP4", "MP3", "WAV", "PNG"]
@@ -117,8 +117,8 @@ class UploadedAsset(Model):
     content_type: str | None = None
     resource: WorkResource | None = None
     cover: WorkResource | None = None
-    create_time_ms: int | None = wired("createTime", default=None)
-    update_time_ms: int | None = wired("updateTime", default=None)
+    create_time_ms: int | None = named("createTime", default=None)
+    update_time_ms: int | None = named("updateTime", default=None)
     favored: bool | None = None
     extra_info: str | None = None
     entrance: str | None = None
@@ -183,7 +183,7 @@ class DeleteUploads(Request[DeletedUploads]):
     method = "DELETE"
     route = "/assets/uploaded/"
     safety = Safety.REPEATABLE  # what is deleted can't be deleted twice
-    gone_is_done = True  # no 404 is documented; should one come, it means that
+    missing_means_deleted = True  # no 404 is documented; should one come, it means that
 
     ids: tuple[str, ...] | None = query(
         "id",
@@ -213,7 +213,7 @@ class GeneratedAssets(Model):
     The works say their `status` here without a name; `kling.tasks.get(task)` knows more.
     """
 
-    remembered_by: ClassVar[tuple[str, ...]] = ("tasks",)
+    nested = ("tasks",)
 
     tasks: tuple[Task, ...] = ()
     limitations: tuple[Limitation, ...] = ()

@@ -17,7 +17,7 @@ from .checks import SPEED, Digits, OneOf, Text, Url
 from .fields import body, file, path, query
 from .media import Media, MediaSource
 from .requests import Evidence, Request, Safety
-from .responses import Model, list_of, moment, wired
+from .responses import Model, list_of, moment, named
 
 Scene = Literal[
     "all",
@@ -69,9 +69,9 @@ class Avatar(Model):
     scene: str | None = None
     tts_speaker: str | None = None
     tts_speed: float | None = None
-    tts_emotion: str | None = wired("ttsEmotionKey", default=None)
-    create_time_ms: int | None = wired("createTime", default=None)
-    update_time_ms: int | None = wired("updateTime", default=None)
+    tts_emotion: str | None = named("ttsEmotionKey", default=None)
+    create_time_ms: int | None = named("createTime", default=None)
+    update_time_ms: int | None = named("updateTime", default=None)
 
     @property
     def image_url(self) -> str | None:
@@ -130,7 +130,7 @@ class CreateAvatar(Request[CreatedAvatar]):
     operation = "avatars.create"
     method = "POST"
     route = "/avatars"
-    look_at = "kling.avatars.list()"
+    where_to_look = "kling.avatars.list()"
     # Usually free of credits, but every send may make another avatar, so it counts as paid.
     safety = Safety.PAID
     email_in = "body"
@@ -151,7 +151,7 @@ class CreateAvatar(Request[CreatedAvatar]):
             return {"image_url": f"exactly one of image_url and image is needed, {given} given"}
         return {}
 
-    def verdict(self, body: JSON) -> AvatarFailedError | None:
+    def error_in(self, body: JSON) -> AvatarFailedError | None:
         """FAILED is a documented value; with which HTTP status it comes is unknown."""
         if isinstance(body, dict) and body.get("status") == "FAILED":
             return AvatarFailedError(
@@ -253,7 +253,7 @@ class DeleteAvatar(Request[DeletedAvatar]):
     method = "DELETE"
     route = "/avatars/{avatarId}"
     safety = Safety.REPEATABLE
-    gone_is_done = True
+    missing_means_deleted = True
 
     avatar_id: str | None = path("avatarId", Digits())
 

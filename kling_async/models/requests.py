@@ -84,15 +84,15 @@ class Request(Generic[R]):
     """The path below the base URL, with `{field}` for path fields."""
     safety: ClassVar[Safety]
     email_in: ClassVar[Literal["query", "body", "path", "nowhere"]] = "query"
-    absent_status: ClassVar[int | None] = None
+    empty_status: ClassVar[int | None] = None
     """A status by which this operation says "there is none": `decode(None)` is the result."""
-    gone_is_done: ClassVar[bool] = False
+    missing_means_deleted: ClassVar[bool] = False
     """A 404 after an earlier attempt of ours means that attempt worked (deletes)."""
-    look_at: ClassVar[str | None] = None
+    where_to_look: ClassVar[str | None] = None
     """Where its result would show, should its answer be lost; for the text of the error."""
-    starts_job: ClassVar[bool] = False
+    starts_task: ClassVar[bool] = False
     """It starts a job, which takes one of its account's job slots until it is final."""
-    text_is_fine: ClassVar[bool] = False
+    accepts_text: ClassVar[bool] = False
     """A 2xx answer may be plain text: `decode` is then given that text."""
 
     email: str | None = field(default=None, metadata={"check": Email()})
@@ -122,31 +122,31 @@ class Request(Generic[R]):
         """The file that is sent as it is, instead of a JSON body."""
         return None
 
-    def verdict(self, body: JSON) -> KlingError | None:
+    def error_in(self, body: JSON) -> KlingError | None:
         """The failure that a well-formed answer states in its own words, whatever its status."""
         return None
 
     # --- for job slots; see jobs.py ---
 
-    def started_job(self, result: R) -> int | None:
-        """The id of the job that `result` says was started; where `starts_job`."""
+    def started_task(self, result: R) -> int | None:
+        """The id of the job that `result` says was started; where `starts_task`."""
         return None
 
-    def finished_jobs(self, result: R) -> Iterable[int]:
+    def finished_tasks(self, result: R) -> Iterable[int]:
         """The ids of the jobs that `result` shows to be final, or gone."""
         return ()
 
-    def missing_job(self) -> int | None:
+    def missing_task(self) -> int | None:
         """The id of the job that is not there when this request is answered 404."""
         return None
 
     # --- for requests that carry secrets; see accounts.py ---
 
-    def shown(self: Q) -> Q:
+    def without_secrets(self: Q) -> Q:
         """The request as errors hold it: without its secrets."""
         return self
 
-    def censored(self, body: JSON) -> JSON:
+    def redacted(self, body: JSON) -> JSON:
         """An answer's body without this request's secrets, should the server repeat them."""
         return body
 

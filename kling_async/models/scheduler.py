@@ -13,7 +13,7 @@ from attrs import field, frozen
 from ..errors import JSON
 from .fields import path
 from .requests import Request, Safety
-from .responses import Model, wired
+from .responses import Model, named
 from .tasks import TASK_ID
 
 
@@ -56,7 +56,7 @@ class Availability(Model):
     """The running jobs of all accounts, and the places that are free."""
 
     executing: tuple[RunningTask, ...] = ()
-    available: tuple[AccountSlots, ...] = wired("available")
+    available: tuple[AccountSlots, ...] = named("available")
 
 
 @frozen(kw_only=True)
@@ -121,8 +121,8 @@ class ForgetTask(Request[ForgottenTask]):
     route = "/scheduler/{task_id}"
     safety = Safety.REPEATABLE  # forgotten twice is forgotten
     email_in = "nowhere"
-    gone_is_done = True
-    text_is_fine = True  # the page prints a line of confirmation
+    missing_means_deleted = True
+    accepts_text = True  # the page prints a line of confirmation
 
     task_id: int | str | None = path("task_id", TASK_ID)
 
@@ -132,6 +132,6 @@ class ForgetTask(Request[ForgottenTask]):
             ForgottenTask.from_api(body) if isinstance(body, Mapping) else ForgottenTask(raw=body)
         )
 
-    def finished_jobs(self, result: ForgottenTask) -> Iterable[int]:
+    def finished_tasks(self, result: ForgottenTask) -> Iterable[int]:
         """What is not tracked takes no place."""
         return (self.task_id,) if isinstance(self.task_id, int) else ()

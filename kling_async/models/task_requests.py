@@ -33,8 +33,8 @@ class TaskRequest(Request[Task]):
     method = "POST"
     safety = Safety.PAID
     email_in = "body"
-    starts_job = True
-    look_at = "kling.scheduler.running() and kling.tasks.list()"
+    starts_task = True
+    where_to_look = "kling.scheduler.running() and kling.tasks.list()"
 
     max_jobs: int | None = body("maxJobs", Integer(1, MAX_JOBS))
     reply_url: str | None = unlogged("replyUrl", Url())  # its path may be a receiver's secret
@@ -44,10 +44,10 @@ class TaskRequest(Request[Task]):
         """The task. An answer without its id is none: what was started has to be looked for."""
         return Task.from_api(body)
 
-    def started_job(self, result: Task) -> int:
+    def started_task(self, result: Task) -> int:
         """The task's id."""
         return result.id
 
-    def finished_jobs(self, result: Task) -> Iterable[int]:
+    def finished_tasks(self, result: Task) -> Iterable[int]:
         """The task, should it be final already."""
         return (result.id,) if result.is_final else ()

@@ -6,7 +6,6 @@ Source: `GET /tts/voices`, `POST /tts/create` (vendor pages, October 2025 to Jul
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar
 
 from attrs import frozen
 
@@ -14,7 +13,7 @@ from ..errors import JSON, TaskFailedError
 from .checks import SPEED, Text
 from .fields import body
 from .requests import Request, Safety
-from .responses import Model, wired
+from .responses import Model, named
 from .tasks import HasStatus
 
 
@@ -48,9 +47,9 @@ class Voice(Model):
 class VoiceList(Model):
     """All voices of an account. Iterate over it, index it, or take `.voices`."""
 
-    remembered_by: ClassVar[tuple[str, ...]] = ("voices",)
+    nested = ("voices",)
 
-    voices: tuple[Voice, ...] = wired("ttsList")
+    voices: tuple[Voice, ...] = named("ttsList")
     last_speaker_id: str | None = None
     type_list: tuple[str, ...] = ()
 
@@ -85,7 +84,7 @@ class ListVoices(Request[VoiceList]):
 class Speech(HasStatus):
     """Spoken text: an MP3 at `url`. In principle it may not be final yet; then `url` is None."""
 
-    url: str | None = wired("resource", default=None)
+    url: str | None = named("resource", default=None)
 
 
 @frozen(kw_only=True)
@@ -115,7 +114,7 @@ class CreateSpeech(Request[Speech]):
     speed: float | None = body("speed", SPEED)
     emotion: str | None = body("emotion", Text())  # keys are the voice's own: an open list
 
-    def verdict(self, body: JSON) -> TaskFailedError | None:
+    def error_in(self, body: JSON) -> TaskFailedError | None:
         """A final state that is named and is not success, whatever the HTTP status."""
         if not isinstance(body, Mapping) or not isinstance(body.get("status_name"), str):
             return None
