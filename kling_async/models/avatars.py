@@ -29,6 +29,7 @@ Scene = Literal[
     "virtual_idol",
 ]
 Emotion = Literal["neutral", "happy", "angry", "sad", "fearful", "disgusted", "surprised"]
+AvatarType = Literal["personal", "templates"]
 SCENES: tuple[str, ...] = get_args(Scene)
 EMOTIONS: tuple[str, ...] = get_args(Emotion)
 NICKNAME_CHARS = 30
@@ -97,6 +98,11 @@ class Avatar(Model):
 @frozen(kw_only=True)
 class DeletedAvatar(Model):
     """A delete that worked. The server's body says `{"deleted": null}`, which means success."""
+
+
+AnyAvatar = str | Avatar | CreatedAvatar
+"""An avatar by its id, or by a result that has one."""
+AVATAR_ID = Digits(of=(Avatar, CreatedAvatar))
 
 
 def url_path(url: str) -> str:
@@ -232,7 +238,7 @@ class ListAvatars(Request[list[Avatar]]):
     route = "/avatars"
     safety = Safety.READ
 
-    type: str | None = query("type", OneOf(("personal", "templates")))
+    type: AvatarType | None = query("type", OneOf(get_args(AvatarType)))
 
     def decode(self, body: JSON) -> list[Avatar]:
         """Each avatar in the order the server lists them."""
@@ -255,16 +261,13 @@ class DeleteAvatar(Request[DeletedAvatar]):
     safety = Safety.REPEATABLE
     missing_means_deleted = True
 
-    avatar_id: str | None = path("avatarId", Digits())
+    avatar_id: AnyAvatar | None = path("avatarId", AVATAR_ID)
 
     def cross_problems(self) -> dict[str, str]:
         """A template's id is refused here: what the server would do with it is unknown."""
-        if (
-            self.avatar_id is not None
-            and Digits()(self.avatar_id) is None
-            and is_template_id(self.avatar_id)
-        ):
-            return {"avatar_id": f"{self.avatar_id} is a template, which can't be deleted"}
+        avatar_id = self.avatar_id
+        if AVATAR_ID(avatar_id) is None and is_template_id(str(avatar_id)):
+            return {"avatar_id": f"{avatar_id} is a template, which can't be deleted"}
         return {}
 
     def decode(self, body: JSON) -> DeletedAvatar:

@@ -102,6 +102,8 @@ class Request(Generic[R]):
         problems = field_problems(self)
         if self.extra is not None:
             problems.update(self._extra_problems(self.extra))
+        if self.email is not None and self.email_in == "nowhere":
+            problems["email"] = "is not taken: this is about all accounts at once"
         problems.update(self.cross_problems())
         if problems:
             raise InvalidRequestError(type(self).__name__, problems)

@@ -13,8 +13,8 @@ from typing import Any, Literal, get_args
 from attrs import evolve, field, frozen
 
 from ..errors import UnexpectedResponseError
-from .avatars import EMOTIONS, PROMPT_CHARS, url_path
-from .checks import SPEED, Boolean, Digits, OneOf, Text, Url, exactly_one
+from .avatars import AVATAR_ID, EMOTIONS, PROMPT_CHARS, AnyAvatar, url_path
+from .checks import SPEED, Boolean, OneOf, Text, Url, exactly_one
 from .fields import body, file
 from .history import earlier
 from .media import Media, MediaSource
@@ -22,7 +22,7 @@ from .requests import Evidence, Preparation, Request
 from .scheduler import ListRunning, RunningTask
 from .task_requests import TaskRequest
 from .tasks import GetTask, ListTasks, Task
-from .tts import CreateSpeech, Speech
+from .tts import SPEAKER_ID, CreateSpeech, Speech, Voice
 
 VideoMode = Literal["std", "pro"]
 VIDEO_MODES: tuple[str, ...] = get_args(VideoMode)
@@ -38,8 +38,8 @@ class CreateAvatarVideo(TaskRequest):
     `audio`.
 
     Args:
-        avatar_id: a personal avatar, or a template (8 digits or fewer). Its saved prompt and
-            voice settings are the defaults.
+        avatar_id: a personal avatar, or a template (8 digits or fewer): its id, or the avatar. Its
+            saved prompt and voice settings are the defaults.
         image_url: http or https address of a portrait that Kling can fetch.
         image: path, bytes or binary file, PNG or JPEG, at most 10 MB, each side at least 300 px;
             uploaded first.
@@ -64,17 +64,17 @@ class CreateAvatarVideo(TaskRequest):
     operation = "avatars.video"
     route = "/avatars/video"
 
-    avatar_id: str | None = body("avatarId", Digits())
+    avatar_id: AnyAvatar | None = body("avatarId", AVATAR_ID)
     image_url: str | None = body("imageUrl", Url())
     image: MediaSource | Media | None = file("image_url", "image")
     audio_url: str | None = body("audioUrl", Url())
     audio: MediaSource | Media | None = file("audio_url", "audio")
     text: str | None = body("text", Text(TEXT_CHARS))
-    speaker_id: str | None = body("speakerId", Text())
+    speaker_id: str | Voice | None = body("speakerId", SPEAKER_ID)
     speed: float | None = body("speed", SPEED)
     emotion: str | None = body("emotion", OneOf(EMOTIONS))
     prompt: str | None = body("prompt", Text(PROMPT_CHARS))
-    mode: str | None = body("mode", OneOf(VIDEO_MODES))
+    mode: VideoMode | None = body("mode", OneOf(VIDEO_MODES))
     render_speech: bool = field(default=False, metadata={"check": Boolean()})
 
     def cross_problems(self) -> dict[str, str]:

@@ -46,9 +46,9 @@ async def test_three_frames_of_ours_lie_before_httpx(emulator: Emulator) -> None
         await kling.accounts.list()
         await kling.send(ListVoices())
     assert seen == [
-        ["wire.py", "pipeline.py", "avatars.py"],
-        ["wire.py", "pipeline.py", "tts.py"],
-        ["wire.py", "pipeline.py", "accounts.py"],
+        ["wire.py", "pipeline.py", "base.py"],
+        ["wire.py", "pipeline.py", "base.py"],
+        ["wire.py", "pipeline.py", "base.py"],
         ["wire.py", "pipeline.py", "client.py"],
     ]
 
