@@ -1,6 +1,7 @@
-"""Videos of talking avatars: what is asked for. What comes back is a `Task`.
+"""Videos: what is asked for. What comes back is a `Task`.
 
-Source: `POST /avatars/video` (vendor page, January 2026).
+Source: `POST /avatars/video` (vendor page, January 2026), `POST /videos/text2video` (vendor pages,
+February to October 2026).
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from attrs import evolve, field, frozen
 
 from ..errors import UnexpectedResponseError
 from .avatars import AVATAR_ID, EMOTIONS, PROMPT_CHARS, AnyAvatar, url_path
-from .checks import SPEED, Boolean, OneOf, Text, Url, exactly_one
-from .fields import body, file
+from .checks import SPEED, Boolean, Integer, Number, OneOf, Text, Url, exactly_one
+from .fields import Part, body, file, numbered
 from .history import earlier
 from .media import Media, MediaSource
 from .requests import Evidence, Preparation, Request
@@ -190,6 +191,88 @@ class CreateAvatarVideo(TaskRequest):
     def whole(self, listed: RunningTask | Task, account: str | None) -> GetTask | None:
         """What asks for the rest of a task that the scheduler showed."""
         return None if isinstance(listed, Task) else GetTask(task_id=listed.id, email=account)
+
+
+VideoModel = Literal[
+    "kling-v4-0",
+    "kling-v3-0",
+    "kling-v3-0-turbo",
+    "kling-v2-6",
+    "kling-v2-5",
+    "kling-v2-1-master",
+    "kling-v1-6",
+    "kling-v1-5",
+]
+AspectRatio = Literal["16:9", "9:16", "1:1", "21:9"]
+TextVideoMode = Literal["std", "pro", "4k"]
+VIDEO_PROMPT_CHARS = 2500
+SHOTS_S = 3, 15
+
+
+@frozen(kw_only=True)
+class Shot(Part):
+    """One shot of a video of several.
+
+    Args:
+        prompt: what is to be seen, at most 2500 characters.
+        duration_s: how long, in whole seconds; all shots together take 3 to 15.
+    """
+
+    prompt: str | None = body("prompt", Text(VIDEO_PROMPT_CHARS), required=True)
+    duration_s: int | None = body("duration", Integer(1, SHOTS_S[1]), required=True)
+
+
+@frozen(kw_only=True)
+class Text2Video(TaskRequest):
+    """Make a video of a text: a task that costs credits. What a model takes, the server knows.
+
+    Args:
+        prompt: what is to be seen, at most 2500 characters; required, unless there are `shots`.
+        negative_prompt: what is not to be seen, at most 2500 characters. Models 1.x and
+            2.1-master only.
+        model_name: kling-v4-0, kling-v3-0, kling-v3-0-turbo, kling-v2-6, kling-v2-5,
+            kling-v2-1-master, kling-v1-6 (server's default), kling-v1-5, or one that is newer than
+            this library.
+        duration_s: whole seconds, server's default 5; 5 or 10 for models 1.x and 2.x, 3 to 15 for
+            3.0, 3 to 30 for 4.0.
+        aspect_ratio: 16:9 (server's default), 9:16 or 1:1; 21:9 with model 4.0.
+        mode: std (server's default, 720p), pro (1080p) or 4k, which model 3.0 alone has. Models 2.5
+            and 2.1-master need pro.
+        cfg_scale: how closely it keeps to the prompt, 0 to 1; server's default 0.5. Models 1.x
+            only.
+        enable_audio: with sound; server's default false, true with model 3.0. Model 2.6 needs pro
+            for it; 3.0-turbo does not take it, and 4.0 always has sound.
+        shots: 2 to 6 `Shot`s, or mappings of their fields, of 3 to 15 s together, instead of
+            `prompt` and `duration_s`. Model 3.0 only.
+
+    Source: `POST /videos/text2video`.
+    """
+
+    operation = "videos.text2video"
+    route = "/videos/text2video"
+
+    prompt: str | None = body("prompt", Text(VIDEO_PROMPT_CHARS))
+    negative_prompt: str | None = body("negative_prompt", Text(VIDEO_PROMPT_CHARS))
+    model_name: VideoModel | str | None = body("model_name", OneOf(get_args(VideoModel), open=True))
+    duration_s: int | None = body("duration", Integer(3, 30))
+    aspect_ratio: AspectRatio | None = body("aspect_ratio", OneOf(get_args(AspectRatio)))
+    mode: TextVideoMode | None = body("mode", OneOf(get_args(TextVideoMode)))
+    cfg_scale: float | None = body("cfg_scale", Number(0, 1))
+    enable_audio: bool | None = body("enable_audio", Boolean())
+    shots: Sequence[Shot | Mapping[str, Any]] | None = numbered(
+        "shot_{n}_{field}", Shot, least=2, most=6
+    )
+
+    def cross_problems(self) -> dict[str, str]:
+        """A text or shots; and what the shots say of the length."""
+        problems = exactly_one(prompt=self.prompt, shots=self.shots)
+        if self.shots is not None and self.duration_s is not None:
+            problems["duration_s"] = "excludes shots: each has a length of its own"
+        shots = [one for one in self.shots or () if isinstance(one, Shot)]
+        total_s, (low_s, high_s) = sum(one.duration_s or 0 for one in shots), SHOTS_S
+        if shots and not low_s <= total_s <= high_s:
+            problems["shots"] = f"take {total_s} s together; {low_s} to {high_s} are allowed"
+        return problems
 
 
 def _audio_of(speech: Speech) -> str:
