@@ -42,6 +42,7 @@ from .errors import (
     UnexpectedResponseError,
 )
 from .models.media import Media
+from .models.operations import MODULES as _MODULES
 from .models.requests import Request, Safety
 from .models.responses import Meta, Model
 from .stats import AccountStats, AttemptEvent, Stats
@@ -93,6 +94,7 @@ if _typing.TYPE_CHECKING:
         ListRunning,
         RunningTask,
     )
+    from .models.task_requests import TaskRequest
     from .models.tasks import (
         DeletedTask,
         DeleteTask,
@@ -113,7 +115,7 @@ if _typing.TYPE_CHECKING:
         VoiceEmotion,
         VoiceList,
     )
-    from .models.videos import CreateAvatarVideo
+    from .models.videos import CreateAvatarVideo, Shot, Text2Video
     from .webhooks import Received, WebhookReceiver
 
 __all__ = [
@@ -197,6 +199,7 @@ __all__ = [
     "Safety",
     "ServerAccount",
     "ServerError",
+    "Shot",
     "Speech",
     "Stats",
     "SubscriptionError",
@@ -205,6 +208,8 @@ __all__ = [
     "TaskFailedError",
     "TaskInput",
     "TaskModeratedError",
+    "TaskRequest",
+    "Text2Video",
     "UnexpectedResponseError",
     "UploadAsset",
     "UploadedAsset",
@@ -221,15 +226,8 @@ if not _typing.TYPE_CHECKING:
     # Requests and responses, for the most part. attrs takes half a millisecond to make a class, and
     # these are sixty, so a file is loaded when a name is asked for that it may hold.
     _LATER = (
-        *("models.avatars", "models.tasks", "models.videos", "models.tts", "models.assets"),
-        *(
-            "models.scheduler",
-            "models.accounts",
-            "_files.downloads",
-            "_polling.watched",
-            "webhooks",
-            "bulk.rows",
-        ),
+        *(f"models.{name}" for name in (*_MODULES, "task_requests")),
+        *("_files.downloads", "_polling.watched", "webhooks", "bulk.rows"),
     )
 
     def __getattr__(name: str) -> object:

@@ -92,7 +92,7 @@ class TaskWaiter:
             )
         listener = Listener()
         watched = poller.listen(
-            int(request.task_id or 0),  # the request has checked it
+            request.missing_task() or 0,  # the request has checked it
             listener,
             given=given,
             # A new job takes a while; of one that may be old, or over, nothing is known.

@@ -1,44 +1,46 @@
-"""Videos of talking avatars: what is asked for. What comes back is a `Task`.
+"""Videos: what is asked for. What comes back is a `Task`.
 
-Source: `POST /avatars/video` (vendor page, January 2026).
+Source: `POST /avatars/video` (vendor page, January 2026), `POST /videos/text2video` (vendor pages,
+February to October 2026).
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, Literal, get_args
 
 from attrs import evolve, field, frozen
 
-from ..errors import JSON, UnexpectedResponseError
-from . import checks
-from .avatars import EMOTIONS, PROMPT_CHARS, url_path
+from ..errors import UnexpectedResponseError
+from .avatars import AVATAR_ID, EMOTIONS, PROMPT_CHARS, AnyAvatar, url_path
+from .checks import SPEED, Boolean, Integer, Number, OneOf, Text, Url, exactly_one
+from .fields import Part, body, file, numbered
 from .history import earlier
 from .media import Media, MediaSource
-from .requests import Evidence, Request, Safety, attachment, body, hidden
+from .requests import Evidence, Preparation, Request
 from .scheduler import ListRunning, RunningTask
+from .task_requests import TaskRequest
 from .tasks import GetTask, ListTasks, Task
-from .tts import CreateSpeech, Speech
+from .tts import SPEAKER_ID, CreateSpeech, Speech, Voice
 
 VideoMode = Literal["std", "pro"]
 VIDEO_MODES: tuple[str, ...] = get_args(VideoMode)
 TEXT_CHARS = 5000
-MAX_JOBS = 50
 _OF_TEXT = ("speaker_id", "speed", "emotion")
 
 
 @frozen(kw_only=True)
-class CreateAvatarVideo(Request[Task]):
+class CreateAvatarVideo(TaskRequest):
     """Make an avatar talk: a job that costs credits. Its result is known later, by its task.
 
     Exactly one of `avatar_id`, `image_url` and `image`; exactly one of `text`, `audio_url` and
     `audio`.
 
     Args:
-        avatar_id: a personal avatar, or a template (8 digits or fewer). Its saved prompt and
-            voice settings are the defaults.
+        avatar_id: a personal avatar, or a template (8 digits or fewer): its id, or the avatar. Its
+            saved prompt and voice settings are the defaults.
         image_url: http or https address of a portrait that Kling can fetch.
         image: path, bytes or binary file, PNG or JPEG, at most 10 MB, each side at least 300 px;
             uploaded first.
@@ -56,44 +58,31 @@ class CreateAvatarVideo(Request[Task]):
             audio's address then shows in the account's tasks, so a lost answer can be settled even
             after the job has ended. How much text that call takes is not clear from the vendor's
             pages (150 characters, 15 s, minutes): keep it short.
-        max_jobs: 1 to 50 jobs at once on this account, instead of its own limit.
-        reply_url: is told of the job's progress and its end (`kling_async` has a receiver).
-        reply_ref: comes back in `kling.scheduler.running()` and in webhooks. Default: one that
-            nobody can guess, made for each call, by which the job is found again. One of your own
-            is never taken as proof, because only you know whether it was used before.
 
     Source: `POST /avatars/video`.
     """
 
-    operation: ClassVar[str] = "avatars.video"
-    method: ClassVar[str] = "POST"
-    route: ClassVar[str] = "/avatars/video"
-    safety: ClassVar[Safety] = Safety.PAID
-    email_in: ClassVar[Literal["body"]] = "body"
-    starts_job: ClassVar[bool] = True
-    look_at: ClassVar[str] = "kling.scheduler.running() and kling.tasks.list()"
+    operation = "avatars.video"
+    route = "/avatars/video"
 
-    avatar_id: str | None = body("avatarId", checks.digits)
-    image_url: str | None = body("imageUrl", checks.url)
-    image: MediaSource | Media | None = attachment("image_url", "image")
-    audio_url: str | None = body("audioUrl", checks.url)
-    audio: MediaSource | Media | None = attachment("audio_url", "audio")
-    text: str | None = body("text", checks.text(most=TEXT_CHARS))
-    speaker_id: str | None = body("speakerId", checks.text())
-    speed: float | None = body("speed", checks.speed)
-    emotion: str | None = body("emotion", checks.one_of(EMOTIONS))
-    prompt: str | None = body("prompt", checks.text(most=PROMPT_CHARS))
-    mode: str | None = body("mode", checks.one_of(VIDEO_MODES))
-    render_speech: bool = field(default=False, metadata={"check": checks.flag})
-    max_jobs: int | None = body("maxJobs", checks.whole(1, MAX_JOBS))
-    reply_url: str | None = hidden("replyUrl", checks.url)  # its path may be a receiver's secret
-    reply_ref: str | None = hidden("replyRef", checks.text())
+    avatar_id: AnyAvatar | None = body("avatarId", AVATAR_ID)
+    image_url: str | None = body("imageUrl", Url())
+    image: MediaSource | Media | None = file("image_url", "image")
+    audio_url: str | None = body("audioUrl", Url())
+    audio: MediaSource | Media | None = file("audio_url", "audio")
+    text: str | None = body("text", Text(TEXT_CHARS))
+    speaker_id: str | Voice | None = body("speakerId", SPEAKER_ID)
+    speed: float | None = body("speed", SPEED)
+    emotion: str | None = body("emotion", OneOf(EMOTIONS))
+    prompt: str | None = body("prompt", Text(PROMPT_CHARS))
+    mode: VideoMode | None = body("mode", OneOf(VIDEO_MODES))
+    render_speech: bool = field(default=False, metadata={"check": Boolean()})
 
     def cross_problems(self) -> dict[str, str]:
         """Exactly one face, exactly one speech, and nothing that would be ignored."""
         problems = {
-            **_exactly_one(avatar_id=self.avatar_id, image_url=self.image_url, image=self.image),
-            **_exactly_one(text=self.text, audio_url=self.audio_url, audio=self.audio),
+            **exactly_one(avatar_id=self.avatar_id, image_url=self.image_url, image=self.image),
+            **exactly_one(text=self.text, audio_url=self.audio_url, audio=self.audio),
         }
         if self.text is not None:
             if self.speaker_id is None:
@@ -108,43 +97,19 @@ class CreateAvatarVideo(Request[Task]):
             problems["render_speech"] = "needs a text to speak"
         return problems
 
-    def decode(self, body: JSON) -> Task:
-        """The job. An answer without its id is none: what was started has to be looked for."""
-        return Task.from_api(body)
-
-    def started_job(self, result: Task) -> int:
-        """The task's id."""
-        return result.id
-
-    def finished_jobs(self, result: Task) -> Iterable[int]:
-        """The task, should it be final already."""
-        return (result.id,) if result.is_final else ()
-
-    # --- speech that is rendered first ---
-
-    def first(self, account: str | None) -> CreateSpeech | None:
+    def preparations(self, account: str | None) -> tuple[Preparation, ...]:
         """The text as speech, where that was asked for."""
         if not self.render_speech:
-            return None
-        return CreateSpeech(
+            return ()
+        speech = CreateSpeech(
             speaker_id=self.speaker_id,
             text=self.text,
             speed=self.speed,
             emotion=self.emotion,
             email=account,
         )
-
-    def after(self, result: Speech) -> CreateAvatarVideo:
-        """The same with the audio's address instead of the text."""
-        if result.url is None:  # documented as possible; nothing is paid for by then
-            raise UnexpectedResponseError(
-                "the speech was not ready, so the video was not asked for; nothing was paid. Try "
-                "it again, or without render_speech",
-                status_code=200,
-                body=result.raw,
-            )
-        without = dict.fromkeys((*_OF_TEXT, "text"))
-        return evolve(self, **without, audio_url=result.url, render_speech=False)
+        clears = (*_OF_TEXT, "text", "render_speech")
+        return (Preparation(speech, "audio_url", clears, _audio_of),)
 
     # --- looking for one whose answer was lost ---
 
@@ -228,13 +193,97 @@ class CreateAvatarVideo(Request[Task]):
         return None if isinstance(listed, Task) else GetTask(task_id=listed.id, email=account)
 
 
-def _exactly_one(**choices: Any) -> dict[str, str]:
-    given = [name for name, value in choices.items() if value is not None]
-    if len(given) == 1:
-        return {}
-    first, *others = choices
-    told = f"{' and '.join(given)} given" if given else "none given"
-    return {first: f"exactly one of {first}, {' and '.join(others)} is needed, {told}"}
+VideoModel = Literal[
+    "kling-v4-0",
+    "kling-v3-0",
+    "kling-v3-0-turbo",
+    "kling-v2-6",
+    "kling-v2-5",
+    "kling-v2-1-master",
+    "kling-v1-6",
+    "kling-v1-5",
+]
+AspectRatio = Literal["16:9", "9:16", "1:1", "21:9"]
+TextVideoMode = Literal["std", "pro", "4k"]
+VIDEO_PROMPT_CHARS = 2500
+SHOTS_S = 3, 15
+
+
+@frozen(kw_only=True)
+class Shot(Part):
+    """One shot of a video of several.
+
+    Args:
+        prompt: what is to be seen, at most 2500 characters.
+        duration_s: how long, in whole seconds; all shots together take 3 to 15.
+    """
+
+    prompt: str | None = body("prompt", Text(VIDEO_PROMPT_CHARS), required=True)
+    duration_s: int | None = body("duration", Integer(1, SHOTS_S[1]), required=True)
+
+
+@frozen(kw_only=True)
+class Text2Video(TaskRequest):
+    """Make a video of a text: a task that costs credits. What a model takes, the server knows.
+
+    Args:
+        prompt: what is to be seen, at most 2500 characters; required, unless there are `shots`.
+        negative_prompt: what is not to be seen, at most 2500 characters. Models 1.x and
+            2.1-master only.
+        model_name: kling-v4-0, kling-v3-0, kling-v3-0-turbo, kling-v2-6, kling-v2-5,
+            kling-v2-1-master, kling-v1-6 (server's default), kling-v1-5, or one that is newer than
+            this library.
+        duration_s: whole seconds, server's default 5; 5 or 10 for models 1.x and 2.x, 3 to 15 for
+            3.0, 3 to 30 for 4.0.
+        aspect_ratio: 16:9 (server's default), 9:16 or 1:1; 21:9 with model 4.0.
+        mode: std (server's default, 720p), pro (1080p) or 4k, which model 3.0 alone has. Models 2.5
+            and 2.1-master need pro.
+        cfg_scale: how closely it keeps to the prompt, 0 to 1; server's default 0.5. Models 1.x
+            only.
+        enable_audio: with sound; server's default false, true with model 3.0. Model 2.6 needs pro
+            for it; 3.0-turbo does not take it, and 4.0 always has sound.
+        shots: 2 to 6 `Shot`s, or mappings of their fields, of 3 to 15 s together, instead of
+            `prompt` and `duration_s`. Model 3.0 only.
+
+    Source: `POST /videos/text2video`.
+    """
+
+    operation = "videos.text2video"
+    route = "/videos/text2video"
+
+    prompt: str | None = body("prompt", Text(VIDEO_PROMPT_CHARS))
+    negative_prompt: str | None = body("negative_prompt", Text(VIDEO_PROMPT_CHARS))
+    model_name: VideoModel | str | None = body("model_name", OneOf(get_args(VideoModel), open=True))
+    duration_s: int | None = body("duration", Integer(3, 30))
+    aspect_ratio: AspectRatio | None = body("aspect_ratio", OneOf(get_args(AspectRatio)))
+    mode: TextVideoMode | None = body("mode", OneOf(get_args(TextVideoMode)))
+    cfg_scale: float | None = body("cfg_scale", Number(0, 1))
+    enable_audio: bool | None = body("enable_audio", Boolean())
+    shots: Sequence[Shot | Mapping[str, Any]] | None = numbered(
+        "shot_{n}_{field}", Shot, least=2, most=6
+    )
+
+    def cross_problems(self) -> dict[str, str]:
+        """A text or shots; and what the shots say of the length."""
+        problems = exactly_one(prompt=self.prompt, shots=self.shots)
+        if self.shots is not None and self.duration_s is not None:
+            problems["duration_s"] = "excludes shots: each has a length of its own"
+        shots = [one for one in self.shots or () if isinstance(one, Shot)]
+        total_s, (low_s, high_s) = sum(one.duration_s or 0 for one in shots), SHOTS_S
+        if shots and not low_s <= total_s <= high_s:
+            problems["shots"] = f"take {total_s} s together; {low_s} to {high_s} are allowed"
+        return problems
+
+
+def _audio_of(speech: Speech) -> str:
+    if speech.url is None:  # documented as possible; nothing is paid for by then
+        raise UnexpectedResponseError(
+            "the speech was not ready, so the video was not asked for; nothing was paid. Try "
+            "it again, or without render_speech",
+            status_code=200,
+            body=speech.raw,
+        )
+    return speech.url
 
 
 def _may_be_video(task: Task) -> bool:

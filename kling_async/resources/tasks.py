@@ -12,8 +12,9 @@ from .._polling.history import is_between, pages, reaches
 from .._polling.waiter import TaskWaiter
 from .._polling.watched import PollSchedule
 from ..errors import JSON
-from ..models.scheduler import RunningTask
 from ..models.tasks import (
+    TASK_ID,
+    AnyTask,
     ContentType,
     DeletedTask,
     DeleteTask,
@@ -21,10 +22,7 @@ from ..models.tasks import (
     ListTasks,
     Task,
 )
-from .base import Resource, account_of
-
-AnyTask = int | str | Task | RunningTask
-"""A task by its id, a number or its digits, or by a result that has one."""
+from .base import Resource, account_of, operation
 
 
 class Tasks(Resource):
@@ -54,41 +52,10 @@ class Tasks(Resource):
 
         Source: `GET /tasks/{task_id}`.
         """
-        request = GetTask(task_id=id_of(task), email=email or account_of(task), extra=extra)
+        request = await self._built(GetTask, task_id=task, email=email, extra=extra)
         return await self._pipeline.send(request, self._options)
 
-    async def list(
-        self,
-        *,
-        page_size: int | None = None,
-        content_type: ContentType | None = None,
-        created_before_ms: int | None = None,
-        created_after_ms: int | None = None,
-        email: str | None = None,
-        extra: Mapping[str, JSON] | None = None,
-    ) -> List[Task]:  # noqa: UP006
-        """The latest tasks of an account, newest first. A listed task may tell less than `get`.
-
-        Args:
-            page_size: how many, from 1; the server's default and most are unknown.
-            content_type: "video", "image" or "audio"; default: all.
-            created_before_ms: only older ones, epoch milliseconds; the last task's `create_time_ms`
-                gives the next page. Not together with `created_after_ms`.
-            created_after_ms: only newer ones, epoch milliseconds.
-            email: the Kling account; default: chosen by the registry.
-            extra: query fields newer than this library.
-
-        Source: `GET /tasks`.
-        """
-        request = ListTasks(
-            page_size=page_size,
-            content_type=content_type,
-            created_before_ms=created_before_ms,
-            created_after_ms=created_after_ms,
-            email=email,
-            extra=extra,
-        )
-        return await self._pipeline.send(request, self._options)
+    list = operation(ListTasks)
 
     async def delete(
         self,
@@ -110,7 +77,7 @@ class Tasks(Resource):
 
         Source: `DELETE /tasks/{task_id}`.
         """
-        request = DeleteTask(task_id=id_of(task), email=email or account_of(task), extra=extra)
+        request = await self._built(DeleteTask, task_id=task, email=email, extra=extra)
         return await self._pipeline.send(request, self._options)
 
     async def wait(
@@ -147,7 +114,7 @@ class Tasks(Resource):
         Source: `GET /tasks/{task_id}`, `GET /tasks`.
         """
         return await self._waiting.wait(
-            id_of(task),
+            TASK_ID.convert(task),
             task if isinstance(task, Task) else None,
             self._options,
             email=email or account_of(task),
@@ -181,7 +148,7 @@ class Tasks(Resource):
         Source: `GET /tasks/{task_id}`, `GET /tasks`.
         """
         return self._waiting.watch(
-            id_of(task),
+            TASK_ID.convert(task),
             task if isinstance(task, Task) else None,
             self._options,
             email=email or account_of(task),
@@ -246,8 +213,3 @@ class Tasks(Resource):
                         yield one
                 if created_after_ms is not None and reaches(page, created_after_ms):
                     return
-
-
-def id_of(task: AnyTask) -> int | str:
-    """The id of a task, however it is given."""
-    return task.id if isinstance(task, (Task, RunningTask)) else task

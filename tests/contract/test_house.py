@@ -46,9 +46,9 @@ async def test_three_frames_of_ours_lie_before_httpx(emulator: Emulator) -> None
         await kling.accounts.list()
         await kling.send(ListVoices())
     assert seen == [
-        ["wire.py", "pipeline.py", "avatars.py"],
-        ["wire.py", "pipeline.py", "tts.py"],
-        ["wire.py", "pipeline.py", "accounts.py"],
+        ["wire.py", "pipeline.py", "base.py"],
+        ["wire.py", "pipeline.py", "base.py"],
+        ["wire.py", "pipeline.py", "base.py"],
         ["wire.py", "pipeline.py", "client.py"],
     ]
 
@@ -257,7 +257,7 @@ def test_import_makes_no_requests_and_responses(loaded: set[str]) -> None:
     models = {one for one in loaded if one.startswith("kling_async.models.")}
     assert models == {
         f"kling_async.models.{name}"
-        for name in ("checks", "media", "requests", "responses", "sniff", "text")
+        for name in ("checks", "fields", "media", "requests", "responses", "sniff", "text")
     }
 
 
