@@ -59,12 +59,12 @@ class ImageResource(Model):
 class Avatar(Model):
     """A personal avatar, or a template. Templates have a `name`, personal avatars a `nickname`.
 
-    Source: `GET /avatars`; only `id`, `prompt` and `image_resources` are promised by the vendor.
+    Source: `GET /avatars`; only `id` is relied on: a null in one record hides no other.
     """
 
     id: str
-    prompt: str
-    image_resources: tuple[ImageResource, ...]
+    prompt: str | None = None
+    image_resources: tuple[ImageResource, ...] = ()
     nickname: str | None = None
     name: str | None = None
     scene: str | None = None

@@ -7,16 +7,19 @@ required one raises, and the caller gets `UnexpectedResponseError`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from types import MappingProxyType
-from typing import Any, ClassVar, TypeVar, get_origin, get_type_hints
+from typing import Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints
 
 from attrs import NOTHING, Attribute, field, fields, frozen
 from cattrs import Converter
 
 from ..errors import JSON
+
+log = logging.getLogger("kling_async")
 
 M = TypeVar("M", bound="Model")
 T = TypeVar("T")
@@ -72,7 +75,31 @@ def list_of(cls: type[M], value: JSON) -> list[M]:
     """A JSON array of `cls`; ValueError where it is not one."""
     if not isinstance(value, list):
         raise ValueError(f"an array was expected, not {type(value).__name__}")
-    return [cls.from_api(one) for one in value]
+    return _readable(cls.from_api, value)[0]
+
+
+def _readable(read: Callable[[Any], T], entries: list[Any]) -> tuple[list[T], list[Any]]:
+    """The entries that can be read, and the others: one without its id, or null, hides none.
+
+    What is no object at all, or where none can be read, breaks the contract: ValueError.
+    """
+    found: list[T] = []
+    unreadable: list[Any] = []
+    problem: Exception | None = None
+    for entry in entries:
+        try:
+            found.append(read(entry))
+        except (ValueError, TypeError, KeyError, OverflowError) as exc:
+            if entry is not None and not isinstance(entry, Mapping):
+                raise
+            unreadable.append(entry)
+            problem = problem or exc
+    if problem is not None:
+        if not found:
+            raise problem
+        count = len(unreadable)
+        log.warning("%d of %d entries of a list can't be read: %s", count, len(entries), problem)
+    return found, unreadable
 
 
 def with_meta(result: T, meta: Meta) -> T:
@@ -163,10 +190,13 @@ def _model_hook(cls: type[M]) -> Callable[[Any, Any], M]:
                 del extra[wire]
                 continue
             try:
-                known[name] = member(found)
+                known[name], unreadable = member(found)
             except (ValueError, TypeError, KeyError, OverflowError) as exc:
                 if not optional:
                     raise ValueError(f"{wire!r}: {exc}") from None
+                continue
+            if unreadable:
+                extra[wire] = unreadable
             else:
                 del extra[wire]
         return cls(**known, extra=MappingProxyType(extra), raw=value)
@@ -174,17 +204,24 @@ def _model_hook(cls: type[M]) -> Callable[[Any, Any], M]:
     return structure
 
 
-def _member_hook(hint: Any) -> Callable[[Any], Any]:
-    """Structures a member; cattrs is asked once how, and not for each value."""
+def _member_hook(hint: Any) -> Callable[[Any], tuple[Any, list[Any] | None]]:
+    """Structures a member, and tells which of its entries can't be read.
+
+    cattrs is asked once how, and not for each value.
+    """
+    if get_origin(hint) is tuple:
+        entry_hint = get_args(hint)[0]
+        entry_hook = _converter().get_structure_hook(entry_hint)
+
+        def members(value: Any) -> tuple[Any, list[Any]]:
+            if not isinstance(value, list):
+                raise ValueError(f"an array was expected, not {type(value).__name__}")
+            found, unreadable = _readable(lambda entry: entry_hook(entry, entry_hint), value)
+            return tuple(found), unreadable
+
+        return members
     hook = _converter().get_structure_hook(hint)
-    listed = get_origin(hint) is tuple
-
-    def member(value: Any) -> Any:
-        if listed and not isinstance(value, list):
-            raise ValueError(f"an array was expected, not {type(value).__name__}")
-        return hook(value, hint)
-
-    return member
+    return lambda value: (hook(value, hint), None)
 
 
 def _wire_name(one: Attribute[Any]) -> str:

@@ -191,14 +191,42 @@ def test_an_odd_optional_field_stays_in_extra_instead_of_failing(name: str, odd:
     assert dict(avatar.extra) in ({}, {name: odd})
 
 
-@pytest.mark.parametrize("name", ["id", "prompt", "imageResources"])
+@pytest.mark.parametrize("name", ["prompt", "nickname", "imageResources", "scene", "createTime"])
+@pytest.mark.parametrize("odd", [None, {"a": 1}, True, 1.5, [None]])
+def test_a_null_in_one_record_hides_no_other(name: str, odd: Any) -> None:
+    """And the record is shown with what it has."""
+    first, second = ListAvatars().decode([{**PERSONAL, name: odd}, PERSONAL])
+    assert first.id == second.id == PERSONAL["id"]
+    assert second == Avatar.from_api(PERSONAL)
+
+
+@pytest.mark.parametrize("broken", [None, {}, {"id": None}, {**PERSONAL, "id": [1]}])
+def test_a_record_without_its_id_hides_no_other(
+    broken: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    listed = ListAvatars().decode([PERSONAL, broken, TEMPLATE])
+    assert [one.id for one in listed] == [PERSONAL["id"], TEMPLATE["id"]]
+    assert "1 of 3 entries" in caplog.text
+    with pytest.raises((ValueError, TypeError)):
+        ListAvatars().decode([broken])  # then it is no list of avatars at all
+
+
+def test_what_can_not_be_read_of_a_list_stays_in_extra() -> None:
+    avatar = Avatar.from_api(
+        {**PERSONAL, "imageResources": [{"url": None}, {"url": "https://x/y"}]}
+    )
+    assert [one.url for one in avatar.image_resources] == ["https://x/y"]
+    assert avatar.extra["imageResources"] == [{"url": None}]
+
+
+@pytest.mark.parametrize("name", ["id"])
 @pytest.mark.parametrize("odd", [None, {"a": 1}, [1], True, 1.5])
 def test_an_odd_required_field_fails(name: str, odd: Any) -> None:
     with pytest.raises(ValueError, match=name):
         Avatar.from_api({**PERSONAL, name: odd})
 
 
-@pytest.mark.parametrize("name", ["id", "prompt", "imageResources"])
+@pytest.mark.parametrize("name", ["id"])
 def test_a_missing_required_field_fails(name: str) -> None:
     with pytest.raises(ValueError, match=f"'{name}' is missing"):
         Avatar.from_api({key: value for key, value in PERSONAL.items() if key != name})
