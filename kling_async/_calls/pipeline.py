@@ -4,8 +4,8 @@
     pipeline.py            ORDER    account -> what it needs -> attempts -> admission -> exchange
         accounts.py        WHOSE    an account
         retry.py           AGAIN?   asks the request's safety and the error
-        turns.py           TURN     one attempt's beginning and end, and who is told
-        jobs.py            ROOM?    a job slot, for what starts a job
+        attempt.py         NOW?     one attempt's beginning and end, and who is told
+        job_slots.py       ROOM?    a job slot, for what starts a job
         admission.py       WHEN     pause, places in flight, rate: passed once per attempt
         call.py            SO FAR   context, progress, what an error means for the caller
         reconcile.py       THERE?   looks for a create whose answer was lost
@@ -33,10 +33,10 @@ from ..errors import ConfigurationError, KlingError, OutcomeUnknownError
 from ..models.requests import Request, attachments
 from ..settings import service_name
 from ..stats import Hook
+from .attempt import Attempts, IntentLog
 from .call import Call
 from .reconcile import Reconciler
 from .retry import RetryLoop, RetryPolicy
-from .turns import Turns, Witness
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -68,7 +68,7 @@ class Pipeline:
     ) -> None:
         self.accounts = accounts
         self.admission = admission
-        self.turns = Turns(accounts, admission, clock, hooks, self._running)
+        self.attempts = Attempts(accounts, admission, clock, hooks, self._running)
         self.clock = clock
         self._wire = wire
         self._reconciler = Reconciler(clock)
@@ -83,14 +83,14 @@ class Pipeline:
         self._wire.close_within_s = 0.0
 
     async def send(
-        self, request: Request[R], options: Options, witness: Witness | None = None
+        self, request: Request[R], options: Options, intent_log: IntentLog | None = None
     ) -> R:
         """The result that `request` stands for.
 
         Args:
             request: any request object.
             options: retries, total time, timeout per attempt.
-            witness: told before anything is sent.
+            intent_log: told before anything is sent.
 
         Raises:
             KlingError: one of its classes; see `errors.py` for what each lets the caller do.
@@ -114,23 +114,25 @@ class Pipeline:
                     lambda: self.admission.may_retry(call.account),
                 ):
                     with attempt:
-                        turn = await self.turns.begin(call, options.retry, witness)
+                        turn = await self.attempts.begin(call, options.retry, intent_log)
                         try:
                             progress = call.begin_exchange(turn.began)
                             answer = await self._wire.exchange(out, options.timeout, progress)
                             now_s, again = self.clock.wall(), call.may_be_done
                             result = decode(call.request, answer, now_s, repeated=again)
                             self._reconciler.answered(call.trail, result)
-                            self.turns.over(call, turn, answer.status_code)
-                            return self.turns.noted(call, call.result(result, answer.status_code))
+                            self.attempts.over(call, turn, answer.status_code)
+                            return self.attempts.noted(
+                                call, call.result(result, answer.status_code)
+                            )
                         except KlingError as exc:
-                            self.turns.over(call, turn, error=exc)
-                            error = await self.turns.judged(call, exc, witness)
+                            self.attempts.over(call, turn, error=exc)
+                            error = await self.attempts.judged(call, exc, intent_log)
                             if error is exc:
                                 raise
                             raise error from exc
                         except BaseException as exc:  # cancelled, first of all
-                            self.turns.over(call, turn, error=exc)
+                            self.attempts.over(call, turn, error=exc)
                             raise
             except OutcomeUnknownError as exc:
                 return await self._looked_for(call, exc, options)
@@ -192,7 +194,7 @@ class Pipeline:
         if verdict.found is None:
             raise call.not_found(error, verdict)
         found = await self._whole(verdict.found, verdict.whole, options)
-        return self.turns.noted(call, call.result(found, 200, adopted=True))
+        return self.attempts.noted(call, call.result(found, 200, adopted=True))
 
     async def _whole(self, found: R, whole: Request[R] | None, options: Options) -> R:
         """All of a result whose listing showed only a part; that part, where it can't be had."""

@@ -559,7 +559,7 @@ async def test_what_is_not_ours_is_neither_caught_nor_repeated(
     assert limiter.asked == 1
 
 
-# --- witnesses and lost answers ---------------------------------------------------------------
+# --- intent logs and lost answers ---------------------------------------------------------------
 
 
 class Notes:
@@ -570,13 +570,13 @@ class Notes:
         self._emulator = emulator
         self._error = error
 
-    async def sending(self, account: str | None, attempt: int) -> None:
-        self.told.append(("sending", account, attempt, self._emulator.counts["avatars.create"]))
+    async def record(self, account: str | None, attempt: int) -> None:
+        self.told.append(("recorded", account, attempt, self._emulator.counts["avatars.create"]))
         if self._error is not None:
             raise self._error
 
-    async def not_carried_out(self, error: KlingError) -> None:
-        self.told.append(("nothing", type(error).__name__))
+    async def retract(self, error: KlingError | None) -> None:
+        self.told.append(("retracted", type(error).__name__))
 
 
 async def witnessed(emulator: Emulator, notes: Notes) -> Any:
@@ -590,11 +590,11 @@ async def test_a_witness_is_told_before_each_attempt(emulator: Emulator) -> None
     notes = Notes(emulator)
     await witnessed(emulator, notes)
     assert notes.told == [
-        ("sending", "demo@example.com", 1, 0),
-        ("nothing", "RateLimitedError"),
-        ("sending", "demo@example.com", 2, 1),
-        ("nothing", "RateLimitedError"),
-        ("sending", "demo@example.com", 3, 2),
+        ("recorded", "demo@example.com", 1, 0),
+        ("retracted", "RateLimitedError"),
+        ("recorded", "demo@example.com", 2, 1),
+        ("retracted", "RateLimitedError"),
+        ("recorded", "demo@example.com", 3, 2),
     ]
 
 
@@ -606,7 +606,7 @@ async def test_a_witness_is_not_told_nothing_happened_where_that_is_open(
     notes = Notes(emulator)
     with pytest.raises(errors.OutcomeUnknownError):
         await witnessed(emulator, notes)
-    assert notes.told == [("sending", "demo@example.com", 1, 0)]
+    assert notes.told == [("recorded", "demo@example.com", 1, 0)]
 
 
 async def test_a_witness_that_raises_stops_the_call_before_it_is_sent(emulator: Emulator) -> None:

@@ -25,21 +25,32 @@ from .retry import RetryPolicy
 R = TypeVar("R")
 
 
-class Witness(Protocol):
-    """Is told the turns of a call that must be remembered, before they happen.
+class IntentLog(Protocol):
+    """Writes down that a paid request is about to be sent, before its first byte is.
 
-    A bulk ledger is one: it commits its intent in `sending`, before the first byte is written.
-    Raising there stops the call before it is sent.
+    For whoever must know after a crash which calls may have been carried out: a web service's
+    table of orders, say. Hand one to `kling.send(request, intent_log=...)`.
     """
 
-    async def sending(self, account: str | None, attempt: int) -> None:
-        """Attempt number `attempt` (from 1) is admitted and goes out right after this."""
+    async def record(self, account: str | None, attempt: int) -> None:
+        """An attempt goes out for `account` right after this; raise to stop it before it does.
 
-    async def not_carried_out(self, error: KlingError) -> None:
-        """The attempt certainly did nothing: it was never sent, or was plainly refused."""
+        Args:
+            account: whose; None where the server decides.
+            attempt: its number, from 1. One that is held back before its first byte is retracted
+                and recorded again under the same number.
+        """
+
+    async def retract(self, error: KlingError | None) -> None:
+        """The attempt that was recorded last certainly did nothing.
+
+        Args:
+            error: what came of it (it was never sent, or plainly refused); None where it was held
+                back, or its caller was cancelled before the first byte.
+        """
 
 
-class Turns:
+class Attempts:
     """The turns of a client's attempts.
 
     Args:
@@ -58,7 +69,7 @@ class Turns:
         hooks: tuple[Hook, ...],
         running: Callable[[str], Awaitable[Collection[int] | None]],
     ) -> None:
-        self.jobs = JobSlots(clock)
+        self.job_slots = JobSlots(clock)
         self._accounts = accounts
         self._admission = admission
         self._clock = clock
@@ -70,15 +81,17 @@ class Turns:
         return Stats(
             evolve(
                 one,
-                jobs_running=self.jobs.running(one.account),
-                jobs_waiting=self.jobs.waiting(one.account),
+                jobs_running=self.job_slots.running(one.account),
+                jobs_waiting=self.job_slots.waiting(one.account),
                 jobs_most=self._accounts.max_jobs(one.account),
             )
             for one in self._admission.stats(known.email for known in self._accounts)
         )
 
-    async def begin(self, call: Call[Any], retry: RetryPolicy, witness: Witness | None) -> Turn:
-        """Wait for one attempt's turn, and tell the witness; the attempt goes out right after."""
+    async def begin(
+        self, call: Call[Any], retry: RetryPolicy, intent_log: IntentLog | None
+    ) -> Turn:
+        """Wait for one attempt's turn, and record the intent; the attempt goes out right after."""
         call.asked_s = self._clock.monotonic()
         turn = None
         try:
@@ -89,10 +102,10 @@ class Turns:
             turn = await self._admission.admit(call.account, retry.retry_after_max_s)
             call.waits_for = None
             call.attempts += 1
-            if witness is not None:
-                await witness.sending(call.account, call.attempts)
+            if intent_log is not None:
+                await intent_log.record(call.account, call.attempts)
         except BaseException as exc:
-            self.jobs.give_back(call.job_slot)
+            self.job_slots.give_back(call.job_slot)
             if turn is not None:
                 turn.unsent()
             elif isinstance(exc, APIError):  # told that the pause is longer than it would wait
@@ -115,22 +128,24 @@ class Turns:
         else:
             turn.landed()
         if error is not None and not call.may_have_begun:
-            self.jobs.give_back(call.job_slot)
+            self.job_slots.give_back(call.job_slot)
         if self._hooks or log.isEnabledFor(DEBUG):
             tell(self._hooks, call.event(turn.sent_s, status, error))
 
-    async def judged(self, call: Call[Any], exc: KlingError, witness: Witness | None) -> KlingError:
+    async def judged(
+        self, call: Call[Any], exc: KlingError, intent_log: IntentLog | None
+    ) -> KlingError:
         """The attempt failed with `exc`: what that means for the caller."""
         call.end_exchange()
         call.may_be_done |= not call.certainly_nothing(exc)
         if call.certainly_nothing(exc):
-            self.jobs.give_back(call.job_slot)
+            self.job_slots.give_back(call.job_slot)
         missing = call.request.missing_job() if isinstance(exc, NotFoundError) else None
         if missing is not None:
-            self.jobs.missing(missing)
+            self.job_slots.missing(missing)
         error = call.judged(exc)
-        if witness is not None and call.certainly_nothing(error):
-            await witness.not_carried_out(error)
+        if intent_log is not None and call.certainly_nothing(error):
+            await intent_log.retract(error)
         return error
 
     def noted(self, call: Call[Any], result: R) -> R:
@@ -140,9 +155,9 @@ class Turns:
 
     def _note_jobs(self, call: Call[R], result: R) -> None:
         if call.job_slot is not None:
-            self.jobs.started(call.job_slot, call.request.started_job(result))
-        if self.jobs:
-            self.jobs.finished(call.request.finished_jobs(result))
+            self.job_slots.started(call.job_slot, call.request.started_job(result))
+        if self.job_slots:
+            self.job_slots.finished(call.request.finished_jobs(result))
 
     def _came_late(self, call: Call[Any], turn: Turn, answer: Answer) -> None:
         """An answer whose caller had left: what it says of the account and of jobs still counts."""
@@ -151,7 +166,7 @@ class Turns:
         except KlingError as exc:
             turn.heed(exc, learn=not call.request.starts_job)
             if call.certainly_nothing(exc):
-                self.jobs.give_back(call.job_slot)
+                self.job_slots.give_back(call.job_slot)
         else:
             self._note_jobs(call, result)
 
@@ -160,4 +175,4 @@ class Turns:
         account = call.account
         most = getattr(call.request, "max_jobs", None) or self._accounts.max_jobs(account)
         if account is not None and most is not None:
-            call.job_slot = await self.jobs.take(account, most, lambda: self._running(account))
+            call.job_slot = await self.job_slots.take(account, most, lambda: self._running(account))
