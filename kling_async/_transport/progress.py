@@ -11,6 +11,8 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
+from .silence import NotSilentError
+
 
 class Progress:
     """How far one exchange has come, kept where caller and transport both see it.
@@ -24,6 +26,8 @@ class Progress:
         self.reported = reported
         self.before_first_byte: Callable[[], None] | None = None
         """Called right before writing begins, where the transport tells; it may raise HeldBack."""
+        self.is_silent: Callable[[], bool] | None = None
+        """Whether nothing is unread on its connection; None: its transport sees to that."""
         self.began = False
         self.abandoned = False
         """The caller has left: writing must not begin any more."""
@@ -41,6 +45,8 @@ class Progress:
         """Hear of httpcore's steps; it calls this before it takes each of them."""
         self.reported = True
         if event.endswith(".send_request_headers.started"):
+            if self.is_silent is not None and not self.is_silent():
+                raise NotSilentError
             self.begin()
 
     def begin(self) -> None:
