@@ -71,8 +71,8 @@ class JobSlots:
             look: asked while none is free.
         """
         one = self._accounts.setdefault(account, _Account())
-        if not one.line.enter():
-            await one.line.wait()
+        if not one.line.try_acquire():
+            await one.line.acquire()
         try:
             self._forget_old(one)
             while len(one.places) >= most:
@@ -84,7 +84,7 @@ class JobSlots:
             one.places[place] = None
             return place
         finally:
-            one.line.leave()
+            one.line.release()
 
     def runs(self, account: str, job_id: int) -> None:
         """A job that somebody else began runs there: an earlier process of ours, say."""

@@ -9,11 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator
+from functools import partial
 
 import httpx
+
+from .progress import Progress, current
+from .silence import SURPLUS_CAME, NotSilentError, httpcore_is_silent
+
+log = logging.getLogger("kling_async")
 
 
 class PoolsOfOne(httpx.AsyncBaseTransport):
@@ -40,8 +47,9 @@ class PoolsOfOne(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send it on a pool that is its own until the response is closed."""
         pool = self._free.pop()[0] if self._free else self._opened()
+        progress = current.get()
         try:
-            response = await pool.handle_async_request(request)
+            response = await self._sent(pool, request, progress)
         except Exception:
             await self.left(pool)
             raise
@@ -70,6 +78,18 @@ class PoolsOfOne(httpx.AsyncBaseTransport):
             unneeded.append(self._free.popleft()[0])
         for one in unneeded:  # meanwhile others take and leave pools
             await self._close(one)
+
+    async def _sent(
+        self, pool: httpx.AsyncHTTPTransport, request: httpx.Request, progress: Progress | None
+    ) -> httpx.Response:
+        """Send it on a connection that is fresh, or silent right before the first byte."""
+        if progress is not None:
+            progress.is_silent = partial(httpcore_is_silent, pool)
+        try:
+            return await pool.handle_async_request(request)
+        except NotSilentError:  # httpcore has closed that connection, so the next one is fresh
+            log.info(SURPLUS_CAME)
+            return await pool.handle_async_request(request)
 
     def _opened(self) -> httpx.AsyncHTTPTransport:
         pool = httpx.AsyncHTTPTransport(verify=self._context, limits=self._limits)

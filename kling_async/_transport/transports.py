@@ -7,8 +7,10 @@ trace events, aiohttp by the connector made here.
 from __future__ import annotations
 
 import importlib.util
+import logging
 import math
 import ssl
+from functools import partial
 from http.cookiejar import CookieJar
 from typing import Any
 from urllib.request import getproxies
@@ -20,6 +22,9 @@ from ..aio import invalid_deadline
 from ..errors import ConfigurationError
 from .pools import PoolsOfOne
 from .progress import current
+from .silence import SURPLUS_CAME, aiohttp_is_silent
+
+log = logging.getLogger("kling_async")
 
 
 def timeout_of(given: Any) -> httpx.Timeout | float:
@@ -111,13 +116,42 @@ class _NoCookies(CookieJar):
 
 def _aiohttp_transport(verify: ssl.SSLContext | bool) -> httpx.AsyncBaseTransport:
     import aiohttp
+    from aiohttp.client_proto import ResponseHandler
     from httpx_aiohttp import AiohttpTransport
+
+    class Listening(ResponseHandler):
+        """Notes what arrives while nobody waits for an answer, be it half a line."""
+
+        heard = False
+
+        def data_received(self, data: bytes) -> None:
+            self.heard = self.heard or bool(
+                data
+            )  # without any, aiohttp goes on with its own buffer
+            super().data_received(data)
 
     class Reporting(aiohttp.TCPConnector):
         """Tells the exchange when it has a connection: the last thing before the first byte.
 
         aiohttp's own tracing could, too, but sends five signals per request (12 us).
         """
+
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            self._factory = partial(Listening, loop=self._loop)
+
+        async def _get(self, *args: Any) -> Any:
+            """A kept connection that is silent; None where none is."""
+            while (connection := await super()._get(*args)) is not None:
+                if aiohttp_is_silent(connection.protocol):
+                    break
+                log.info(SURPLUS_CAME)
+                connection.close()
+            return connection
+
+        def _release(self, key: Any, protocol: Any, **options: Any) -> None:
+            protocol.heard = False  # all that has arrived so far belongs to the answer
+            super()._release(key, protocol, **options)
 
         async def connect(self, *args: Any, **options: Any) -> Any:
             connection = await super().connect(*args, **options)
