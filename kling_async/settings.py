@@ -17,6 +17,10 @@ BASE_URL = "https://api.useapi.net/v1/kling"
 
 CONNECT_TIMEOUT_S = 10.0
 WRITE_TIMEOUT_S = 60.0  # an upload of 10 MB over a slow line
+EXCHANGE_WITHIN_S = 600.0  # in all: a server that trickles meets no other timeout
+SLOWEST_UPLOAD_BYTES_PER_S = 16 * 1024  # what the line of an upload may be at least
+MOST_HEADER_BYTES = 64 * 1024  # of one header, on both transports
+MOST_ANSWER_BYTES = 16 * 2**20  # decoded: a thousand avatars with long prompts are 3 MB
 READ_TIMEOUT_S = 180.0  # how long POST /avatars takes is unknown; the reference advises >= 120 s
 POOL_TIMEOUT_S = 60.0
 FILE_READ_TIMEOUT_S = 60.0  # of a download, per piece

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 import httpx
-from attrs import frozen
+from attrs import field, frozen
 
 from ..errors import ConfigurationError
 from ..settings import is_loopback
@@ -31,19 +31,31 @@ class Proxies:
     Args:
         by_scheme: "http", "https" or "all" -> the proxy's address.
         direct: hosts and networks of `NO_PROXY`; "*" means all.
+        problems: "http", "https" or "all" -> why the proxy named there can't be used.
     """
 
-    by_scheme: Mapping[str, str]
+    by_scheme: Mapping[str, str] = field(factory=dict, repr=False)
     direct: tuple[str | _Network, ...] = ()
+    problems: Mapping[str, str] = field(factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.by_scheme)
+        return bool(self.by_scheme or self.problems)
 
-    def for_url(self, url: httpx.URL) -> str | None:
-        """The proxy on the way to `url`; None: there is none, as always for this machine itself."""
+    def on_the_way_to(self, url: httpx.URL | str) -> str | None:
+        """The proxy's address; None: there is none, as always to this machine itself.
+
+        Raises:
+            ConfigurationError: it can't be used.
+        """
+        url = httpx.URL(url)
         if is_loopback(url.host) or self._is_direct(url):
             return None
-        return self.by_scheme.get(url.scheme) or self.by_scheme.get("all")
+        for scheme in (url.scheme, "all"):
+            if scheme in self.problems:
+                raise ConfigurationError(self.problems[scheme])
+            if scheme in self.by_scheme:
+                return self.by_scheme[scheme]
+        return None
 
     def _is_direct(self, url: httpx.URL) -> bool:
         host = url.host.rstrip(".").casefold()
@@ -66,18 +78,19 @@ class Proxies:
 
 
 def proxies_of_machine() -> Proxies:
-    """What the environment says now (on macOS and Windows, the system where it says nothing).
-
-    Raises:
-        ConfigurationError: a proxy is named that can't be used.
-    """
-    found = {
-        scheme: _usable(scheme, address)
-        for scheme, address in getproxies().items()
-        if scheme in ("http", "https", "all") and address
-    }
-    listed = getproxies().get("no", "") if found else ""
-    return Proxies(found, tuple(_direct(one) for one in listed.split(",") if one.strip(" []")))
+    """What the environment says now (on macOS and Windows, the system where it says nothing)."""
+    stated = getproxies()
+    found, problems = dict[str, str](), dict[str, str]()
+    for scheme in ("http", "https", "all"):
+        if address := stated.get(scheme):
+            whole = address.strip() if "://" in address else f"http://{address.strip()}"
+            if (problem := _problem_of(scheme, address, whole)) is None:
+                found[scheme] = whole
+            else:
+                problems[scheme] = problem
+    listed = stated.get("no", "") if stated else ""
+    direct = tuple(_direct(one) for one in listed.split(",") if one.strip(" []"))
+    return Proxies(found, direct, problems)
 
 
 def tls_context() -> ssl.SSLContext:
@@ -101,10 +114,8 @@ def tls_context() -> ssl.SSLContext:
         ) from None
 
 
-def _usable(scheme: str, address: str) -> str:
-    """The proxy's address as httpx takes it."""
-    whole = address.strip()
-    whole = whole if "://" in whole else f"http://{whole}"
+def _problem_of(scheme: str, address: str, whole: str) -> str | None:
+    """Why a proxy can't be used; None where it can."""
     try:
         parsed = httpx.URL(whole)
         kind, host = parsed.scheme, parsed.host
@@ -112,16 +123,16 @@ def _usable(scheme: str, address: str) -> str:
         kind, host = "", ""
     name = _variable_of(scheme, address)
     if kind not in _SCHEMES or not host:
-        raise ConfigurationError(
+        return (
             f"{name} names a proxy that can't be used ({_shown(whole)}): http://, https://, "
             "socks5:// and socks5h:// are known. Mend the variable, or unset it. Nothing was sent"
         )
     if kind.startswith("socks") and importlib.util.find_spec("socksio") is None:
-        raise ConfigurationError(
+        return (
             f"{name} names a SOCKS proxy ({_shown(whole)}), which needs a further package: "
             "pip install 'httpx[socks]'. Nothing was sent"
         )
-    return whole
+    return None
 
 
 def _variable_of(scheme: str, address: str) -> str:

@@ -7,7 +7,7 @@ been written decides what a failure means.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any
 
@@ -28,6 +28,8 @@ class Progress:
         """Called right before writing begins, where the transport tells; it may raise HeldBack."""
         self.is_silent: Callable[[], bool] | None = None
         """Whether nothing is unread on its connection; None: its transport sees to that."""
+        self.overdue: str | None = None
+        """Why it was ended, where its total time was over."""
         self.began = False
         self.abandoned = False
         """The caller has left: writing must not begin any more."""
@@ -41,10 +43,12 @@ class Progress:
         """Whether a byte of the request may have been written."""
         return self.began or not self.reported
 
-    async def on_httpcore(self, event: str, _: Any) -> None:
+    async def on_httpcore(self, event: str, info: Mapping[str, Any]) -> None:
         """Hear of httpcore's steps; it calls this before it takes each of them."""
         self.reported = True
         if event.endswith(".send_request_headers.started"):
+            if getattr(info.get("request"), "method", None) == b"CONNECT":
+                return  # what is asked of a proxy: the server hears nothing of the request yet
             if self.is_silent is not None and not self.is_silent():
                 raise NotSilentError
             self.begin()

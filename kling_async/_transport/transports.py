@@ -13,13 +13,13 @@ import ssl
 from functools import partial
 from http.cookiejar import CookieJar
 from typing import Any
-from urllib.request import getproxies
 
 import httpx
 
 from .. import settings
 from ..aio import invalid_deadline
 from ..errors import ConfigurationError
+from .environment import Proxies
 from .pools import PoolsOfOne
 from .progress import current
 from .silence import SURPLUS_CAME, aiohttp_is_silent
@@ -51,14 +51,18 @@ def file_timeout() -> httpx.Timeout:
     return httpx.Timeout(settings.FILE_READ_TIMEOUT_S, connect=settings.CONNECT_TIMEOUT_S)
 
 
-def chosen(transport: httpx.AsyncBaseTransport | str | None) -> httpx.AsyncBaseTransport | str:
-    """The user's choice; where there is none, aiohttp if it is installed and no proxy is set."""
+def chosen(
+    transport: httpx.AsyncBaseTransport | str | None, base_url: str, proxies: Proxies
+) -> httpx.AsyncBaseTransport | str:
+    """The user's choice; where there is none, aiohttp if it is installed and no proxy is set.
+
+    Only httpx's own transport goes through proxies: who asks for the other one by name is told.
+    """
     if isinstance(transport, httpx.AsyncBaseTransport):
         return transport
     installed = importlib.util.find_spec("httpx_aiohttp") is not None
     if transport is None:
-        # Only httpx's own transport obeys HTTPS_PROXY and its like.
-        return "aiohttp" if installed and not getproxies() else "httpx"
+        return "aiohttp" if installed and not proxies else "httpx"
     if transport not in ("httpx", "aiohttp"):
         raise ConfigurationError(
             f"transport={transport!r}: use 'httpx', 'aiohttp' or an httpx.AsyncBaseTransport"
@@ -67,41 +71,90 @@ def chosen(transport: httpx.AsyncBaseTransport | str | None) -> httpx.AsyncBaseT
         raise ConfigurationError(
             "transport='aiohttp' needs the extra: pip install 'kling-async[speed]'"
         )
+    if transport == "aiohttp" and proxies and proxies.on_the_way_to(base_url) is not None:
+        raise ConfigurationError(
+            "transport='aiohttp' goes through no proxy, and the environment names one for "
+            f"{httpx.URL(base_url).host} (HTTPS_PROXY or its like): use transport='httpx', or list "
+            "the host in NO_PROXY"
+        )
     return transport
 
 
-def most_in_flight(transport: httpx.AsyncBaseTransport | str | None) -> int | None:
+def most_in_flight(
+    transport: httpx.AsyncBaseTransport | str | None, proxies: Proxies
+) -> int | None:
     """How many exchanges at once it takes well; None: it queues well by itself.
 
     Places of ours come before httpx's own transport: nothing may wait inside it.
     """
     if transport != "httpx":
         return None
-    return settings.MAX_CONNECTIONS_PROXIED if getproxies() else settings.MAX_CONNECTIONS
+    return settings.MAX_CONNECTIONS_PROXIED if proxies else settings.MAX_CONNECTIONS
 
 
 def client_on(
-    transport: httpx.AsyncBaseTransport | str | None, context: ssl.SSLContext | None
+    transport: httpx.AsyncBaseTransport | str | None,
+    context: ssl.SSLContext | None,
+    proxies: Proxies,
 ) -> httpx.AsyncClient:
     """An httpx client of ours over it; `context` where TLS is needed."""
     verify: ssl.SSLContext | bool = False if context is None else context
     if transport == "aiohttp":
         transport = _aiohttp_transport(verify)
-    elif transport == "httpx" and not getproxies():
+    elif transport == "httpx":
         context = context or httpx.create_ssl_context(verify=False)
         transport = PoolsOfOne(context, settings.KEEPALIVE_EXPIRY_S)
+        if proxies:
+            transport = ByProxies(transport, proxies, context)
+    assert isinstance(transport, httpx.AsyncBaseTransport)
     return httpx.AsyncClient(
-        transport=transport if isinstance(transport, httpx.AsyncBaseTransport) else None,
-        verify=verify,
-        limits=httpx.Limits(
-            max_connections=settings.MAX_CONNECTIONS_PROXIED,
-            max_keepalive_connections=settings.MAX_IDLE_CONNECTIONS_PROXIED,
-            keepalive_expiry=settings.KEEPALIVE_EXPIRY_S,
-        ),
+        transport=transport,
+        trust_env=False,  # it was read by us: httpx knows no exception for this machine itself
         # What an API client has no use for: cookies, and looking for a password in the address.
         cookies=_NoCookies(),
         auth=httpx.Auth(),
     )
+
+
+class ByProxies(httpx.AsyncBaseTransport):
+    """Sends each request on its way: through a proxy, or directly.
+
+    Args:
+        direct: for what needs no proxy.
+        proxies: say what goes through which.
+        context: for TLS.
+    """
+
+    def __init__(
+        self, direct: httpx.AsyncBaseTransport, proxies: Proxies, context: ssl.SSLContext
+    ) -> None:
+        self._direct = direct
+        self._proxies = proxies
+        self._context = context
+        self._by_proxy: dict[str, httpx.AsyncHTTPTransport] = {}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send it on its way."""
+        proxy = self._proxies.on_the_way_to(request.url)
+        if proxy is None:
+            return await self._direct.handle_async_request(request)
+        through = self._by_proxy.get(proxy)
+        if through is None:
+            through = self._by_proxy[proxy] = httpx.AsyncHTTPTransport(
+                verify=self._context,
+                proxy=httpx.Proxy(proxy),
+                limits=httpx.Limits(
+                    max_connections=settings.MAX_CONNECTIONS_PROXIED,
+                    max_keepalive_connections=settings.MAX_IDLE_CONNECTIONS_PROXIED,
+                    keepalive_expiry=settings.KEEPALIVE_EXPIRY_S,
+                ),
+            )
+        return await through.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """Close all of them."""
+        for one in (self._direct, *self._by_proxy.values()):
+            await one.aclose()
 
 
 class _NoCookies(CookieJar):
@@ -118,6 +171,7 @@ def _aiohttp_transport(verify: ssl.SSLContext | bool) -> httpx.AsyncBaseTranspor
     import aiohttp
     from aiohttp.client_proto import ResponseHandler
     from httpx_aiohttp import AiohttpTransport
+    from yarl import URL
 
     class Listening(ResponseHandler):
         """Notes what arrives while nobody waits for an answer, be it half a line."""
@@ -171,10 +225,16 @@ def _aiohttp_transport(verify: ssl.SSLContext | bool) -> httpx.AsyncBaseTranspor
                 ssl=verify,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
+            # As httpx's own transport takes it; by default 8,190 bytes, and a longer header (a
+            # proxy's cookie, say) would lose the answer.
+            max_line_size=settings.MOST_HEADER_BYTES,
+            max_field_size=settings.MOST_HEADER_BYTES,
         )
         # It would send reads and deletes twice by itself, past our limits; and a delete whose
         # first answer was lost would then look as if there had been nothing to delete.
         made._retry_connection = False
+        # An address goes out byte for byte as it was given: signed ones are refused otherwise.
+        object.__setattr__(made, "_build_url", partial(URL, encoded=True))
         return made
 
     return AiohttpTransport(verify=verify, client=session)

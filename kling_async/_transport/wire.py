@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 
 import httpx
 
 from .. import settings
 from ..errors import ConfigurationError, KlingError
 from ..models.media import Media
+from ..models.redactor import Redactor
+from .answers import due_within, whole_answer
+from .environment import proxies_of_machine, tls_context
 from .failures import harmless, in_words, lost_or_not_sent, meaning
 from .progress import HeldBack, Progress, current
 from .protocol import Answer, Outgoing
@@ -27,8 +31,6 @@ from .transports import chosen, client_on, file_timeout, most_in_flight
 from .uploads import FileBody, body_of
 
 log = logging.getLogger("kling_async")
-
-_READ = httpx.ByteStream(b"")  # what is left of a stream that was read to its end
 
 
 class _BrokenOffError(Exception):
@@ -70,11 +72,15 @@ class Wire:
                 f"http_client must be an httpx.AsyncClient, not {kind.__module__}.{kind.__name__}"
             )
         self.close_within_s = settings.CLOSE_WITHIN_S
-        self._transport = chosen(transport) if http_client is None else None
+        self._proxies = proxies_of_machine()
+        self._transport = (
+            chosen(transport, base_url, self._proxies) if http_client is None else None
+        )
         self._client = http_client
         self._owned = http_client is None
         self._reports = http_client is None and isinstance(self._transport, str)
-        self._under_way: set[asyncio.Task[httpx.Response]] = set()
+        self._redactor = Redactor((token, token.removeprefix("user:")))
+        self._under_way: set[asyncio.Task[Answer]] = set()
         self._files: httpx.AsyncClient | None = None
         self._streams: set[ResponseStream] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -83,7 +89,7 @@ class Wire:
     @property
     def most_in_flight(self) -> int | None:
         """How many exchanges at once the transport below takes well; None: any number."""
-        return most_in_flight(self._transport)
+        return most_in_flight(self._transport, self._proxies)
 
     def __repr__(self) -> str:
         return f"Wire({self.base_url!r})"  # and not the token
@@ -100,11 +106,13 @@ class Wire:
         self._loop = loop
         if self._client is None:
             # Reading the CA file takes ~20 ms, so not on the loop; plain http needs none.
+            if isinstance(self._transport, str):
+                self._proxies.on_the_way_to(self.base_url)  # raises where it can't be used
             secure = self.base_url.startswith("https")
-            context = await asyncio.to_thread(httpx.create_ssl_context) if secure else None
+            context = await asyncio.to_thread(tls_context) if secure else None
             self._refuse_if_closed()
             if self._client is None:  # another first call may have been faster
-                self._client = client_on(self._transport, context)
+                self._client = client_on(self._transport, context, self._proxies)
 
     async def exchange(
         self,
@@ -141,27 +149,25 @@ class Wire:
         assert self._loop is not None
         current.set(progress)
         request = self._builder.request(out, body, timeout, progress)
-        task = asyncio.create_task(self._client.send(request, follow_redirects=False))
+        sending = self._client.send(request, follow_redirects=False, stream=True)
+        task = asyncio.create_task(whole_answer(sending, self._redactor))
         self._under_way.add(task)
-        answered: asyncio.Future[httpx.Response] = self._loop.create_future()
-        task.add_done_callback(partial(self._ended, answered))
+        answered: asyncio.Future[Answer] = self._loop.create_future()
+        overdue = due_within(self._loop, request, task, progress)
+        task.add_done_callback(partial(self._ended, answered, sending, overdue))
         try:
-            response = await answered
+            return await answered
         except asyncio.CancelledError:  # the caller is, and nobody else
             self._leave(task, progress, out)
             raise
         except _BrokenOffError:
             what = "the client was closed" if self._closed else "the exchange was cancelled"
-            raise lost_or_not_sent(progress, f"{what} before the answer came") from None
-        except HeldBack:
+            what = progress.overdue or f"{what} before the answer came"
+            raise lost_or_not_sent(progress, what) from None
+        except (HeldBack, KlingError):
             raise
         except Exception as exc:  # aiohttp's own errors come through httpx-aiohttp, too
             failure = body.problem or exc if isinstance(body, FileBody) else exc
-        else:
-            # A response and its stream hold each other. Left to the garbage collector, that costs
-            # 50 us per request where 500 are in flight.
-            response.stream = _READ
-            return Answer(response.status_code, response.headers, response.content)
         raise meaning(progress, failure) from harmless(failure)
 
     @asynccontextmanager
@@ -187,6 +193,8 @@ class Wire:
         """
         await self.open()
         client = await self._file_client()
+        if isinstance(self._transport, str):
+            self._proxies.on_the_way_to(url)  # raises where it can't be used
         progress = Progress(self._reports)
         ours = self._headers if _lies_below(url, self.base_url) else {}
         request = httpx.Request(
@@ -244,10 +252,10 @@ class Wire:
         if not isinstance(self._transport, str):
             return self._client
         if self._files is None:
-            context = await asyncio.to_thread(httpx.create_ssl_context)
+            context = await asyncio.to_thread(tls_context)
             if self._files is None:  # another download may have been faster
                 await self.open()  # closed meanwhile?
-                self._files = client_on(self._transport, context)
+                self._files = client_on(self._transport, context, self._proxies)
         return self._files
 
     async def aclose(self) -> None:
@@ -278,10 +286,17 @@ class Wire:
             raise ConfigurationError("this client is closed; make a new one. Nothing was sent")
 
     def _ended(
-        self, answered: asyncio.Future[httpx.Response], task: asyncio.Task[httpx.Response]
+        self,
+        answered: asyncio.Future[Answer],
+        sending: Coroutine[Any, Any, httpx.Response],
+        overdue: asyncio.TimerHandle | None,
+        task: asyncio.Task[Answer],
     ) -> None:
         """Hand the outcome to the caller: `asyncio.shield`, in one step of the loop, not two."""
         self._under_way.discard(task)
+        sending.close()  # where the task was cancelled before its first step
+        if overdue is not None:
+            overdue.cancel()
         if answered.done():
             return  # the caller was cancelled; `_leave` tells of the outcome
         if task.cancelled():
@@ -291,14 +306,14 @@ class Wire:
         else:
             answered.set_result(task.result())
 
-    def _leave(self, task: asyncio.Task[httpx.Response], progress: Progress, out: Outgoing) -> None:
+    def _leave(self, task: asyncio.Task[Answer], progress: Progress, out: Outgoing) -> None:
         """The caller was cancelled: stop what has not begun, let the rest finish, tell of it."""
         progress.abandoned = True
         progress.left_behind = task
         if not progress.may_have_begun and self._transport == "aiohttp":
             task.cancel()  # aiohttp takes this well, and has no hook that may raise
 
-        def ended(task: asyncio.Task[httpx.Response]) -> None:
+        def ended(task: asyncio.Task[Answer]) -> None:
             error = None if task.cancelled() else task.exception()  # which counts as having looked
             if task.cancelled() or not progress.may_have_begun:
                 return
@@ -309,8 +324,7 @@ class Wire:
                 in_words(error) if error is not None else f"status {task.result().status_code}",
             )
             if error is None and progress.on_late is not None:
-                response = task.result()
-                progress.on_late(Answer(response.status_code, response.headers, response.content))
+                progress.on_late(task.result())
 
         task.add_done_callback(ended)
 

@@ -111,11 +111,14 @@ async def _jammed(bench: Bench) -> None:
 
 
 def _one_connection(bench: Bench) -> None:
-    """As behind a proxy that this host is exempt from: there httpx has one pool for all."""
-    bench.monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    bench.monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    for name in ("MAX_CONNECTIONS", "MAX_CONNECTIONS_PROXIED"):
-        bench.monkeypatch.setattr(settings, name, 1)
+    """As behind a proxy: there httpx has one pool for all."""
+    one = httpx.Limits(max_connections=1)
+    bench.monkeypatch.setattr(
+        "kling_async._transport.transports.PoolsOfOne",
+        lambda context, _: httpx.AsyncHTTPTransport(verify=context, limits=one),
+    )
+    bench.monkeypatch.setattr("kling_async._transport.wire.most_in_flight", lambda *_: None)
+    bench.monkeypatch.setattr(settings, "MAX_CONNECTIONS", 1)
 
 
 async def _pool_taken(bench: Bench) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from kling_async import AsyncKlingClient, NotSentError, RetryPolicy
+from kling_async import AsyncKlingClient, ConfigurationError, NotSentError, RetryPolicy
 from kling_async._transport.pools import PoolsOfOne
 from kling_async.emulator import Emulator
 
@@ -229,27 +229,66 @@ async def test_a_hundred_creates_keep_their_connections(
     assert len(emulator.avatars) == 300
 
 
-async def test_a_proxy_is_gone_through(
-    emulator: Emulator, open_client: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where one is named, httpx's one pool serves, because it knows about proxies."""
+@pytest.fixture
+async def proxy(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[bytes]]:
+    """What a proxy of the environment's is asked; it refuses all."""
     asked: list[bytes] = []
 
-    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         asked.append((await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0])
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]")
+        writer.write(b"HTTP/1.1 502 no\r\nContent-Length: 0\r\n\r\n")
         await writer.drain()
         writer.close()
         await writer.wait_closed()
 
-    server = await asyncio.start_server(proxy, "127.0.0.1", 0)
-    async with server:
+    async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{port}")
-        kling = await open_client(base_url="http://127.0.0.1:9/v1/kling", transport=None)
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, f"http://user:secret@127.0.0.1:{port}")
+        yield asked
+
+
+@pytest.mark.parametrize("transport", [None, "httpx"])
+async def test_a_proxy_is_gone_through(
+    open_client: Open, proxy: list[bytes], transport: str | None
+) -> None:
+    once = RetryPolicy(attempts=1)
+    kling = await open_client(base_url="https://kling.test/v1", transport=transport, retry=once)
+    with pytest.raises(NotSentError) as caught:
+        await kling.avatars.list()
+    assert "secret" not in str(caught.value)
+    assert proxy == [b"CONNECT kling.test:443 HTTP/1.1"]
+
+
+@pytest.mark.parametrize("transport", [None, "httpx", "aiohttp"])
+async def test_no_call_to_this_machine_goes_to_a_proxy(
+    emulator: Emulator, open_client: Open, proxy: list[bytes], transport: str | None
+) -> None:
+    """The proxy would see the token."""
+    async with emulator.serve() as base_url:
+        kling = await open_client(base_url=base_url, transport=transport)
         assert await kling.avatars.list() == []
         await kling.aclose()
-    assert asked == [b"GET http://127.0.0.1:9/v1/kling/avatars HTTP/1.1"]
+    assert proxy == []
+
+
+async def test_aiohttp_says_that_it_goes_through_no_proxy(
+    open_client: Open, proxy: list[bytes]
+) -> None:
+    with pytest.raises(ConfigurationError, match=r"goes through no proxy.*kling\.test"):
+        await open_client(base_url="https://kling.test/v1", transport="aiohttp")
+    assert proxy == []
+
+
+async def test_a_proxy_that_can_not_be_used_is_named_before_anything_is_sent(
+    open_client: Open, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "ftp://proxy")
+    kling = await open_client(base_url="http://127.0.0.1:9/v1/kling", transport=None)
+    with pytest.raises(ConfigurationError, match="HTTPS_PROXY names a proxy"):
+        await kling.assets.download("https://kling.test/a.mp4", "a.mp4")
+    with pytest.raises(ConfigurationError, match="HTTPS_PROXY names a proxy"):
+        await open_client(base_url="https://kling.test/v1", transport="httpx")
 
 
 async def test_a_port_where_nobody_listens_says_so_again_and_again(open_client: Open) -> None:
