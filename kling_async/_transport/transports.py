@@ -138,7 +138,7 @@ def _aiohttp_transport(verify: ssl.SSLContext | bool) -> httpx.AsyncBaseTranspor
 
         def __init__(self, **options: Any) -> None:
             super().__init__(**options)
-            self._factory = partial(Listening, loop=self._loop)
+            self._factory = partial(Listening, loop=self._loop)  # type: ignore[assignment]
 
         async def _get(self, *args: Any) -> Any:
             """A kept connection that is silent; None where none is."""

@@ -94,7 +94,7 @@ def opened(server: Any, transport: str, **options: Any) -> AsyncKlingClient:
 async def test_each_call_has_its_own_answer(
     how: str, transport: str, raw_server: Callable[..., Any]
 ) -> None:
-    """Whether the event loop has read what came before the next call, or the kernel still has it."""
+    """Whether the event loop has read what came before the next call, or only the kernel has."""
     react = TwoAnswers(how)
     async with raw_server(react) as server, opened(server, transport) as kling:
         for _ in range(200):
