@@ -20,7 +20,7 @@ import httpx
 from .. import settings
 from ..aio import invalid_deadline
 from ..errors import ConfigurationError
-from .pools import PoolsOfOne
+from .pools import PoolsOfOne, SilentPool
 from .progress import current
 from .silence import SURPLUS_CAME, aiohttp_is_silent
 
@@ -90,7 +90,7 @@ def client_on(
     elif transport == "httpx" and not getproxies():
         context = context or httpx.create_ssl_context(verify=False)
         transport = PoolsOfOne(context, settings.KEEPALIVE_EXPIRY_S)
-    return httpx.AsyncClient(
+    client = httpx.AsyncClient(
         transport=transport if isinstance(transport, httpx.AsyncBaseTransport) else None,
         verify=verify,
         limits=httpx.Limits(
@@ -102,6 +102,14 @@ def client_on(
         cookies=_NoCookies(),
         auth=httpx.Auth(),
     )
+    if transport == "httpx":  # behind a proxy of the environment
+        client._transport = _silent(client._transport)
+        client._mounts = {to: _silent(one) for to, one in client._mounts.items()}
+    return client
+
+
+def _silent(transport: Any) -> Any:
+    return SilentPool(transport) if isinstance(transport, httpx.AsyncHTTPTransport) else transport
 
 
 class _NoCookies(CookieJar):

@@ -28,7 +28,7 @@ GOAL = 1.3
 
 def looking(look: bool, act: Callable[[], Awaitable[Any]]) -> Callable[[], Awaitable[Any]]:
     """`act` with the looks at connections, or with none; acts run one after the other."""
-    httpcore = silence.httpcore_is_silent if look else lambda _: True
+    httpcore = silence.httpcore_is_silent if look else lambda *_: True
     aiohttp = silence.aiohttp_is_silent if look else lambda _: True
 
     async def acting() -> Any:

@@ -108,6 +108,27 @@ async def test_each_call_has_its_own_answer(
     assert server.connections <= 1 + 200 // react.every + 1
 
 
+@pytest.mark.parametrize("how", ["joined", "at once", "later", "half", "timeout"])
+@pytest.mark.parametrize("exempt", [True, False])
+async def test_each_call_has_its_own_answer_behind_a_proxy(
+    how: str, exempt: bool, raw_server: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the environment, or where this host is exempt from it: httpx's own pools serve then."""
+    react = TwoAnswers(how)
+    async with raw_server(react) as server:
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{9 if exempt else server.port}")
+        if exempt:
+            monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        base_url = server.base_url if exempt else "http://127.0.0.1:9/v1/kling"
+        async with opened(server, "httpx", base_url=base_url) as kling:
+            for _ in range(60):
+                made = await kling.avatars.create(image_url=IMAGE)
+                assert made.id == str(react.made[-1])
+                await react.settled()
+    assert len(react.made) == 60
+    assert server.connections <= 1 + 60 // react.every + 1
+
+
 @TRANSPORTS
 async def test_many_at_once_have_their_own_answers(
     transport: str, raw_server: Callable[..., Any]
