@@ -58,7 +58,7 @@ class Call(Generic[R]):
     @property
     def lost(self) -> bool:
         """Whether it may have been carried out, and its caller does not know the result."""
-        return self._lost or self._may_have_begun()
+        return self._lost or (self.attempt is not None and self._may_have_begun())
 
     def result(self, result: R, status_code: int, *, adopted: bool = False) -> R:
         """`result`, knowing how it came about."""

@@ -104,7 +104,7 @@ class Pipeline:
         async with _Span(call, self.accounts, self._reconciler, options.deadline_s):
             call.request = await self._prepared(request, call.account, options)
             if options.retry.reconcile_within_s > 0:
-                own = _made_for_it(call.request, request)
+                own = () if call.request is request else _made_for_it(call.request, request)
                 call.trail = self._reconciler.begin(call.request, call.account, own)
             out = _encoded(call.request, call.account)
             try:
@@ -246,8 +246,6 @@ class _Span:
 
 def _made_for_it(request: Request[R], given: Request[R]) -> Collection[str]:
     """The fields of `request` that the call itself filled in: nobody else can have their values."""
-    if request is given:
-        return ()
     return [name for name in request.tokens() if getattr(given, name) is None]
 
 

@@ -42,12 +42,13 @@ class Permit:
     that is what `connection_freed` is for.
     """
 
-    __slots__ = ("_admission", "_holds_place", "_throttle", "account", "pause_number", "sent_s")
+    __slots__ = ("_admission", "_throttle", "account", "holds_place", "pause_number", "sent_s")
 
     def __init__(self, admission: Admission, throttle: Throttle, account: str | None) -> None:
         self._admission = admission
         self._throttle = throttle
-        self._holds_place = False
+        self.holds_place = False
+        """Until its connection is freed, it holds a place in flight."""
         self.account = account
         self.pause_number = -1
         """The account's latest pause when it was let go; -1 before that."""
@@ -77,8 +78,10 @@ class Permit:
         """
         throttle = self._throttle
         throttle.in_flight -= 1
-        if connection_freed and self._holds_place:
-            self.connection_freed()
+        if connection_freed and self.holds_place:
+            self.holds_place = False
+            assert self._admission.places is not None
+            self._admission.places.give_back()
         if error is None:
             throttle.earn()
             if throttle.places is not None:
@@ -108,14 +111,10 @@ class Permit:
 
     def connection_freed(self, _: object = None) -> None:
         """Nothing of the attempt is in flight any more; a second call does nothing."""
-        if self._holds_place:
-            self._holds_place = False
+        if self.holds_place:
+            self.holds_place = False
             assert self._admission.places is not None
             self._admission.places.give_back()
-
-    def take_place(self) -> None:
-        """It holds a place in flight until its connection is freed."""
-        self._holds_place = True
 
     def cancel(self) -> None:
         """It was let go, and did not go: its caller failed before, or it is held back."""
@@ -185,7 +184,7 @@ class Admission:
                     permit.pause_number = await throttle.acquire(longest_s)
                     if self.places is not None:
                         await self.places.take()
-                        permit.take_place()
+                        permit.holds_place = True
                     if not self._theirs:
                         await self._rates(account)
                 finally:

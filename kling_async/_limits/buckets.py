@@ -102,7 +102,8 @@ class Bucket:
             waited = waited or not self._leaky.has_room()
             await self._leaky.fill()
             if self._written_s is not None:
-                await self._keep_distance(self._written_s)
+                if len(self._written_s) == self._written_s.maxlen:
+                    await self._keep_distance(self._written_s)
                 self._written_s.append(_now_s())
         finally:
             self._line.release()

@@ -23,14 +23,22 @@ class NotSilentError(Exception):
     """Something unread waits on the connection that a request was going to be sent on."""
 
 
-def httpcore_is_silent(pool: Any) -> bool:
-    """Whether nothing is unread on the connection of an httpx transport that has one only.
+def httpcore_is_silent(transport: Any, extensions: Any) -> bool:
+    """Whether nothing is unread on the connection that a transport of httpx's gave a request.
 
     A connection that carries its first request is fresh: what a TLS peer sends ahead (tickets for
     later sessions) is no answer to anything.
+
+    Args:
+        transport: httpx's.
+        extensions: the request's, by which it is known in the pool.
     """
     try:
-        (connection,) = pool._pool._connections
+        (connection,) = (
+            asked.connection
+            for asked in transport._pool._requests
+            if asked.request.extensions is extensions
+        )
         while not hasattr(connection, "_network_stream"):  # of proxies, one lies in another
             connection = connection._connection
         if connection._request_count <= 1:

@@ -20,7 +20,7 @@ from .. import settings
 from ..aio import invalid_deadline
 from ..errors import ConfigurationError
 from .environment import Proxies
-from .pools import PoolsOfOne
+from .pools import PoolsOfOne, SilentPool
 from .progress import current
 from .silence import SURPLUS_CAME, aiohttp_is_silent
 
@@ -131,7 +131,7 @@ class ByProxies(httpx.AsyncBaseTransport):
         self._direct = direct
         self._proxies = proxies
         self._context = context
-        self._by_proxy: dict[str, httpx.AsyncHTTPTransport] = {}
+        self._by_proxy: dict[str, SilentPool] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send it on its way."""
@@ -140,7 +140,7 @@ class ByProxies(httpx.AsyncBaseTransport):
             return await self._direct.handle_async_request(request)
         through = self._by_proxy.get(proxy)
         if through is None:
-            through = self._by_proxy[proxy] = httpx.AsyncHTTPTransport(
+            pool = httpx.AsyncHTTPTransport(
                 verify=self._context,
                 proxy=httpx.Proxy(proxy),
                 limits=httpx.Limits(
@@ -149,6 +149,7 @@ class ByProxies(httpx.AsyncBaseTransport):
                     keepalive_expiry=settings.KEEPALIVE_EXPIRY_S,
                 ),
             )
+            through = self._by_proxy[proxy] = SilentPool(pool)
         return await through.handle_async_request(request)
 
     async def aclose(self) -> None:
@@ -192,7 +193,7 @@ def _aiohttp_transport(verify: ssl.SSLContext | bool) -> httpx.AsyncBaseTranspor
 
         def __init__(self, **options: Any) -> None:
             super().__init__(**options)
-            self._factory = partial(Listening, loop=self._loop)
+            self._factory = partial(Listening, loop=self._loop)  # type: ignore[assignment]
 
         async def _get(self, *args: Any) -> Any:
             """A kept connection that is silent; None where none is."""

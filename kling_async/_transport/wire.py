@@ -97,6 +97,8 @@ class Wire:
     async def open(self) -> None:
         """Bind to the running loop and make the pool, once; a second call changes nothing."""
         loop = asyncio.get_running_loop()
+        if self._loop is loop and self._client is not None and not self._closed:
+            return
         self._refuse_if_closed()
         if self._loop is not None and self._loop is not loop:
             raise ConfigurationError(
