@@ -171,7 +171,7 @@ def _flag(value: Any, _: Any = None) -> bool:
 def _model_hook(cls: type[M]) -> Callable[[Any, Any], M]:
     hints = get_type_hints(cls)
     plan = [
-        (one.name, _wire_name(one), one.default is not NOTHING, _member_hook(hints[one.name]))
+        (one.name, _wire_name(one), one.default is not NOTHING, *_member_hook(hints[one.name]))
         for one in fields(cls)
         if one.name not in ("extra", "raw", "meta")
     ]
@@ -181,7 +181,7 @@ def _model_hook(cls: type[M]) -> Callable[[Any, Any], M]:
             raise ValueError(f"an object was expected, not {type(value).__name__}")
         known: dict[str, Any] = {}
         extra = dict(cls._flattened(value))
-        for name, wire, optional, member in plan:
+        for name, wire, optional, hook, hint in plan:
             if wire not in extra:
                 if not optional:
                     raise ValueError(f"{wire!r} is missing")
@@ -190,38 +190,45 @@ def _model_hook(cls: type[M]) -> Callable[[Any, Any], M]:
                 del extra[wire]
                 continue
             try:
-                known[name], unreadable = member(found)
+                structured = hook(found, hint)
             except (ValueError, TypeError, KeyError, OverflowError) as exc:
                 if not optional:
                     raise ValueError(f"{wire!r}: {exc}") from None
                 continue
-            if unreadable:
-                extra[wire] = unreadable
+            if type(structured) is _Members:
+                extra[wire], structured = structured.unreadable, tuple(structured)
             else:
                 del extra[wire]
+            known[name] = structured
         return cls(**known, extra=MappingProxyType(extra), raw=value)
 
     return structure
 
 
-def _member_hook(hint: Any) -> Callable[[Any], tuple[Any, list[Any] | None]]:
-    """Structures a member, and tells which of its entries can't be read.
+class _Members(tuple[Any, ...]):
+    """The members of an array that can be read, and what the others were."""
 
-    cattrs is asked once how, and not for each value.
-    """
-    if get_origin(hint) is tuple:
-        entry_hint = get_args(hint)[0]
-        entry_hook = _converter().get_structure_hook(entry_hint)
+    unreadable: list[Any]
 
-        def members(value: Any) -> tuple[Any, list[Any]]:
-            if not isinstance(value, list):
-                raise ValueError(f"an array was expected, not {type(value).__name__}")
-            found, unreadable = _readable(lambda entry: entry_hook(entry, entry_hint), value)
-            return tuple(found), unreadable
 
+def _member_hook(hint: Any) -> tuple[Callable[[Any, Any], Any], Any]:
+    """What structures a member, and the type to hand it; cattrs is asked once, not per value."""
+    if get_origin(hint) is not tuple:
+        return _converter().get_structure_hook(hint), hint
+    entry_hint = get_args(hint)[0]
+    entry_hook = _converter().get_structure_hook(entry_hint)
+
+    def members(value: Any, _: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list):
+            raise ValueError(f"an array was expected, not {type(value).__name__}")
+        found, unreadable = _readable(lambda entry: entry_hook(entry, entry_hint), value)
+        if not unreadable:
+            return tuple(found)
+        members = _Members(found)
+        members.unreadable = unreadable
         return members
-    hook = _converter().get_structure_hook(hint)
-    return lambda value: (hook(value, hint), None)
+
+    return members, hint
 
 
 def _wire_name(one: Attribute[Any]) -> str:
