@@ -1,0 +1,284 @@
+"""What does a row consist of? A recipe says which steps it has, and what each takes from where.
+
+A recipe is data: nothing in it names SQL, files or the network. The columns of an input, the checks
+before a run, each step's digest and the export follow from it.
+"""
+
+from __future__ import annotations
+
+import os
+import pkgutil
+from collections.abc import Collection, Iterator, Mapping
+from functools import lru_cache
+from importlib import import_module
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from attrs import field, fields, frozen
+
+from .. import models
+from ..errors import ConfigurationError
+from ..models.avatars import CreateAvatar
+from ..models.requests import Request, Safety, attachments
+from ..models.videos import CreateAvatarVideo
+
+SPOKEN_FIRST_CHARS = 150
+"""The only length of a text that is documented for speech that is rendered on its own."""
+
+Given = Literal["remote_id", "work_url", "work_id"]
+"""What a step leaves for later ones: the id of what it made, its first work's address or id."""
+Kind = Literal["text", "number", "whole", "flag", "file", "list", "object"]
+"""What a column holds, so that a cell of a CSV can be read as it."""
+
+ROW_COLUMNS = ("key", "account", "email")
+"""Columns of every input: the row's name, and its account under both of its names."""
+NO_COLUMNS = frozenset({"email", "extra", "reply_ref"})
+"""Fields that no column of a step holds: the account is the row's, further fields come in an
+object, and the mark is the ledger's own."""
+
+
+@frozen(kw_only=True)
+class Taken:
+    """What a field takes from an earlier step.
+
+    Args:
+        what: of what that step leaves.
+        step: its number; default: the step before.
+    """
+
+    what: Given
+    step: int | None = None
+
+
+@frozen(kw_only=True)
+class SpeechFirst:
+    """A short text is rendered to speech before the step is sent: an address of this step alone.
+
+    Args:
+        text: the field that holds the text.
+        voice: fields that say how it is spoken; the speech has the same names for them.
+        into: the field that gets the speech's address, in place of text and voice.
+        most_chars: longer texts go out as they are.
+    """
+
+    text: str = "text"
+    voice: Collection[str] = ("speaker_id", "speed", "emotion")
+    into: str = "audio_url"
+    most_chars: int = SPOKEN_FIRST_CHARS
+
+
+@frozen(kw_only=True)
+class StepSpec:
+    """One paid request of a row, and where its fields come from.
+
+    Args:
+        request: its type.
+        thing: what it makes, with its article, for messages; default: the operation's name.
+        columns: column -> field. Default: each field has a column of its own name.
+        defaults: field -> column that it is taken from where its own column says nothing.
+        defaults_with: the defaults count only where this field is given.
+        takes: field -> what an earlier step gave.
+        optional: columns of which exactly one asks for this step; none: it is not made. Empty: it
+            always is.
+        given_by: the column that names a result that exists already, so that none is made.
+        saves: its works become files.
+        shares_tokens: an own token of an earlier step proves this one, too.
+        speech: which text is rendered to speech first.
+    """
+
+    request: type[Request[Any]]
+    thing: str = ""
+    columns: Mapping[str, str] = field(factory=dict)
+    defaults: Mapping[str, str] = field(factory=dict)
+    defaults_with: str | None = None
+    takes: Mapping[str, Taken] = field(factory=dict)
+    optional: Collection[str] = ()
+    given_by: str | None = None
+    saves: bool = False
+    shares_tokens: bool = False
+    speech: SpeechFirst | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if not self.columns:
+            file_of = {into: name for name, into in self.attachments.items()}
+            own = dict[str, str]()
+            for one in fields(self.request):
+                if one.name not in NO_COLUMNS and one.name not in self.takes:
+                    file = file_of.get(one.name, one.name)  # a file stands before its address
+                    own.update({file: file, one.name: one.name})
+            object.__setattr__(self, "columns", own)
+        if not self.thing:
+            object.__setattr__(self, "thing", self.operation)
+
+    @property
+    def operation(self) -> str:
+        """The operation's name in this library, `avatars.create`."""
+        return self.request.operation
+
+    @property
+    def attachments(self) -> Mapping[str, str]:
+        """Field that holds a file -> the field that its address goes into."""
+        return dict(attachments(self.request))
+
+    def column_of(self, field_name: str) -> str:
+        """The column that a field is taken from; the field's own name where there is none."""
+        return next((c for c, f in self.columns.items() if f == field_name), field_name)
+
+
+@frozen(kw_only=True)
+class Recipe:
+    """The steps of a row, in their order.
+
+    Args:
+        steps: one or more.
+        made: how many of them a run carries out; default: all. Rows may say more than is made of
+            them now, so that a later run over the same rows makes the rest.
+    """
+
+    steps: tuple[StepSpec, ...]
+    made: int = -1
+
+    def __attrs_post_init__(self) -> None:
+        if self.made < 0:
+            object.__setattr__(self, "made", len(self.steps))
+
+    def step(self, number: int) -> StepSpec:
+        """The step of this number, from 1."""
+        return self.steps[number - 1]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns that an input may have, but for those of the user's own."""
+        names = dict.fromkeys(["key"])
+        for spec in self.steps:
+            own = list(spec.columns)
+            if spec.given_by is not None:
+                own.insert(_behind_files(spec), spec.given_by)
+            names.update(dict.fromkeys(own))
+            names.update(dict.fromkeys(ROW_COLUMNS))
+        return tuple(names)
+
+    def kind_of(self, column: str) -> Kind:
+        """What a column holds; "text" where it belongs to no field."""
+        for spec in self.steps:
+            if column in spec.columns:
+                return field_kinds(spec.request)[spec.columns[column]]
+        return "text"
+
+
+def _behind_files(spec: StepSpec) -> int:
+    """Where the column of a given result stands: behind the files and addresses that make one."""
+    of_files = {name for pair in spec.attachments.items() for name in pair}
+    last = [at for at, one in enumerate(spec.columns.values(), start=1) if one in of_files]
+    return last[-1] if last else 0
+
+
+_SPEECH = {CreateAvatarVideo.operation: SpeechFirst()}
+
+
+def recipe_of(request: type[Request[Any]], *, saves: bool = False) -> Recipe:
+    """The recipe of rows that are one request each.
+
+    Args:
+        request: its type; an operation that makes something that may be paid for.
+        saves: whether works become files, where it is a job that has any.
+
+    Raises:
+        ConfigurationError: it makes nothing, so that there is nothing to keep a ledger of.
+    """
+    if request.safety is not Safety.PAID:
+        raise ConfigurationError(
+            f"{request.operation} makes nothing that is paid for, so a bulk job has nothing to "
+            "remember of it; call it row by row. Nothing was sent"
+        )
+    step = StepSpec(
+        request=request,
+        saves=saves and request.starts_job,
+        speech=_SPEECH.get(request.operation),
+    )
+    return Recipe(steps=(step,))
+
+
+def request_type(operation: str) -> type[Request[Any]]:
+    """The request type of an operation by its name, `videos.text2video`; also a user's own.
+
+    Raises:
+        ConfigurationError: there is none of this name.
+    """
+    types = {one.operation: one for one in _request_types(Request)}
+    if operation not in types:
+        for module in pkgutil.iter_modules(models.__path__):
+            import_module(f"{models.__name__}.{module.name}")
+        types = {one.operation: one for one in _request_types(Request)}
+    if operation not in types:
+        paid = sorted(name for name, one in types.items() if one.safety is Safety.PAID)
+        raise ConfigurationError(
+            f"there is no operation {operation!r}; those that a bulk job can carry out are "
+            f"{', '.join(paid)}. Nothing was sent"
+        )
+    return types[operation]
+
+
+def _request_types(base: type[Request[Any]]) -> Iterator[type[Request[Any]]]:
+    for one in base.__subclasses__():
+        # A class with slots is made anew by attrs; the first form may be around for a while.
+        if "__attrs_attrs__" in vars(one) and hasattr(one, "operation"):
+            yield one
+        yield from _request_types(one)
+
+
+@lru_cache(maxsize=None)
+def field_kinds(request: type[Request[Any]]) -> Mapping[str, Kind]:
+    """Field -> what it holds, for all fields of a request type."""
+    hints = get_type_hints(request, localns={"os": os})  # which the type of files names
+    files = dict(attachments(request))
+    return {
+        one.name: "file" if one.name in files else _kind(hints[one.name])
+        for one in fields(request)
+    }
+
+
+def _kind(hint: Any) -> Kind:
+    if get_origin(hint) in (Union, UnionType):
+        options = [one for one in get_args(hint) if one is not NoneType]
+        kinds = {_kind(one) for one in options}
+        return kinds.pop() if len(kinds) == 1 else "text"
+    plain: dict[Any, Kind] = {bool: "flag", int: "whole", float: "number"}
+    if hint in plain:
+        return plain[hint]
+    origin = get_origin(hint)
+    if origin in (tuple, list) or (isinstance(origin, type) and issubclass(origin, Collection)):
+        return "object" if issubclass(origin, Mapping) else "list"
+    return "text"
+
+
+_VIDEO_COLUMNS = {
+    "text": "text",
+    "audio": "audio",
+    "audio_url": "audio_url",
+    "speaker_id": "speaker_id",
+    "speed": "speed",
+    "emotion": "emotion",
+    "video_prompt": "prompt",
+    "mode": "mode",
+}
+TALKING = Recipe(
+    steps=(
+        StepSpec(request=CreateAvatar, thing="an avatar", given_by="avatar_id"),
+        StepSpec(
+            request=CreateAvatarVideo,
+            thing="a video",
+            columns=_VIDEO_COLUMNS,
+            defaults={"speaker_id": "tts_speaker", "speed": "tts_speed", "emotion": "tts_emotion"},
+            defaults_with="text",
+            takes={"avatar_id": Taken(what="remote_id")},
+            optional=("text", "audio", "audio_url"),
+            saves=True,
+            shares_tokens=True,
+            speech=SpeechFirst(),
+        ),
+    )
+)
+"""An avatar, and a video in which it talks for rows that have a text, audio or audio_url."""
+AVATARS = Recipe(steps=TALKING.steps, made=1)
+"""The same rows, of which only the avatars are made: their videos can be made by a later run."""
