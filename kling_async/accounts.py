@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from attrs import field, frozen
 
 from .errors import AccountRequiredError, ConfigurationError
-from .models import checks
+from .models.checks import Email, Integer
 
 if TYPE_CHECKING:
     from .models.accounts import ServerAccount
@@ -162,11 +162,11 @@ _NOBODY = nullcontext()
 
 
 def _be_email(value: object) -> None:
-    if (problem := checks.email(value)) is not None:
+    if (problem := Email()(value)) is not None:
         raise ConfigurationError(f"account: {problem}")
 
 
 def _be_count(value: object) -> None:
     # More than 50 is the server's to refuse; with none, a job would wait for ever.
-    if value is not None and (problem := checks.whole(1)(value)) is not None:
+    if value is not None and (problem := Integer(1)(value)) is not None:
         raise ConfigurationError(f"max_jobs: {problem}")

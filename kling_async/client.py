@@ -109,14 +109,12 @@ class AsyncKlingClient:
             if self._wire.most_in_flight is None
             else FairSemaphore(self._wire.most_in_flight),
         )
-        self.pipeline = Pipeline(accounts, admission, self._wire, clock, _hooks(hooks))
-        """The way of every call; for code that drives it by itself, as the command line does."""
-        self._later = _Later(self.pipeline, self._wire, clock)
-        self.options = Options(_retry(retry), _deadline(deadline_s))
-        """What calls of this client, or view, use."""
+        self._pipeline = Pipeline(accounts, admission, self._wire, clock, _hooks(hooks))
+        self._later = _Later(self._pipeline, self._wire, clock)
+        self._options = Options(_retry(retry), _deadline(deadline_s))
 
     def __repr__(self) -> str:
-        return f"AsyncKlingClient({self._wire.base_url!r}, accounts={len(self.pipeline.accounts)})"
+        return f"AsyncKlingClient({self._wire.base_url!r}, accounts={len(self._pipeline.accounts)})"
 
     async def __aenter__(self) -> AsyncKlingClient:
         await self._wire.open()
@@ -136,7 +134,7 @@ class AsyncKlingClient:
         try:
             await self._later.aclose()
         except BaseException:  # cancelled: then nothing is waited for any more
-            self.pipeline.leave()
+            self._pipeline.leave()
             raise
         finally:
             await self._wire.aclose()
@@ -158,12 +156,12 @@ class AsyncKlingClient:
         Raises:
             ConfigurationError: an unusable option.
         """
-        here = self.options
+        here = self._options
         view = object.__new__(type(self))
         view._wire = self._wire
         view._later = self._later
-        view.pipeline = self.pipeline
-        view.options = Options(
+        view._pipeline = self._pipeline
+        view._options = Options(
             retry=here.retry if retry is None else _retry(retry),
             deadline_s=here.deadline_s if deadline_s is None else _deadline(deadline_s),
             timeout=here.timeout if timeout is None else timeout_of(timeout),
@@ -183,54 +181,54 @@ class AsyncKlingClient:
             raise InvalidRequestError(
                 f"send() takes a request object, as ListVoices(), not {what}; nothing was sent"
             )
-        return await self.pipeline.send(request, self.options, intent_log)
+        return await self._pipeline.send(request, self._options, intent_log)
 
     @property
     def stats(self) -> Stats:
         """What each account has sent, what was refused, who waits and for how long: now."""
-        return self.pipeline.attempts.stats()
+        return self._pipeline.attempts.stats()
 
     @cached_property
     def avatars(self) -> Avatars:
         """Avatars, one by one and in bulk."""
         from .resources.avatars import Avatars
 
-        return Avatars(self.pipeline, self.options, self._later.waiting, self._later.downloads)
+        return Avatars(self._pipeline, self._options, self._later.waiting, self._later.downloads)
 
     @cached_property
     def tasks(self) -> Tasks:
         """Jobs and their results."""
         from .resources.tasks import Tasks
 
-        return Tasks(self.pipeline, self.options, self._later.waiting)
+        return Tasks(self._pipeline, self._options, self._later.waiting)
 
     @cached_property
     def scheduler(self) -> Scheduler:
         """Which jobs run, and where there is room for more."""
         from .resources.scheduler import Scheduler
 
-        return Scheduler(self.pipeline, self.options)
+        return Scheduler(self._pipeline, self._options)
 
     @cached_property
     def assets(self) -> Assets:
         """Files on their way to Kling, and what was made there."""
         from .resources.assets import Assets
 
-        return Assets(self.pipeline, self.options, self._later.downloads)
+        return Assets(self._pipeline, self._options, self._later.downloads)
 
     @cached_property
     def tts(self) -> Tts:
         """Voices, and texts spoken with them."""
         from .resources.tts import Tts
 
-        return Tts(self.pipeline, self.options)
+        return Tts(self._pipeline, self._options)
 
     @cached_property
     def accounts(self) -> Accounts:
         """The Kling accounts."""
         from .resources.accounts import Accounts
 
-        return Accounts(self.pipeline, self.options)
+        return Accounts(self._pipeline, self._options)
 
 
 class _Later:

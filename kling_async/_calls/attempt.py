@@ -95,7 +95,7 @@ class Attempts:
         call.asked_s = self._clock.monotonic()
         turn = None
         try:
-            if call.request.starts_job:
+            if call.request.starts_task:
                 call.waits_for = "a free job slot"
                 await self._take_job_slot(call)
             call.waits_for = "its turn (the rate, or a pause after a 429)"
@@ -121,7 +121,7 @@ class Attempts:
         error: BaseException | None = None,
     ) -> None:
         """The attempt is over, with a result or with `error`: give back what it held, tell."""
-        turn.ended(error, learn=not call.request.starts_job)
+        turn.ended(error, learn=not call.request.starts_task)
         if (left := call.left_behind) is not None:
             left.add_done_callback(turn.landed)
             call.when_late(partial(self._came_late, call, turn))
@@ -140,7 +140,7 @@ class Attempts:
         call.may_be_done |= not call.certainly_nothing(exc)
         if call.certainly_nothing(exc):
             self.job_slots.give_back(call.job_slot)
-        missing = call.request.missing_job() if isinstance(exc, NotFoundError) else None
+        missing = call.request.missing_task() if isinstance(exc, NotFoundError) else None
         if missing is not None:
             self.job_slots.missing(missing)
         error = call.judged(exc)
@@ -155,16 +155,16 @@ class Attempts:
 
     def _note_jobs(self, call: Call[R], result: R) -> None:
         if call.job_slot is not None:
-            self.job_slots.started(call.job_slot, call.request.started_job(result))
+            self.job_slots.started(call.job_slot, call.request.started_task(result))
         if self.job_slots:
-            self.job_slots.finished(call.request.finished_jobs(result))
+            self.job_slots.finished(call.request.finished_tasks(result))
 
     def _came_late(self, call: Call[Any], turn: Turn, answer: Answer) -> None:
         """An answer whose caller had left: what it says of the account and of jobs still counts."""
         try:
             result = decode(call.request, answer, self._clock.wall())
         except KlingError as exc:
-            turn.heed(exc, learn=not call.request.starts_job)
+            turn.heed(exc, learn=not call.request.starts_task)
             if call.certainly_nothing(exc):
                 self.job_slots.give_back(call.job_slot)
         else:

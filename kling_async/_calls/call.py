@@ -175,7 +175,7 @@ class Call(Generic[R]):
         remedy = what_was_lost(self.request)
         return OutcomeUnknownError(
             text if remedy in text else f"{text}; {remedy}",
-            request=self.request.shown(),
+            request=self.request.without_secrets(),
             account=self.account,
             sent_at=datetime.fromtimestamp(self.sent_s, UTC),
             context=self._context(),

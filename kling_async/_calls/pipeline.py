@@ -30,11 +30,12 @@ from .._transport.wire import Wire
 from ..accounts import AccountRegistry
 from ..clock import Clock
 from ..errors import ConfigurationError, KlingError, OutcomeUnknownError
-from ..models.requests import Request, attachments
+from ..models.requests import Request
 from ..settings import service_name
 from ..stats import Hook
 from .attempt import Attempts, IntentLog
 from .call import Call
+from .preparations import prepared
 from .reconcile import Reconciler
 from .retry import RetryLoop, RetryPolicy
 
@@ -162,19 +163,9 @@ class Pipeline:
         Files go up, speech is rendered, and their URLs are named instead; all within the deadline
         of the call that needs them.
         """
-        changes: dict[str, Any] = {}
-        for name, into in attachments(type(request)):
-            if (file := getattr(request, name)) is not None:
-                from ..models.assets import UploadAsset
-
-                upload = await asyncio.to_thread(UploadAsset, file=file, email=account)
-                asset = await self.send(upload, evolve(options, deadline_s=None))
-                changes.update({name: None, into: asset.usable_url})
-        if changes:
-            request = evolve(request, **changes)
-        if (first := request.first(account)) is not None:
-            request = request.after(await self.send(first, evolve(options, deadline_s=None)))
-        return request.marked()
+        once = evolve(options, deadline_s=None)
+        ready, _ = await prepared(request, account, lambda needed: self.send(needed, once))
+        return ready.marked()
 
     async def _looked_for(self, call: Call[R], error: OutcomeUnknownError, options: Options) -> R:
         """The result of a create whose answer was lost, found where it is listed; or `error`."""

@@ -18,8 +18,9 @@ from attrs import field, fields, frozen
 
 from .. import errors
 from ..errors import JSON, APIError, CallContext, KlingError, UnexpectedResponseError
+from ..models.fields import Numbers, has_wire_name
 from ..models.media import Media
-from ..models.requests import Request, Safety, is_wired
+from ..models.requests import Request, Safety
 from ..settings import RETRY_AFTER_ABSURD_S
 
 R = TypeVar("R")
@@ -57,11 +58,13 @@ def encode(request: Request[Any], email: str | None) -> Outgoing:
     body: dict[str, JSON] = {}
     query: dict[str, str] = {}
     parts: dict[str, str] = {}
-    for name, wire, place in _wired_fields(type(request)):
+    for name, wire, place, numbers in _wire_fields(type(request)):
         value = getattr(request, name)
         if value is None:
             continue
-        if place == "body":
+        if numbers is not None:
+            body.update(numbers.spread(value))
+        elif place == "body":
             body[wire] = value
         elif place == "query":
             query[wire] = _query_text(value)
@@ -94,16 +97,16 @@ def decode(request: Request[R], answer: Answer, now_s: float, *, repeated: bool 
         now_s: wall clock, seconds since the epoch, for a Retry-After that is a date.
         repeated: there was an earlier attempt, so "not found" may be what that one left behind.
     """
-    body = request.censored(_json(answer))
-    if (failed := request.verdict(body)) is not None:
+    body = request.redacted(_json(answer))
+    if (failed := request.error_in(body)) is not None:
         raise failed
-    gone = request.gone_is_done and repeated and answer.status_code == 404
-    if gone or answer.status_code == request.absent_status:
+    gone = request.missing_means_deleted and repeated and answer.status_code == 404
+    if gone or answer.status_code == request.empty_status:
         return request.decode(None)
     if not 200 <= answer.status_code < 300:
         raise _api_error(answer, body, now_s)
     if isinstance(body, _NotJSON) and answer.content.strip():
-        if request.text_is_fine and not body.lstrip().startswith("<"):  # no page of a proxy's
+        if request.accepts_text and not body.lstrip().startswith("<"):  # no page of a proxy's
             return request.decode(body.text)
         raise UnexpectedResponseError(
             f"status {answer.status_code}, but the body is not JSON: {body.excerpt!r}",
@@ -170,7 +173,7 @@ def with_context(error: KlingError, context: CallContext) -> KlingError:
 def what_was_lost(request: Request[Any]) -> str:
     """What may have happened, for the text of `OutcomeUnknownError`."""
     if request.safety is Safety.PAID:
-        where = "" if request.look_at is None else f": {request.look_at}"
+        where = "" if request.where_to_look is None else f": {request.where_to_look}"
         return f"it may have been carried out; look before you send it again{where}"
     return "doing it again is safe"
 
@@ -179,16 +182,20 @@ def what_was_lost(request: Request[Any]) -> str:
 
 _COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
-_WIRED: dict[type, tuple[tuple[str, str, str], ...]] = {}  # looked up once per request type
+_WIRED: dict[
+    type, tuple[tuple[str, str, str, Numbers | None], ...]
+] = {}  # looked up once per request type
 
 
-def _wired_fields(cls: type[Request[Any]]) -> tuple[tuple[str, str, str], ...]:
+def _wire_fields(
+    cls: type[Request[Any]],
+) -> tuple[tuple[str, str, str, Numbers | None], ...]:
     found = _WIRED.get(cls)
     if found is None:
         found = _WIRED[cls] = tuple(
-            (one.name, one.metadata["wire"], one.metadata["place"])
+            (one.name, one.metadata["wire"], one.metadata["place"], one.metadata.get("numbers"))
             for one in fields(cls)
-            if is_wired(one)
+            if has_wire_name(one)
         )
     return found
 

@@ -15,7 +15,7 @@ from typing import Any
 from attrs import evolve
 
 from ..errors import JSON
-from ..models.checks import SPEED_MAX, SPEED_MIN
+from ..models.checks import SPEED
 from .columns import OWN_PREFIX, WHOLE_ROW
 from .inputforms import Record, csv_records, json_records
 from .located import InputError, Located, StrPath
@@ -120,7 +120,7 @@ def _from_text(name: str, cell: JSON) -> JSON:
     comma = re.fullmatch(r"[+-]?[0-9]*,[0-9]+", text)
     hint = f", written with a point: {text.replace(',', '.')}" if comma else ""
     raise ValueError(
-        f"is {text[:40]!r}; it must be a number from {SPEED_MIN:g} to {SPEED_MAX:g}{hint}"
+        f"is {text[:40]!r}; it must be a number from {SPEED.low:g} to {SPEED.high:g}{hint}"
     )
 
 

@@ -8,8 +8,8 @@ from typing import Any, Literal, cast
 from attrs import asdict, field, fields, frozen
 
 from ..errors import JSON, InvalidRequestError
-from ..models import checks
 from ..models.avatars import CreateAvatar
+from ..models.checks import Digits, Email, Text
 from .plain import digest_of, plain
 from .videorows import VIDEO_FIELDS, VideoInput, video_of
 
@@ -126,7 +126,7 @@ def row_of(
     as_given = {name: plain(value) for name, value in fields_given.items() if value is not None}
     payload = _without_video(as_given) if request is None else _payload_of(request)
     shown = as_given if columns is None else columns
-    if key is not None and (problem := checks.text()(key)) is not None:
+    if key is not None and (problem := Text()(key)) is not None:
         problems = {"key": problem, **problems}
         key = None
     digest = digest_of(_without_video(shown))
@@ -176,7 +176,7 @@ def _given(given: Mapping[str, Any]) -> tuple[None, dict[str, str]]:
         for name, value in given.items()
         if name not in _BESIDE_GIVEN and value is not None
     }
-    for name, check in (("avatar_id", checks.digits), ("email", checks.email)):
+    for name, check in (("avatar_id", Digits()), ("email", Email())):
         if given.get(name) is not None and (problem := check(given[name])) is not None:
             problems[name] = problem
     return None, problems

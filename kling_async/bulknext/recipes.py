@@ -193,7 +193,7 @@ def recipe_of(request: type[Request[Any]], *, saves: bool = False) -> Recipe:
         )
     step = StepSpec(
         request=request,
-        saves=saves and request.starts_job,
+        saves=saves and request.starts_task,
         speech=_SPEECH.get(request.operation),
     )
     return Recipe(steps=(step,))

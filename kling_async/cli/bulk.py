@@ -210,4 +210,4 @@ async def _renew(session: Session, journal: Journal, *, videos: bool) -> None:
 
 
 def _service(session: Session, kling: AsyncKlingClient) -> str:
-    return EMULATED_SERVICE if session.emulated else kling.pipeline.service
+    return EMULATED_SERVICE if session.emulated else kling._pipeline.service

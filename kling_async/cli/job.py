@@ -56,13 +56,13 @@ class JobOptions:
             folder = await journal.write(lambda ledger: ledger.settle_folder(self.video_dir))
             equipment = kling.avatars.equipment(folder)
         retry = evolve(
-            kling.options.retry,
+            kling._options.retry,
             reconcile_within_s=self.reconcile_within_s,
             resend_after_absence=self.resend_after_absence,
         )
         return BulkRun(
-            kling.pipeline,
-            evolve(kling.options, retry=retry),
+            kling._pipeline,
+            evolve(kling._options, retry=retry),
             journal,
             concurrency=self.concurrency,
             rules=Rules(self.single_writer),

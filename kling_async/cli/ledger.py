@@ -17,7 +17,7 @@ from ..bulk.records import UNSETTLED, Record, State
 from ..bulk.videorecords import UNSETTLED as VIDEO_UNSETTLED
 from ..bulk.videorecords import State as VideoState
 from ..errors import KlingError, LedgerError
-from ..models.checks import digits
+from ..models.checks import Digits
 from .session import fail
 
 INPUT = click.Path(path_type=Path)
@@ -101,7 +101,7 @@ def settle_command(
             "give one of --adopt AVATAR_ID, --resend and --abandon, or for a video one of "
             "--adopt-task TASK_ID, --resend-video and --abandon-video"
         )
-    if adopt is not None and (problem := digits(adopt)) is not None:
+    if adopt is not None and (problem := Digits()(adopt)) is not None:
         raise click.UsageError(f"--adopt {problem}")
     try:
         with closing(LedgerView.read(ledger)) as view:

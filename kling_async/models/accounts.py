@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import copy
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 from attrs import field, frozen
 
 from ..errors import JSON
-from . import checks
-from .requests import Request, Safety, body, secret
-from .responses import Model, wired
+from .checks import Boolean, Email, Integer
+from .fields import body, path, secret
+from .requests import Request, Safety
+from .responses import Model, named
 
 
 @frozen(kw_only=True)
@@ -22,8 +23,8 @@ class AccountSession(Model):
     """The server's session with Kling. The unit of `expire_time` is unknown."""
 
     user_id: str | None = None
-    expire_time: float | None = wired("ExpireTime", default=None)
-    expire_time_utc: str | None = wired("ExpireTimeUTC", default=None)
+    expire_time: float | None = named("ExpireTime", default=None)
+    expire_time_utc: str | None = named("ExpireTimeUTC", default=None)
 
 
 @frozen(kw_only=True)
@@ -71,12 +72,12 @@ class ListAccounts(Request[list[ServerAccount]]):
     Source: `GET /accounts`.
     """
 
-    operation: ClassVar[str] = "accounts.list"
-    method: ClassVar[str] = "GET"
-    route: ClassVar[str] = "/accounts"
-    safety: ClassVar[Safety] = Safety.READ
-    email_in: ClassVar[Literal["nowhere"]] = "nowhere"
-    absent_status: ClassVar[int | None] = 404
+    operation = "accounts.list"
+    method = "GET"
+    route = "/accounts"
+    safety = Safety.READ
+    email_in = "nowhere"
+    empty_status = 404
 
     def decode(self, body: JSON) -> list[ServerAccount]:
         """An object keyed by e-mail; every field inside is optional, `email` too."""
@@ -97,16 +98,13 @@ class GetAccount(Request[ServerAccount]):
     Source: `GET /accounts/{email}`.
     """
 
-    operation: ClassVar[str] = "accounts.get"
-    method: ClassVar[str] = "GET"
-    route: ClassVar[str] = "/accounts/{email}"
-    safety: ClassVar[Safety] = Safety.READ
-    email_in: ClassVar[Literal["path"]] = "path"
+    operation = "accounts.get"
+    method = "GET"
+    route = "/accounts/{email}"
+    safety = Safety.READ
+    email_in = "path"
 
-    email: str | None = field(
-        default=None,
-        metadata={"wire": "email", "place": "path", "check": checks.email, "required": True},
-    )
+    email: str | None = path("email", Email())
 
     def decode(self, body: JSON) -> ServerAccount:
         """The entry of this account."""
@@ -136,19 +134,19 @@ class AddAccount(Request[ServerAccount]):
     Source: `POST /accounts`.
     """
 
-    operation: ClassVar[str] = "accounts.add"
-    method: ClassVar[str] = "POST"
-    route: ClassVar[str] = "/accounts"
-    safety: ClassVar[Safety] = Safety.REPEATABLE  # it adds or updates: twice is as once
-    email_in: ClassVar[Literal["body"]] = "body"
+    operation = "accounts.add"
+    method = "POST"
+    route = "/accounts"
+    safety = Safety.REPEATABLE  # it adds or updates: twice is as once
+    email_in = "body"
 
-    email: str | None = field(default=None, metadata={"check": checks.email, "required": True})
+    email: str | None = field(default=None, metadata={"check": Email(), "required": True})
     password: str | None = secret("password", required=True)
-    max_jobs: int | None = body("maxJobs", checks.whole(1, 50), required=True)
+    max_jobs: int | None = body("maxJobs", Integer(1, 50), required=True)
     pass_token: str | None = secret("passToken")
     did: str | None = secret("did")
     user_id: str | None = secret("userId")
-    dry_run: bool | None = body("dryRun", checks.flag)
+    dry_run: bool | None = body("dryRun", Boolean())
 
     def cross_problems(self) -> dict[str, str]:
         """The three cookies come together."""
@@ -159,13 +157,13 @@ class AddAccount(Request[ServerAccount]):
         needed = "pass_token, did and user_id go together: give all three or none"
         return dict.fromkeys(missing, f"is missing; {needed}")
 
-    def censored(self, body: JSON) -> JSON:
+    def redacted(self, body: JSON) -> JSON:
         """An error may quote what was sent."""
         hidden = [one for one in (self.password, self.pass_token, self.did) if one]
         found: JSON = _without(body, hidden)
         return found
 
-    def shown(self) -> AddAccount:
+    def without_secrets(self) -> AddAccount:
         """Without anything that logs in; it can't be sent again, so build a new one for that."""
         bare = copy(self)
         for name in ("password", "pass_token", "did", "user_id"):
@@ -208,18 +206,15 @@ class RemoveAccount(Request[RemovedAccount]):
     Source: `DELETE /accounts/{email}`.
     """
 
-    operation: ClassVar[str] = "accounts.remove"
-    method: ClassVar[str] = "DELETE"
-    route: ClassVar[str] = "/accounts/{email}"
-    safety: ClassVar[Safety] = Safety.REPEATABLE  # what is removed can't be removed twice
-    email_in: ClassVar[Literal["path"]] = "path"
-    gone_is_done: ClassVar[bool] = True
-    text_is_fine: ClassVar[bool] = True  # the vendor's example reads no body
+    operation = "accounts.remove"
+    method = "DELETE"
+    route = "/accounts/{email}"
+    safety = Safety.REPEATABLE  # what is removed can't be removed twice
+    email_in = "path"
+    missing_means_deleted = True
+    accepts_text = True  # the vendor's example reads no body
 
-    email: str | None = field(
-        default=None,
-        metadata={"wire": "email", "place": "path", "check": checks.email, "required": True},
-    )
+    email: str | None = path("email", Email())
 
     def decode(self, body: JSON) -> RemovedAccount:
         """Judged by the HTTP status; whether there is a body, and in which form, is unknown."""

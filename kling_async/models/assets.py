@@ -7,16 +7,17 @@ Source: `POST /assets/`, `GET /assets`, `GET /assets/download`, `GET` and `DELET
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, get_args
+from typing import Literal, get_args
 
 from attrs import evolve, field, frozen
 
 from ..errors import JSON
-from . import checks
+from .checks import Digits, FileNamePart, Integer, ListOf, OneOf
+from .fields import query
 from .media import UPLOADABLE, Media, MediaProblem, MediaSource, inspect
-from .requests import Request, Safety, query
-from .responses import Model, list_of, wired
-from .tasks import CONTENT_TYPES, Task, WorkResource, numeric, several, task_id_check, tasks_of
+from .requests import Request, Safety
+from .responses import Model, list_of, named
+from .tasks import CONTENT_TYPES, Task, Work, WorkResource, tasks_of
 
 FileType = Literal["MP4", "MP3", "WAV", "PNG"]
 FILE_TYPES: tuple[str, ...] = get_args(FileType)
@@ -74,16 +75,14 @@ class UploadAsset(Request[Asset]):
     Source: `POST /assets/`.
     """
 
-    operation: ClassVar[str] = "assets.upload"
-    method: ClassVar[str] = "POST"
-    route: ClassVar[str] = "/assets/"  # the trailing slash is the documented form
+    operation = "assets.upload"
+    method = "POST"
+    route = "/assets/"  # the trailing slash is the documented form
     # A second upload makes a second file, which is free and harmless.
-    safety: ClassVar[Safety] = Safety.REPEATABLE
-    email_in: ClassVar[Literal["query"]] = "query"  # although it is a POST
+    safety = Safety.REPEATABLE
+    email_in = "query"  # although it is a POST
 
-    content_type: str | None = field(
-        default=None, metadata={"check": checks.one_of(tuple(UPLOADABLE))}
-    )
+    content_type: str | None = field(default=None, metadata={"check": OneOf(tuple(UPLOADABLE))})
     file: MediaSource | Media | None = field(
         default=None, metadata={"required": True, "check": _problem_of}
     )
@@ -108,12 +107,6 @@ class UploadAsset(Request[Asset]):
         return asset
 
 
-def numbers(value: Any) -> Any:
-    """A tuple of ids as numbers."""
-    found = several(value)
-    return tuple(numeric(one) for one in found) if isinstance(found, tuple) else found
-
-
 @frozen(kw_only=True)
 class UploadedAsset(Model):
     """A file that was uploaded earlier. `extra_info` and `entrance` have no documented meaning."""
@@ -124,8 +117,8 @@ class UploadedAsset(Model):
     content_type: str | None = None
     resource: WorkResource | None = None
     cover: WorkResource | None = None
-    create_time_ms: int | None = wired("createTime", default=None)
-    update_time_ms: int | None = wired("updateTime", default=None)
+    create_time_ms: int | None = named("createTime", default=None)
+    update_time_ms: int | None = named("updateTime", default=None)
     favored: bool | None = None
     extra_info: str | None = None
     entrance: str | None = None
@@ -150,16 +143,16 @@ class ListUploads(Request[list[UploadedAsset]]):
     Source: `GET /assets/uploaded/`.
     """
 
-    operation: ClassVar[str] = "assets.uploaded"
-    method: ClassVar[str] = "GET"
-    route: ClassVar[str] = "/assets/uploaded/"  # the trailing slash is the documented form
-    safety: ClassVar[Safety] = Safety.READ
+    operation = "assets.uploaded"
+    method = "GET"
+    route = "/assets/uploaded/"  # the trailing slash is the documented form
+    safety = Safety.READ
 
-    page_num: int | None = query("pageNum", checks.whole(1))
-    page_size: int | None = query("pageSize", checks.whole(1))
-    content_type: str | None = query("contentType", checks.one_of(CONTENT_TYPES))
-    file_name: str | None = query("fileName", checks.file_name)
-    sort: str | None = query("sort", checks.one_of(SORTS))
+    page_num: int | None = query("pageNum", Integer(1))
+    page_size: int | None = query("pageSize", Integer(1))
+    content_type: str | None = query("contentType", OneOf(CONTENT_TYPES))
+    file_name: str | None = query("fileName", FileNamePart())
+    sort: str | None = query("sort", OneOf(SORTS))
 
     def decode(self, body: JSON) -> list[UploadedAsset]:
         """The files in the server's order."""
@@ -186,17 +179,16 @@ class DeleteUploads(Request[DeletedUploads]):
     Source: `DELETE /assets/uploaded/`.
     """
 
-    operation: ClassVar[str] = "assets.delete_uploaded"
-    method: ClassVar[str] = "DELETE"
-    route: ClassVar[str] = "/assets/uploaded/"
-    safety: ClassVar[Safety] = Safety.REPEATABLE  # what is deleted can't be deleted twice
-    gone_is_done: ClassVar[bool] = True  # no 404 is documented; should one come, it means that
+    operation = "assets.delete_uploaded"
+    method = "DELETE"
+    route = "/assets/uploaded/"
+    safety = Safety.REPEATABLE  # what is deleted can't be deleted twice
+    missing_means_deleted = True  # no 404 is documented; should one come, it means that
 
     ids: tuple[str, ...] | None = query(
         "id",
-        checks.several(checks.digits, "id", most=UPLOADS_PER_DELETE),
+        ListOf(Digits(of=UploadedAsset), "id", most=UPLOADS_PER_DELETE),
         required=True,
-        converter=several,
     )
 
     def decode(self, body: JSON) -> DeletedUploads:
@@ -221,7 +213,7 @@ class GeneratedAssets(Model):
     The works say their `status` here without a name; `kling.tasks.get(task)` knows more.
     """
 
-    remembered_by: ClassVar[tuple[str, ...]] = ("tasks",)
+    nested = ("tasks",)
 
     tasks: tuple[Task, ...] = ()
     limitations: tuple[Limitation, ...] = ()
@@ -240,15 +232,15 @@ class ListGenerated(Request[GeneratedAssets]):
     Source: `GET /assets`.
     """
 
-    operation: ClassVar[str] = "assets.generated"
-    method: ClassVar[str] = "GET"
-    route: ClassVar[str] = "/assets"
-    safety: ClassVar[Safety] = Safety.READ
+    operation = "assets.generated"
+    method = "GET"
+    route = "/assets"
+    safety = Safety.READ
 
-    page_num: int | None = query("pageNum", checks.whole(1))
-    page_size: int | None = query("pageSize", checks.whole(1))
-    content_type: str | None = query("contentType", checks.one_of(CONTENT_TYPES))
-    sort: str | None = query("sort", checks.one_of(SORTS))
+    page_num: int | None = query("pageNum", Integer(1))
+    page_size: int | None = query("pageSize", Integer(1))
+    content_type: str | None = query("contentType", OneOf(CONTENT_TYPES))
+    sort: str | None = query("sort", OneOf(SORTS))
 
     def decode(self, body: JSON) -> GeneratedAssets:
         """The tasks in the server's order; the rest as it is."""
@@ -279,17 +271,15 @@ class GetDownload(Request[DownloadLink]):
     Source: `GET /assets/download`.
     """
 
-    operation: ClassVar[str] = "assets.download_link"
-    method: ClassVar[str] = "GET"
-    route: ClassVar[str] = "/assets/download"
-    safety: ClassVar[Safety] = Safety.READ
+    operation = "assets.download_link"
+    method = "GET"
+    route = "/assets/download"
+    safety = Safety.READ
 
     work_ids: tuple[int | str, ...] | None = query(
-        "workIds", checks.several(task_id_check, "work id"), required=True, converter=numbers
+        "workIds", ListOf(Integer(1, of=Work), "work id"), required=True
     )
-    file_types: tuple[str, ...] | None = query(
-        "fileTypes", checks.several(checks.one_of(FILE_TYPES), "file type"), converter=several
-    )
+    file_types: tuple[str, ...] | None = query("fileTypes", ListOf(OneOf(FILE_TYPES), "file type"))
 
     @property
     def gives_zip(self) -> bool:

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import ClassVar, Literal, get_args
+from typing import Literal, get_args
 from urllib.parse import urlsplit
 
 from attrs import frozen
 
 from ..errors import JSON, AvatarFailedError
-from . import checks
+from .checks import SPEED, Digits, OneOf, Text, Url
+from .fields import body, file, path, query
 from .media import Media, MediaSource
-from .requests import Evidence, Request, Safety, attachment, body, path, query
-from .responses import Model, list_of, moment, wired
+from .requests import Evidence, Request, Safety
+from .responses import Model, list_of, moment, named
 
 Scene = Literal[
     "all",
@@ -68,9 +69,9 @@ class Avatar(Model):
     scene: str | None = None
     tts_speaker: str | None = None
     tts_speed: float | None = None
-    tts_emotion: str | None = wired("ttsEmotionKey", default=None)
-    create_time_ms: int | None = wired("createTime", default=None)
-    update_time_ms: int | None = wired("updateTime", default=None)
+    tts_emotion: str | None = named("ttsEmotionKey", default=None)
+    create_time_ms: int | None = named("createTime", default=None)
+    update_time_ms: int | None = named("updateTime", default=None)
 
     @property
     def image_url(self) -> str | None:
@@ -126,22 +127,22 @@ class CreateAvatar(Request[CreatedAvatar]):
     Source: `POST /avatars`.
     """
 
-    operation: ClassVar[str] = "avatars.create"
-    method: ClassVar[str] = "POST"
-    route: ClassVar[str] = "/avatars"
-    look_at: ClassVar[str] = "kling.avatars.list()"
+    operation = "avatars.create"
+    method = "POST"
+    route = "/avatars"
+    where_to_look = "kling.avatars.list()"
     # Usually free of credits, but every send may make another avatar, so it counts as paid.
-    safety: ClassVar[Safety] = Safety.PAID
-    email_in: ClassVar[Literal["body"]] = "body"
+    safety = Safety.PAID
+    email_in = "body"
 
-    image_url: str | None = body("imageUrl", checks.url)
-    image: MediaSource | Media | None = attachment("image_url", "image")
-    nickname: str | None = body("nickname", checks.text(most=NICKNAME_CHARS))
-    prompt: str | None = body("prompt", checks.text(most=PROMPT_CHARS))
-    scene: str | None = body("scene", checks.one_of(SCENES))
-    tts_speaker: str | None = body("ttsSpeaker", checks.text())
-    tts_speed: float | None = body("ttsSpeed", checks.speed)
-    tts_emotion: str | None = body("ttsEmotionKey", checks.one_of(EMOTIONS))
+    image_url: str | None = body("imageUrl", Url())
+    image: MediaSource | Media | None = file("image_url", "image")
+    nickname: str | None = body("nickname", Text(NICKNAME_CHARS))
+    prompt: str | None = body("prompt", Text(PROMPT_CHARS))
+    scene: str | None = body("scene", OneOf(SCENES))
+    tts_speaker: str | None = body("ttsSpeaker", Text())
+    tts_speed: float | None = body("ttsSpeed", SPEED)
+    tts_emotion: str | None = body("ttsEmotionKey", OneOf(EMOTIONS))
 
     def cross_problems(self) -> dict[str, str]:
         """Exactly one of the two images."""
@@ -150,7 +151,7 @@ class CreateAvatar(Request[CreatedAvatar]):
             return {"image_url": f"exactly one of image_url and image is needed, {given} given"}
         return {}
 
-    def verdict(self, body: JSON) -> AvatarFailedError | None:
+    def error_in(self, body: JSON) -> AvatarFailedError | None:
         """FAILED is a documented value; with which HTTP status it comes is unknown."""
         if isinstance(body, dict) and body.get("status") == "FAILED":
             return AvatarFailedError(
@@ -226,12 +227,12 @@ class ListAvatars(Request[list[Avatar]]):
     Source: `GET /avatars`.
     """
 
-    operation: ClassVar[str] = "avatars.list"
-    method: ClassVar[str] = "GET"
-    route: ClassVar[str] = "/avatars"
-    safety: ClassVar[Safety] = Safety.READ
+    operation = "avatars.list"
+    method = "GET"
+    route = "/avatars"
+    safety = Safety.READ
 
-    type: str | None = query("type", checks.one_of(("personal", "templates")))
+    type: str | None = query("type", OneOf(("personal", "templates")))
 
     def decode(self, body: JSON) -> list[Avatar]:
         """Each avatar in the order the server lists them."""
@@ -248,19 +249,19 @@ class DeleteAvatar(Request[DeletedAvatar]):
     Source: `DELETE /avatars/{avatarId}`.
     """
 
-    operation: ClassVar[str] = "avatars.delete"
-    method: ClassVar[str] = "DELETE"
-    route: ClassVar[str] = "/avatars/{avatarId}"
-    safety: ClassVar[Safety] = Safety.REPEATABLE
-    gone_is_done: ClassVar[bool] = True
+    operation = "avatars.delete"
+    method = "DELETE"
+    route = "/avatars/{avatarId}"
+    safety = Safety.REPEATABLE
+    missing_means_deleted = True
 
-    avatar_id: str | None = path("avatarId", checks.digits)
+    avatar_id: str | None = path("avatarId", Digits())
 
     def cross_problems(self) -> dict[str, str]:
         """A template's id is refused here: what the server would do with it is unknown."""
         if (
             self.avatar_id is not None
-            and not checks.digits(self.avatar_id)
+            and Digits()(self.avatar_id) is None
             and is_template_id(self.avatar_id)
         ):
             return {"avatar_id": f"{self.avatar_id} is a template, which can't be deleted"}

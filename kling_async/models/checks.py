@@ -1,149 +1,257 @@
-"""Is this value allowed in this field? One small function per rule, each answering with a problem.
+"""Is this value allowed in this field? Checks are small values, each answering with a problem.
 
 Request types name these in their fields; `requests.py` runs them all and reports every problem at
-once. A check gets a value that is not None and returns None or what is wrong, in words for users.
+once. As values they can be read, too: by the command line, and by tests.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Any
 from urllib.parse import urlsplit
 
-Check = Callable[[Any], "str | None"]
+from attrs import frozen
 
 
-def text(*, most: int | None = None) -> Check:
-    """A string that is not blank, of at most `most` characters.
+class Check:
+    """May this value stand in this field? A check gets what is not None.
+
+    Checks of one type with equal limits are equal.
+    """
+
+    def __call__(self, value: Any) -> str | None:
+        """What is wrong with `value`, in words for users; None if nothing is."""
+        raise NotImplementedError
+
+    def convert(self, value: Any) -> Any:
+        """`value` as the field keeps it; what can't be converted stays as it is, for the check."""
+        return value
+
+
+@frozen
+class Text(Check):
+    """A string that is not blank, of at most `most` characters; or a result that has it.
 
     Characters are counted as Python counts them. Whether the server counts UTF-16 units (an emoji
     would be two) is unknown; a local check must not refuse what the server may take.
+
+    Args:
+        most: characters; None: no limit.
+        of: result types which may stand for it.
+        by: their attribute that is meant.
     """
 
-    def check(value: Any) -> str | None:
+    most: int | None = None
+    of: type | tuple[type, ...] = ()
+    by: str = "id"
+
+    def __call__(self, value: Any) -> str | None:
         if not isinstance(value, str):
             return f"must be text, not {type(value).__name__}"
         if not value.strip():
             return "must not be blank; leave it out instead"
         if not _is_sendable(value):
             return "holds half a character (a lone surrogate), which can't be sent"
-        if most is not None and len(value) > most:
-            return f"has {len(value)} characters; at most {most} are allowed"
+        if self.most is not None and len(value) > self.most:
+            return f"has {len(value)} characters; at most {self.most} are allowed"
         return None
 
-    return check
+    def convert(self, value: Any) -> Any:
+        """The text that a result stands for."""
+        return _stands_for(value, self.of, self.by)
 
 
-def number(lowest: float, highest: float) -> Check:
-    """A finite number from `lowest` to `highest`, both included."""
+@frozen
+class Number(Check):
+    """A finite number from `low` to `high`, both included."""
 
-    def check(value: Any) -> str | None:
+    low: float
+    high: float
+
+    def __call__(self, value: Any) -> str | None:
+        low, high = self.low, self.high
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            return f"must be a number from {lowest:g} to {highest:g}, not {value!r}"
-        if not (lowest <= value <= highest):  # which NaN never is; huge integers have no float
+            return f"must be a number from {low:g} to {high:g}, not {value!r}"
+        if not (low <= value <= high):  # which NaN never is; huge integers have no float
             shown = f"{value:g}" if isinstance(value, float) else str(value)[:40]
-            return f"is {shown}; it must be from {lowest:g} to {highest:g}"
+            return f"is {shown}; it must be from {low:g} to {high:g}"
         return None
 
-    return check
 
-
-SPEED_MIN, SPEED_MAX = 0.8, 2.0
-speed = number(SPEED_MIN, SPEED_MAX)
+SPEED = Number(0.8, 2.0)
 """How fast a voice speaks; 1 is its own speed."""
 
 
-def whole(lowest: int, highest: int | None = None) -> Check:
-    """A whole number from `lowest` to `highest`, both included; no upper bound if None."""
-    span = f"of {lowest} or more" if highest is None else f"from {lowest} to {highest}"
+@frozen
+class Integer(Check):
+    """A whole number from `low` to `high`, both included; None for no upper bound.
 
-    def check(value: Any) -> str | None:
+    Args:
+        low: the lowest.
+        high: the highest.
+        of: result types whose `id` may stand for it; if any, digits may, too.
+    """
+
+    low: int
+    high: int | None = None
+    of: type | tuple[type, ...] = ()
+
+    def __call__(self, value: Any) -> str | None:
+        low, high = self.low, self.high
+        span = f"of {low} or more" if high is None else f"from {low} to {high}"
         if isinstance(value, bool) or not isinstance(value, int):
             return f"must be a whole number {span}, not {str(value)[:40]!r}"
-        if value < lowest or (highest is not None and value > highest):
+        if value < low or (high is not None and value > high):
             return f"is {str(value)[:40]}; it must be {span}"
         return None
 
-    return check
+    def convert(self, value: Any) -> Any:
+        """The number that digits, or a result, stand for."""
+        if self.of == ():
+            return value
+        value = _stands_for(value, self.of, "id")
+        is_number = isinstance(value, str) and value.isascii() and value.isdigit()
+        return int(value) if is_number and len(value) < 40 else value
 
 
-def secret(value: Any) -> str | None:
-    """A text that must not be shown, so the problem does not quote it either."""
-    if not isinstance(value, str) or not value or not _is_sendable(value):
-        return "must be text, and not empty"
-    return None
-
-
-def flag(value: Any) -> str | None:
+class Boolean(Check):
     """True or False."""
-    return None if isinstance(value, bool) else f"must be True or False, not {value!r}"
+
+    def __call__(self, value: Any) -> str | None:
+        return None if isinstance(value, bool) else f"must be True or False, not {value!r}"
 
 
-def several(one: Check, what: str, *, most: int | None = None) -> Check:
-    """A tuple of at least one and at most `most` values which all pass `one`."""
+@frozen
+class OneOf(Check):
+    """Exactly one of `names`. Where the list is `open`, any text: the server may know more."""
 
-    def check(values: Any) -> str | None:
+    names: Collection[str]
+    open: bool = False
+
+    def __call__(self, value: Any) -> str | None:
+        if self.open:
+            return Text()(value)
+        if value in self.names:
+            return None
+        return f"is {value!r}; allowed are {', '.join(self.names)}"
+
+
+class Url(Check):
+    """An absolute http or https address with a host."""
+
+    def __call__(self, value: Any) -> str | None:
+        if not isinstance(value, str):
+            return f"must be an http or https URL, not {type(value).__name__}"
+        try:
+            parts = urlsplit(value)
+            host = parts.hostname
+        except ValueError:
+            host = None
+        else:
+            if parts.scheme not in ("http", "https"):
+                host = None
+        if not host or _has_space(value) or not _is_sendable(value):
+            return f"{value[:80]!r} is not an http or https URL"
+        return None
+
+
+class Email(Check):
+    """An e-mail address, as far as the shape tells."""
+
+    def __call__(self, value: Any) -> str | None:
+        if not isinstance(value, str):
+            return f"must be an e-mail address, not {type(value).__name__}"
+        name, _, host = value.rpartition("@")
+        if not name or not host or _has_space(value) or not _is_sendable(value):
+            return f"{value[:80]!r} is not an e-mail address"
+        return None
+
+
+@frozen
+class Digits(Check):
+    """An id as the API writes it, a string of digits; or one of the results `of`, which has it."""
+
+    of: type | tuple[type, ...] = ()
+
+    def __call__(self, value: Any) -> str | None:
+        if isinstance(value, str) and value.isascii() and value.isdigit():
+            return None
+        return f"is {value!r}; an id is a string of digits"
+
+    def convert(self, value: Any) -> Any:
+        """The id of a result."""
+        return _stands_for(value, self.of, "id")
+
+
+class FileNamePart(Check):
+    """A part of a file's name, as the API looks for it."""
+
+    def __call__(self, value: Any) -> str | None:
+        if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9._-]+", value):
+            return None
+        return f"is {value!r}; letters, digits, '.', '_' and '-' can be looked for"
+
+
+class Secret(Check):
+    """A text that must not be shown, so the problem does not quote it either."""
+
+    def __call__(self, value: Any) -> str | None:
+        if not isinstance(value, str) or not value or not _is_sendable(value):
+            return "must be text, and not empty"
+        return None
+
+
+@frozen
+class ListOf(Check):
+    """A tuple of `least` to `most` values which all pass `check`; what is one value counts as one.
+
+    Args:
+        check: of each value.
+        what: what a value is called in problems.
+        most: how many at most; None: no limit.
+        least: how many at least.
+    """
+
+    check: Check
+    what: str
+    most: int | None = None
+    least: int = 1
+
+    def __call__(self, values: Any) -> str | None:
         if not isinstance(values, tuple) or not values:
-            return f"must name at least one {what}"
-        if most is not None and len(values) > most:
-            return f"names {len(values)}; at most {most} {what}s go into one call"
-        problems = (problem for value in values if (problem := one(value)) is not None)
+            return f"must name at least {_count(self.least, self.what)}"
+        if len(values) < self.least:
+            return f"names {len(values)}; at least {_count(self.least, self.what)} are needed"
+        if self.most is not None and len(values) > self.most:
+            return f"names {len(values)}; at most {self.most} {self.what}s go into one call"
+        problems = (problem for value in values if (problem := self.check(value)) is not None)
         return next(problems, None)
 
-    return check
-
-
-def one_of(allowed: Collection[str]) -> Check:
-    """Exactly one of the names in `allowed`."""
-
-    def check(value: Any) -> str | None:
-        if value in allowed:
+    def convert(self, value: Any) -> Any:
+        """A tuple of what is one value or several."""
+        if value is None:
             return None
-        return f"is {value!r}; allowed are {', '.join(allowed)}"
-
-    return check
-
-
-def url(value: Any) -> str | None:
-    """An absolute http or https address with a host."""
-    if not isinstance(value, str):
-        return f"must be an http or https URL, not {type(value).__name__}"
-    try:
-        parts = urlsplit(value)
-        host = parts.hostname
-    except ValueError:
-        host = None
-    else:
-        if parts.scheme not in ("http", "https"):
-            host = None
-    if not host or _has_space(value) or not _is_sendable(value):
-        return f"{value[:80]!r} is not an http or https URL"
-    return None
+        values = value if isinstance(value, (tuple, list)) else (value,)
+        return tuple(self.check.convert(one) for one in values)
 
 
-def email(value: Any) -> str | None:
-    """An e-mail address, as far as the shape tells."""
-    if not isinstance(value, str):
-        return f"must be an e-mail address, not {type(value).__name__}"
-    name, _, host = value.rpartition("@")
-    if not name or not host or _has_space(value) or not _is_sendable(value):
-        return f"{value[:80]!r} is not an e-mail address"
-    return None
+def exactly_one(**choices: Any) -> dict[str, str]:
+    """The problem of fields of which exactly one is needed, for `cross_problems`; may be empty."""
+    given = [name for name, value in choices.items() if value is not None]
+    if len(given) == 1:
+        return {}
+    first, *others = choices
+    told = f"{' and '.join(given)} given" if given else "none given"
+    return {first: f"exactly one of {first}, {' and '.join(others)} is needed, {told}"}
 
 
-def digits(value: Any) -> str | None:
-    """An id as the API writes it: a string of digits."""
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        return None
-    return f"is {value!r}; an id is a string of digits"
+def _stands_for(value: Any, types: type | tuple[type, ...], attribute: str) -> Any:
+    return getattr(value, attribute) if types != () and isinstance(value, types) else value
 
 
-def file_name(value: Any) -> str | None:
-    """A part of a file's name, as the API looks for it."""
-    if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9._-]+", value):
-        return None
-    return f"is {value!r}; letters, digits, '.', '_' and '-' can be looked for"
+def _count(number: int, what: str) -> str:
+    return f"one {what}" if number == 1 else f"{number} {what}s"
 
 
 def _is_sendable(value: str) -> bool:

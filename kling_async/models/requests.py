@@ -7,20 +7,19 @@ Each operation of the API is one subclass, in the file of its part (`avatars.py`
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import Enum, IntEnum
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
-from attrs import Attribute, field, fields, frozen
+from attrs import field, fields, frozen
 
 from ..errors import JSON, InvalidRequestError, KlingError
-from . import checks
-from .checks import Check
-from .media import Media, MediaProblem, MediaSource, inspect, is_address
+from .checks import Email
+from .fields import field_problems, wire_names
+from .media import Media
 
 R = TypeVar("R")
 Q = TypeVar("Q", bound="Request[Any]")
-Place = Literal["body", "query", "path"]
 
 
 class Safety(Enum):
@@ -49,6 +48,23 @@ class Evidence(IntEnum):
     """It carries a mark that nobody can guess, made for this call: proof, however old it seems."""
 
 
+@frozen
+class Preparation:
+    """Something that a request needs made before it goes out, for the same account.
+
+    Args:
+        request: what makes it.
+        fills: the field that its address goes into.
+        clears: the fields that it stands for, which go back to their defaults.
+        address: the address of its result.
+    """
+
+    request: Request[Any]
+    fills: str
+    clears: tuple[str, ...]
+    address: Callable[[Any], str]
+
+
 @frozen(kw_only=True)
 class Request(Generic[R]):
     """The base of all requests; `await kling.send(request)` returns what it stands for.
@@ -68,22 +84,24 @@ class Request(Generic[R]):
     """The path below the base URL, with `{field}` for path fields."""
     safety: ClassVar[Safety]
     email_in: ClassVar[Literal["query", "body", "path", "nowhere"]] = "query"
-    absent_status: ClassVar[int | None] = None
+    empty_status: ClassVar[int | None] = None
     """A status by which this operation says "there is none": `decode(None)` is the result."""
-    gone_is_done: ClassVar[bool] = False
+    missing_means_deleted: ClassVar[bool] = False
     """A 404 after an earlier attempt of ours means that attempt worked (deletes)."""
-    look_at: ClassVar[str | None] = None
+    where_to_look: ClassVar[str | None] = None
     """Where its result would show, should its answer be lost; for the text of the error."""
-    starts_job: ClassVar[bool] = False
+    starts_task: ClassVar[bool] = False
     """It starts a job, which takes one of its account's job slots until it is final."""
-    text_is_fine: ClassVar[bool] = False
+    accepts_text: ClassVar[bool] = False
     """A 2xx answer may be plain text: `decode` is then given that text."""
 
-    email: str | None = field(default=None, metadata={"check": checks.email})
+    email: str | None = field(default=None, metadata={"check": Email()})
     extra: Mapping[str, JSON] | None = None
 
     def __attrs_post_init__(self) -> None:
-        problems = self._field_problems()
+        problems = field_problems(self)
+        if self.extra is not None:
+            problems.update(self._extra_problems(self.extra))
         problems.update(self.cross_problems())
         if problems:
             raise InvalidRequestError(type(self).__name__, problems)
@@ -104,43 +122,37 @@ class Request(Generic[R]):
         """The file that is sent as it is, instead of a JSON body."""
         return None
 
-    def verdict(self, body: JSON) -> KlingError | None:
+    def error_in(self, body: JSON) -> KlingError | None:
         """The failure that a well-formed answer states in its own words, whatever its status."""
         return None
 
     # --- for job slots; see jobs.py ---
 
-    def started_job(self, result: R) -> int | None:
-        """The id of the job that `result` says was started; where `starts_job`."""
+    def started_task(self, result: R) -> int | None:
+        """The id of the job that `result` says was started; where `starts_task`."""
         return None
 
-    def finished_jobs(self, result: R) -> Iterable[int]:
+    def finished_tasks(self, result: R) -> Iterable[int]:
         """The ids of the jobs that `result` shows to be final, or gone."""
         return ()
 
-    def missing_job(self) -> int | None:
+    def missing_task(self) -> int | None:
         """The id of the job that is not there when this request is answered 404."""
         return None
 
     # --- for requests that carry secrets; see accounts.py ---
 
-    def shown(self: Q) -> Q:
+    def without_secrets(self: Q) -> Q:
         """The request as errors hold it: without its secrets."""
         return self
 
-    def censored(self, body: JSON) -> JSON:
+    def redacted(self, body: JSON) -> JSON:
         """An answer's body without this request's secrets, should the server repeat them."""
         return body
 
-    # --- for requests that need something made before they go out; see pipeline.py ---
-
-    def first(self, account: str | None) -> Request[Any] | None:
-        """What to send before it, whose result it needs; None where it needs nothing."""
-        return None
-
-    def after(self, result: Any) -> Request[R]:
-        """The request, now that the result of `first()` is there."""
-        raise NotImplementedError
+    def preparations(self, account: str | None) -> tuple[Preparation, ...]:
+        """What has to be made before it goes out, besides the uploads of its files."""
+        return ()
 
     # --- for creates whose result can be looked for; see reconcile.py ---
 
@@ -208,24 +220,10 @@ class Request(Generic[R]):
         """What asks for the rest of a result, where its listing shows too little of it."""
         return None
 
-    def _field_problems(self) -> dict[str, str]:
-        problems = {}
-        for name, check, required in _plan(type(self)):
-            value = getattr(self, name)
-            if value is None:
-                problem = "is required" if required else None
-            else:
-                problem = check(value) if check is not None else None
-            if problem:
-                problems[name] = problem
-        if self.extra is not None:
-            problems.update(self._extra_problems(self.extra))
-        return problems
-
     def _extra_problems(self, extra: Mapping[str, JSON]) -> dict[str, str]:
         if not _is_json_object(extra):
             return {"extra": "must be a mapping from the API's field names to JSON values"}
-        known = {one.metadata["wire"]: one.name for one in fields(type(self)) if is_wired(one)}
+        known = {wire: one.name for one in fields(type(self)) for wire in wire_names(one)}
         known["email"] = "email"
         if not _is_sendable(extra):
             return {"extra": "holds what JSON can't carry (NaN, bytes, objects or half characters)"}
@@ -245,94 +243,14 @@ def _is_sendable(extra: Mapping[str, JSON]) -> bool:
     return True
 
 
-def body(wire: str, check: Check, *, required: bool = False) -> Any:
-    """A field of the JSON body, under the API's name `wire`; left out when None."""
-    return _field(wire, "body", check, required)
+_FILES: dict[type, tuple[tuple[str, str], ...]] = {}  # looked up once per request type
 
 
-def query(wire: str, check: Check, *, required: bool = False, converter: Any = None) -> Any:
-    """A field of the query string; a tuple goes out with commas between its members."""
-    return _field(wire, "query", check, required, converter)
-
-
-def path(wire: str, check: Check, *, converter: Any = None) -> Any:
-    """A field of the route, always required."""
-    return _field(wire, "path", check, True, converter)
-
-
-def secret(wire: str, *, required: bool = False) -> Any:
-    """A field of the JSON body that no repr shows; `shown` and `censored` must know of it, too."""
-    return field(
-        default=None,
-        repr=False,
-        metadata={"wire": wire, "place": "body", "check": checks.secret, "required": required},
-    )
-
-
-def hidden(wire: str, check: Check) -> Any:
-    """A field of the JSON body that no repr shows: not secret, but nothing for a log either."""
-    metadata = {"wire": wire, "place": "body", "check": check, "required": False}
-    return field(default=None, repr=False, metadata=metadata)
-
-
-def attachment(into: str, only: str) -> Any:
-    """A file that goes up first; its URL then becomes the field `into` of this request.
-
-    It is looked into once, on construction: what was given becomes a `Media`, or the reason why
-    the API would refuse it, which is then reported with all other problems.
-    """
-
-    def looked_into(source: MediaSource | Media | None) -> Media | MediaProblem | None:
-        if source is None:
-            return None
-        if is_address(source):
-            return MediaProblem(f"is an address, not a file: give it as {into}")
-        try:
-            return inspect(source, only=only)
-        except MediaProblem as exc:
-            return exc
-
-    def check(value: Media | MediaProblem) -> str | None:
-        return str(value) if isinstance(value, MediaProblem) else None
-
-    return field(default=None, converter=looked_into, metadata={"into": into, "check": check})
-
-
-_ATTACHMENTS: dict[type, tuple[tuple[str, str], ...]] = {}  # looked up once per request type
-
-
-def attachments(cls: type[Request[Any]]) -> tuple[tuple[str, str], ...]:
-    """The fields of a request type that hold files, each with the field its URL goes into."""
-    found = _ATTACHMENTS.get(cls)
+def file_fields(cls: type[Request[Any]]) -> tuple[tuple[str, str], ...]:
+    """The fields of a request type that hold files, each with the field its address goes into."""
+    found = _FILES.get(cls)
     if found is None:
-        found = _ATTACHMENTS[cls] = tuple(
+        found = _FILES[cls] = tuple(
             (one.name, one.metadata["into"]) for one in fields(cls) if "into" in one.metadata
-        )
-    return found
-
-
-def is_wired(one: Attribute[Any]) -> bool:
-    """Whether the field has a name of its own on the wire."""
-    return "wire" in one.metadata
-
-
-def _field(wire: str, place: Place, check: Check, required: bool, converter: Any = None) -> Any:
-    return field(
-        default=None,
-        converter=converter,
-        metadata={"wire": wire, "place": place, "check": check, "required": required},
-    )
-
-
-_PLANS: dict[type, tuple[tuple[str, Check | None, bool], ...]] = {}  # made once per request type
-
-
-def _plan(cls: type[Request[Any]]) -> tuple[tuple[str, Check | None, bool], ...]:
-    """What to look at in a new request: each field's name, its check, and whether it must be."""
-    found = _PLANS.get(cls)
-    if found is None:
-        found = _PLANS[cls] = tuple(
-            (one.name, one.metadata.get("check"), one.metadata.get("required", False))
-            for one in fields(cls)
         )
     return found

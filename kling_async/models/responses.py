@@ -45,7 +45,7 @@ class Model:
     how the result came about.
     """
 
-    remembered_by: ClassVar[tuple[str, ...]] = ()
+    nested: ClassVar[tuple[str, ...]] = ()
     """The fields whose members are results of their own: `meta` goes onto them, too."""
 
     extra: Mapping[str, JSON] = field(factory=dict, repr=False, hash=False)
@@ -83,7 +83,7 @@ def with_meta(result: T, meta: Meta) -> T:
     """
     if isinstance(result, Model):
         object.__setattr__(result, "meta", meta)
-        for name in result.remembered_by:
+        for name in result.nested:
             with_meta(list(getattr(result, name)), meta)
     elif isinstance(result, list):
         for one in result:
@@ -99,7 +99,7 @@ def moment(ms: int | None) -> datetime | None:
         return None
 
 
-def wired(wire: str, **options: Any) -> Any:
+def named(wire: str, **options: Any) -> Any:
     """A response field whose name on the wire is `wire`; `options` go to `attrs.field`."""
     return field(metadata={"wire": wire}, **options)
 

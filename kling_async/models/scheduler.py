@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import ClassVar, Literal
 
 from attrs import field, frozen
 
 from ..errors import JSON
-from .requests import Request, Safety, path
-from .responses import Model, wired
-from .tasks import numeric, task_id_check
+from .fields import path
+from .requests import Request, Safety
+from .responses import Model, named
+from .tasks import TASK_ID
 
 
 @frozen(kw_only=True)
@@ -56,7 +56,7 @@ class Availability(Model):
     """The running jobs of all accounts, and the places that are free."""
 
     executing: tuple[RunningTask, ...] = ()
-    available: tuple[AccountSlots, ...] = wired("available")
+    available: tuple[AccountSlots, ...] = named("available")
 
 
 @frozen(kw_only=True)
@@ -71,11 +71,11 @@ class ListRunning(Request[list[RunningTask]]):
     Source: `GET /scheduler`.
     """
 
-    operation: ClassVar[str] = "scheduler.running"
-    method: ClassVar[str] = "GET"
-    route: ClassVar[str] = "/scheduler"
-    safety: ClassVar[Safety] = Safety.READ
-    email_in: ClassVar[Literal["nowhere"]] = "nowhere"
+    operation = "scheduler.running"
+    method = "GET"
+    route = "/scheduler"
+    safety = Safety.READ
+    email_in = "nowhere"
 
     def decode(self, body: JSON) -> list[RunningTask]:
         """Each job; an entry without an id is left out: nothing can be asked of it."""
@@ -95,11 +95,11 @@ class GetAvailable(Request[Availability]):
     Source: `GET /scheduler/available`.
     """
 
-    operation: ClassVar[str] = "scheduler.available"
-    method: ClassVar[str] = "GET"
-    route: ClassVar[str] = "/scheduler/available"
-    safety: ClassVar[Safety] = Safety.READ
-    email_in: ClassVar[Literal["nowhere"]] = "nowhere"
+    operation = "scheduler.available"
+    method = "GET"
+    route = "/scheduler/available"
+    safety = Safety.READ
+    email_in = "nowhere"
 
     def decode(self, body: JSON) -> Availability:
         """Both lists as the server gives them."""
@@ -116,15 +116,15 @@ class ForgetTask(Request[ForgottenTask]):
     Source: `DELETE /scheduler/{task_id}`.
     """
 
-    operation: ClassVar[str] = "scheduler.forget"
-    method: ClassVar[str] = "DELETE"
-    route: ClassVar[str] = "/scheduler/{task_id}"
-    safety: ClassVar[Safety] = Safety.REPEATABLE  # forgotten twice is forgotten
-    email_in: ClassVar[Literal["nowhere"]] = "nowhere"
-    gone_is_done: ClassVar[bool] = True
-    text_is_fine: ClassVar[bool] = True  # the page prints a line of confirmation
+    operation = "scheduler.forget"
+    method = "DELETE"
+    route = "/scheduler/{task_id}"
+    safety = Safety.REPEATABLE  # forgotten twice is forgotten
+    email_in = "nowhere"
+    missing_means_deleted = True
+    accepts_text = True  # the page prints a line of confirmation
 
-    task_id: int | str | None = path("task_id", task_id_check, converter=numeric)
+    task_id: int | str | None = path("task_id", TASK_ID)
 
     def decode(self, body: JSON) -> ForgottenTask:
         """Judged by the HTTP status; whether there is a body, and in which form, is unknown."""
@@ -132,6 +132,6 @@ class ForgetTask(Request[ForgottenTask]):
             ForgottenTask.from_api(body) if isinstance(body, Mapping) else ForgottenTask(raw=body)
         )
 
-    def finished_jobs(self, result: ForgottenTask) -> Iterable[int]:
+    def finished_tasks(self, result: ForgottenTask) -> Iterable[int]:
         """What is not tracked takes no place."""
         return (self.task_id,) if isinstance(self.task_id, int) else ()

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, Literal, get_args
 
 from attrs import frozen
 
 from ..errors import JSON
-from . import checks
-from .requests import Request, Safety, path, query
-from .responses import Model, moment, wired
+from .checks import Integer, OneOf
+from .fields import path, query
+from .requests import Request, Safety
+from .responses import Model, moment, named
 
 ContentType = Literal["video", "image", "audio"]
 CONTENT_TYPES: tuple[str, ...] = get_args(ContentType)
@@ -34,8 +35,8 @@ class HasStatus(Model):
     """
 
     status: int | None = None
-    status_name: str | None = wired("status_name", default=None)
-    status_final: bool | None = wired("status_final", default=None)
+    status_name: str | None = named("status_name", default=None)
+    status_final: bool | None = named("status_final", default=None)
 
     @property
     def is_final(self) -> bool:
@@ -69,10 +70,10 @@ def _went_well(one: HasStatus) -> bool:
 class WorkResource(Model):
     """A file at Kling: its address, pixels and, for video and audio, length."""
 
-    url: str | None = wired("resource", default=None)
+    url: str | None = named("resource", default=None)
     width: int | None = None
     height: int | None = None
-    duration_ms: int | None = wired("duration", default=None)
+    duration_ms: int | None = named("duration", default=None)
 
 
 @frozen(kw_only=True)
@@ -88,7 +89,7 @@ class Work(HasStatus):
     content_type: str | None = None
     resource: WorkResource | None = None
     cover: WorkResource | None = None
-    create_time_ms: int | None = wired("createTime", default=None)
+    create_time_ms: int | None = named("createTime", default=None)
 
     @property
     def url(self) -> str | None:
@@ -124,7 +125,7 @@ class Task(HasStatus):
     works do, and `kling.tasks.get(task)` knows for certain. The unit of `eta_time` is unknown.
     """
 
-    remembered_by: ClassVar[tuple[str, ...]] = ("works",)
+    nested = ("works",)
 
     id: int
     type: str | None = None
@@ -135,8 +136,8 @@ class Task(HasStatus):
     works: tuple[Work, ...] = ()
     inputs: tuple[TaskInput, ...] = ()
     arguments: tuple[TaskArgument, ...] = ()
-    create_time_ms: int | None = wired("createTime", default=None)
-    update_time_ms: int | None = wired("updateTime", default=None)
+    create_time_ms: int | None = named("createTime", default=None)
+    update_time_ms: int | None = named("updateTime", default=None)
     eta_time: float | None = None
     eta_time_over_sla: bool | None = None
     queuing_eta_time: float | None = None
@@ -225,19 +226,8 @@ def tasks_of(history: JSON) -> Iterator[Task]:
                 raise
 
 
-def numeric(value: Any) -> Any:
-    """An id as a number where it came as its digits; all else as it is, for the checks."""
-    return int(value) if checks.digits(value) is None and len(value) < 40 else value
-
-
-def several(value: Any) -> Any:
-    """A tuple of what is one value or several."""
-    if value is None or isinstance(value, tuple):
-        return value
-    return tuple(value) if isinstance(value, list) else (value,)
-
-
-task_id_check = checks.whole(1)
+TASK_ID = Integer(1, of=Task)
+"""A task's id: a number, its digits, or the task."""
 
 
 @frozen(kw_only=True)
@@ -250,12 +240,12 @@ class GetTask(Request[Task]):
     Source: `GET /tasks/{task_id}`.
     """
 
-    operation: ClassVar[str] = "tasks.get"
-    method: ClassVar[str] = "GET"
-    route: ClassVar[str] = "/tasks/{task_id}"
-    safety: ClassVar[Safety] = Safety.READ
+    operation = "tasks.get"
+    method = "GET"
+    route = "/tasks/{task_id}"
+    safety = Safety.READ
 
-    task_id: int | str | None = path("task_id", task_id_check, converter=numeric)
+    task_id: int | str | None = path("task_id", TASK_ID)
 
     def decode(self, body: JSON) -> Task:
         """The record; it is known whose it is, so a missing id is filled in."""
@@ -263,11 +253,11 @@ class GetTask(Request[Task]):
             body = {**body, "id": self.task_id}
         return Task.from_api(body)
 
-    def finished_jobs(self, result: Task) -> Iterable[int]:
+    def finished_tasks(self, result: Task) -> Iterable[int]:
         """The task, where it is final."""
         return (result.id,) if result.is_final else ()
 
-    def missing_job(self) -> int | None:
+    def missing_task(self) -> int | None:
         """404 means deleted, failed at moderation, or out of credits."""
         return self.task_id if isinstance(self.task_id, int) else None
 
@@ -285,15 +275,15 @@ class ListTasks(Request[list[Task]]):
     Source: `GET /tasks`.
     """
 
-    operation: ClassVar[str] = "tasks.list"
-    method: ClassVar[str] = "GET"
-    route: ClassVar[str] = "/tasks"
-    safety: ClassVar[Safety] = Safety.READ
+    operation = "tasks.list"
+    method = "GET"
+    route = "/tasks"
+    safety = Safety.READ
 
-    page_size: int | None = query("pageSize", checks.whole(1))
-    content_type: str | None = query("contentType", checks.one_of(CONTENT_TYPES))
-    created_before_ms: int | None = query("createdBefore", checks.whole(0))
-    created_after_ms: int | None = query("createdAfter", checks.whole(0))
+    page_size: int | None = query("pageSize", Integer(1))
+    content_type: str | None = query("contentType", OneOf(CONTENT_TYPES))
+    created_before_ms: int | None = query("createdBefore", Integer(0))
+    created_after_ms: int | None = query("createdAfter", Integer(0))
 
     def cross_problems(self) -> dict[str, str]:
         """The two ends of time exclude each other."""
@@ -307,7 +297,7 @@ class ListTasks(Request[list[Task]]):
             raise ValueError("an object with 'history' was expected")
         return list(tasks_of(body.get("history")))
 
-    def finished_jobs(self, result: list[Task]) -> Iterable[int]:
+    def finished_tasks(self, result: list[Task]) -> Iterable[int]:
         """The final ones."""
         return [one.id for one in result if one.is_final]
 
@@ -330,18 +320,18 @@ class DeleteTask(Request[DeletedTask]):
     Source: `DELETE /tasks/{task_id}`.
     """
 
-    operation: ClassVar[str] = "tasks.delete"
-    method: ClassVar[str] = "DELETE"
-    route: ClassVar[str] = "/tasks/{task_id}"
-    safety: ClassVar[Safety] = Safety.REPEATABLE  # what is deleted can't be deleted twice
-    gone_is_done: ClassVar[bool] = True
+    operation = "tasks.delete"
+    method = "DELETE"
+    route = "/tasks/{task_id}"
+    safety = Safety.REPEATABLE  # what is deleted can't be deleted twice
+    missing_means_deleted = True
 
-    task_id: int | str | None = path("task_id", task_id_check, converter=numeric)
+    task_id: int | str | None = path("task_id", TASK_ID)
 
     def decode(self, body: JSON) -> DeletedTask:
         """Judged by the HTTP status; the body may be missing."""
         return DeletedTask.from_api(body) if isinstance(body, Mapping) else DeletedTask(raw=body)
 
-    def finished_jobs(self, result: DeletedTask) -> Iterable[int]:
+    def finished_tasks(self, result: DeletedTask) -> Iterable[int]:
         """Only a finished task can be deleted."""
         return (self.task_id,) if isinstance(self.task_id, int) else ()

@@ -6,14 +6,14 @@ Source: `GET /tts/voices`, `POST /tts/create` (vendor pages, October 2025 to Jul
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Literal
 
 from attrs import frozen
 
 from ..errors import JSON, TaskFailedError
-from . import checks
-from .requests import Request, Safety, body
-from .responses import Model, wired
+from .checks import SPEED, Text
+from .fields import body
+from .requests import Request, Safety
+from .responses import Model, named
 from .tasks import HasStatus
 
 
@@ -47,9 +47,9 @@ class Voice(Model):
 class VoiceList(Model):
     """All voices of an account. Iterate over it, index it, or take `.voices`."""
 
-    remembered_by: ClassVar[tuple[str, ...]] = ("voices",)
+    nested = ("voices",)
 
-    voices: tuple[Voice, ...] = wired("ttsList")
+    voices: tuple[Voice, ...] = named("ttsList")
     last_speaker_id: str | None = None
     type_list: tuple[str, ...] = ()
 
@@ -70,10 +70,10 @@ class ListVoices(Request[VoiceList]):
     Source: `GET /tts/voices`.
     """
 
-    operation: ClassVar[str] = "tts.voices"
-    method: ClassVar[str] = "GET"
-    route: ClassVar[str] = "/tts/voices"
-    safety: ClassVar[Safety] = Safety.READ
+    operation = "tts.voices"
+    method = "GET"
+    route = "/tts/voices"
+    safety = Safety.READ
 
     def decode(self, body: JSON) -> VoiceList:
         """The voices in the server's order."""
@@ -84,7 +84,7 @@ class ListVoices(Request[VoiceList]):
 class Speech(HasStatus):
     """Spoken text: an MP3 at `url`. In principle it may not be final yet; then `url` is None."""
 
-    url: str | None = wired("resource", default=None)
+    url: str | None = named("resource", default=None)
 
 
 @frozen(kw_only=True)
@@ -102,19 +102,19 @@ class CreateSpeech(Request[Speech]):
     Source: `POST /tts/create`.
     """
 
-    operation: ClassVar[str] = "tts.create"
-    method: ClassVar[str] = "POST"
-    route: ClassVar[str] = "/tts/create"
+    operation = "tts.create"
+    method = "POST"
+    route = "/tts/create"
     # A second one makes a second file, which is free and harmless.
-    safety: ClassVar[Safety] = Safety.REPEATABLE
-    email_in: ClassVar[Literal["body"]] = "body"
+    safety = Safety.REPEATABLE
+    email_in = "body"
 
-    speaker_id: str | None = body("speakerId", checks.text(), required=True)
-    text: str | None = body("text", checks.text(), required=True)
-    speed: float | None = body("speed", checks.speed)
-    emotion: str | None = body("emotion", checks.text())  # keys are the voice's own: an open list
+    speaker_id: str | None = body("speakerId", Text(), required=True)
+    text: str | None = body("text", Text(), required=True)
+    speed: float | None = body("speed", SPEED)
+    emotion: str | None = body("emotion", Text())  # keys are the voice's own: an open list
 
-    def verdict(self, body: JSON) -> TaskFailedError | None:
+    def error_in(self, body: JSON) -> TaskFailedError | None:
         """A final state that is named and is not success, whatever the HTTP status."""
         if not isinstance(body, Mapping) or not isinstance(body.get("status_name"), str):
             return None

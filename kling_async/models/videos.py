@@ -6,31 +6,32 @@ Source: `POST /avatars/video` (vendor page, January 2026).
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, Literal, get_args
 
 from attrs import evolve, field, frozen
 
-from ..errors import JSON, UnexpectedResponseError
-from . import checks
+from ..errors import UnexpectedResponseError
 from .avatars import EMOTIONS, PROMPT_CHARS, url_path
+from .checks import SPEED, Boolean, Digits, OneOf, Text, Url, exactly_one
+from .fields import body, file
 from .history import earlier
 from .media import Media, MediaSource
-from .requests import Evidence, Request, Safety, attachment, body, hidden
+from .requests import Evidence, Preparation, Request
 from .scheduler import ListRunning, RunningTask
+from .task_requests import TaskRequest
 from .tasks import GetTask, ListTasks, Task
 from .tts import CreateSpeech, Speech
 
 VideoMode = Literal["std", "pro"]
 VIDEO_MODES: tuple[str, ...] = get_args(VideoMode)
 TEXT_CHARS = 5000
-MAX_JOBS = 50
 _OF_TEXT = ("speaker_id", "speed", "emotion")
 
 
 @frozen(kw_only=True)
-class CreateAvatarVideo(Request[Task]):
+class CreateAvatarVideo(TaskRequest):
     """Make an avatar talk: a job that costs credits. Its result is known later, by its task.
 
     Exactly one of `avatar_id`, `image_url` and `image`; exactly one of `text`, `audio_url` and
@@ -56,44 +57,31 @@ class CreateAvatarVideo(Request[Task]):
             audio's address then shows in the account's tasks, so a lost answer can be settled even
             after the job has ended. How much text that call takes is not clear from the vendor's
             pages (150 characters, 15 s, minutes): keep it short.
-        max_jobs: 1 to 50 jobs at once on this account, instead of its own limit.
-        reply_url: is told of the job's progress and its end (`kling_async` has a receiver).
-        reply_ref: comes back in `kling.scheduler.running()` and in webhooks. Default: one that
-            nobody can guess, made for each call, by which the job is found again. One of your own
-            is never taken as proof, because only you know whether it was used before.
 
     Source: `POST /avatars/video`.
     """
 
-    operation: ClassVar[str] = "avatars.video"
-    method: ClassVar[str] = "POST"
-    route: ClassVar[str] = "/avatars/video"
-    safety: ClassVar[Safety] = Safety.PAID
-    email_in: ClassVar[Literal["body"]] = "body"
-    starts_job: ClassVar[bool] = True
-    look_at: ClassVar[str] = "kling.scheduler.running() and kling.tasks.list()"
+    operation = "avatars.video"
+    route = "/avatars/video"
 
-    avatar_id: str | None = body("avatarId", checks.digits)
-    image_url: str | None = body("imageUrl", checks.url)
-    image: MediaSource | Media | None = attachment("image_url", "image")
-    audio_url: str | None = body("audioUrl", checks.url)
-    audio: MediaSource | Media | None = attachment("audio_url", "audio")
-    text: str | None = body("text", checks.text(most=TEXT_CHARS))
-    speaker_id: str | None = body("speakerId", checks.text())
-    speed: float | None = body("speed", checks.speed)
-    emotion: str | None = body("emotion", checks.one_of(EMOTIONS))
-    prompt: str | None = body("prompt", checks.text(most=PROMPT_CHARS))
-    mode: str | None = body("mode", checks.one_of(VIDEO_MODES))
-    render_speech: bool = field(default=False, metadata={"check": checks.flag})
-    max_jobs: int | None = body("maxJobs", checks.whole(1, MAX_JOBS))
-    reply_url: str | None = hidden("replyUrl", checks.url)  # its path may be a receiver's secret
-    reply_ref: str | None = hidden("replyRef", checks.text())
+    avatar_id: str | None = body("avatarId", Digits())
+    image_url: str | None = body("imageUrl", Url())
+    image: MediaSource | Media | None = file("image_url", "image")
+    audio_url: str | None = body("audioUrl", Url())
+    audio: MediaSource | Media | None = file("audio_url", "audio")
+    text: str | None = body("text", Text(TEXT_CHARS))
+    speaker_id: str | None = body("speakerId", Text())
+    speed: float | None = body("speed", SPEED)
+    emotion: str | None = body("emotion", OneOf(EMOTIONS))
+    prompt: str | None = body("prompt", Text(PROMPT_CHARS))
+    mode: str | None = body("mode", OneOf(VIDEO_MODES))
+    render_speech: bool = field(default=False, metadata={"check": Boolean()})
 
     def cross_problems(self) -> dict[str, str]:
         """Exactly one face, exactly one speech, and nothing that would be ignored."""
         problems = {
-            **_exactly_one(avatar_id=self.avatar_id, image_url=self.image_url, image=self.image),
-            **_exactly_one(text=self.text, audio_url=self.audio_url, audio=self.audio),
+            **exactly_one(avatar_id=self.avatar_id, image_url=self.image_url, image=self.image),
+            **exactly_one(text=self.text, audio_url=self.audio_url, audio=self.audio),
         }
         if self.text is not None:
             if self.speaker_id is None:
@@ -108,43 +96,20 @@ class CreateAvatarVideo(Request[Task]):
             problems["render_speech"] = "needs a text to speak"
         return problems
 
-    def decode(self, body: JSON) -> Task:
-        """The job. An answer without its id is none: what was started has to be looked for."""
-        return Task.from_api(body)
-
-    def started_job(self, result: Task) -> int:
-        """The task's id."""
-        return result.id
-
-    def finished_jobs(self, result: Task) -> Iterable[int]:
-        """The task, should it be final already."""
-        return (result.id,) if result.is_final else ()
-
-    # --- speech that is rendered first ---
-
-    def first(self, account: str | None) -> CreateSpeech | None:
-        """The text as speech, where that was asked for."""
+    def preparations(self, account: str | None) -> tuple[Preparation, ...]:
+        """The uploads of its files, and the text as speech, where that was asked for."""
+        uploads = super().preparations(account)
         if not self.render_speech:
-            return None
-        return CreateSpeech(
+            return uploads
+        speech = CreateSpeech(
             speaker_id=self.speaker_id,
             text=self.text,
             speed=self.speed,
             emotion=self.emotion,
             email=account,
         )
-
-    def after(self, result: Speech) -> CreateAvatarVideo:
-        """The same with the audio's address instead of the text."""
-        if result.url is None:  # documented as possible; nothing is paid for by then
-            raise UnexpectedResponseError(
-                "the speech was not ready, so the video was not asked for; nothing was paid. Try "
-                "it again, or without render_speech",
-                status_code=200,
-                body=result.raw,
-            )
-        without = dict.fromkeys((*_OF_TEXT, "text"))
-        return evolve(self, **without, audio_url=result.url, render_speech=False)
+        clears = (*_OF_TEXT, "text", "render_speech")
+        return (*uploads, Preparation(speech, "audio_url", clears, _audio_of))
 
     # --- looking for one whose answer was lost ---
 
@@ -228,13 +193,15 @@ class CreateAvatarVideo(Request[Task]):
         return None if isinstance(listed, Task) else GetTask(task_id=listed.id, email=account)
 
 
-def _exactly_one(**choices: Any) -> dict[str, str]:
-    given = [name for name, value in choices.items() if value is not None]
-    if len(given) == 1:
-        return {}
-    first, *others = choices
-    told = f"{' and '.join(given)} given" if given else "none given"
-    return {first: f"exactly one of {first}, {' and '.join(others)} is needed, {told}"}
+def _audio_of(speech: Speech) -> str:
+    if speech.url is None:  # documented as possible; nothing is paid for by then
+        raise UnexpectedResponseError(
+            "the speech was not ready, so the video was not asked for; nothing was paid. Try "
+            "it again, or without render_speech",
+            status_code=200,
+            body=speech.raw,
+        )
+    return speech.url
 
 
 def _may_be_video(task: Task) -> bool:

@@ -11,7 +11,6 @@ from .._calls.pipeline import Options, Pipeline
 from .._files.downloads import Downloads
 from .._polling.waiter import TaskWaiter
 from ..errors import JSON, CallContext, InvalidRequestError, NotFoundError
-from ..models import checks
 from ..models.avatars import (
     Avatar,
     CreateAvatar,
@@ -21,6 +20,7 @@ from ..models.avatars import (
     ListAvatars,
     is_template_id,
 )
+from ..models.checks import Digits
 from ..models.media import Media, MediaSource
 from ..models.tasks import Task
 from ..models.videos import CreateAvatarVideo
@@ -220,7 +220,7 @@ class Avatars(Resource):
         Source: `GET /avatars`.
         """
         avatar_id = _id_of(avatar)
-        if (problem := checks.digits(avatar_id)) is not None:
+        if (problem := Digits()(avatar_id)) is not None:
             raise InvalidRequestError("avatars.get()", {"avatar": problem})
         request = ListAvatars(
             type="templates" if is_template_id(avatar_id) else None,

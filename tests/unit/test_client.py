@@ -158,18 +158,18 @@ async def test_with_options_shares_everything_but_the_options(emulator: Emulator
         with pytest.raises(errors.ServerError):
             await view.avatars.list()
         assert emulator.counts["avatars.list"] == 1
-        assert view.pipeline is kling.pipeline
+        assert view._pipeline is kling._pipeline
         assert view.accounts.registry is kling.accounts.registry
-        assert view.options.retry.attempts == 1
-        assert kling.options.retry == RetryPolicy()
+        assert view._options.retry.attempts == 1
+        assert kling._options.retry == RetryPolicy()
 
 
 async def test_options_not_given_stay(emulator: Emulator) -> None:
     retry = RetryPolicy(attempts=2)
     async with client(emulator.transport(), retry=retry, deadline_s=50) as kling:
         view = kling.with_options(timeout=3.0).with_options(deadline_s=7)
-    assert (view.options.retry, view.options.deadline_s, view.options.timeout) == (retry, 7, 3.0)
-    assert (kling.options.deadline_s, kling.options.timeout) == (50, None)
+    assert (view._options.retry, view._options.deadline_s, view._options.timeout) == (retry, 7, 3.0)
+    assert (kling._options.deadline_s, kling._options.timeout) == (50, None)
 
 
 @pytest.mark.parametrize("deadline_s", [0, -1, True, "5"])

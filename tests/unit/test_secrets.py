@@ -136,8 +136,8 @@ async def test_the_token_shows_nowhere(
     for error in found:
         assert tokens_in(*texts_of(error)) == []
         assert TOKEN.encode() not in pickle.dumps(error)
-    things = [kling, kling._wire, kling.pipeline, kling.options, kling.avatars, made, made.meta]
-    things += [kling.accounts.registry, kling.pipeline.admission]
+    things = [kling, kling._wire, kling._pipeline, kling._options, kling.avatars, made, made.meta]
+    things += [kling.accounts.registry, kling._pipeline.admission]
     assert tokens_in(*map(repr, things), *map(str, things)) == []
     assert "kling_async" in heard.loggers
     assert tokens_in(*heard.lines) == []

@@ -195,7 +195,7 @@ async def test_the_exchange_of_a_cancelled_caller_keeps_its_place(emulator: Emul
 
     emulator.add_faults([Fault("avatars.list", "latency", delay_s=20)])
     async with client(emulator) as kling:
-        places = kling.pipeline.admission.places = FairSemaphore(1)
+        places = kling._pipeline.admission.places = FairSemaphore(1)
         call = asyncio.create_task(kling.avatars.list())
         await asyncio.sleep(1)
         call.cancel()
@@ -229,7 +229,7 @@ async def test_httpx_own_transport_has_places_and_others_have_none(
 ) -> None:
     def places(**options: Any) -> int | None:
         kling = AsyncKlingClient(TOKEN, **options)
-        found = kling.pipeline.admission.places
+        found = kling._pipeline.admission.places
         return None if found is None else found.most
 
     assert places(transport="httpx") == 500

@@ -178,7 +178,7 @@ class Bench:
 
     def paused_s(self) -> float:
         """How long the account still is paused for other calls."""
-        return self.kling.pipeline.admission.paused_s(ACCOUNT)
+        return self.kling._pipeline.admission.paused_s(ACCOUNT)
 
     def sends(self, key: str | None = None) -> int:
         """How many requests of the operation arrived through the gate; for one row, if given."""

@@ -72,7 +72,7 @@ def bench_for(
 
 async def _elsewhere(kling: AsyncKlingClient) -> None:
     await kling.__aenter__()
-    await kling.pipeline.admission.admit(None)
+    await kling._pipeline.admission.admit(None)
 
 
 async def on(bench: Bench, act: Callable[[], Awaitable[None]]) -> None:

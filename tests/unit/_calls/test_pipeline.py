@@ -516,7 +516,7 @@ async def test_the_callers_cancellation_passes_through(
     async with opened(emulator, retry=retry, deadline_s=deadline_s, accounts=[]) as kling:
         await cancelled_after(1, ACTS[operation](kling))
         assert now_s() == pytest.approx(1, abs=0.01)
-        assert kling.pipeline.admission.waiting == 0
+        assert kling._pipeline.admission.waiting == 0
     assert len(emulator.calls) == sends
 
 
@@ -582,7 +582,7 @@ class Notes:
 async def witnessed(emulator: Emulator, notes: Notes) -> Any:
     async with opened(emulator, accounts=["demo@example.com"]) as kling:
         request = CreateAvatar(image_url=URL)
-        return await kling.pipeline.send(request, kling.options, notes)
+        return await kling._pipeline.send(request, kling._options, notes)
 
 
 async def test_a_witness_is_told_before_each_attempt(emulator: Emulator) -> None:
@@ -614,7 +614,7 @@ async def test_a_witness_that_raises_stops_the_call_before_it_is_sent(emulator: 
     async with opened(emulator, accounts=["demo@example.com"]) as kling:
         request = CreateAvatar(image_url=URL)
         with pytest.raises(OSError, match="disk is full"):
-            await kling.pipeline.send(request, kling.options, Notes(emulator, error))
+            await kling._pipeline.send(request, kling._options, Notes(emulator, error))
         assert (kling.stats.sent, kling.stats.in_flight) == (0, 0)
     assert emulator.calls == []
 

@@ -54,7 +54,7 @@ async def test_a_caller_who_leaves_while_a_connection_is_made_sends_nothing(
         assert (one.in_flight, one.jobs_running) == (0, 0)
         while kling._wire._under_way:
             await asyncio.sleep(0.01)
-        places = kling.pipeline.admission.places
+        places = kling._pipeline.admission.places
         assert places is None or places.taken == 0
         await kling.avatars.list()
     assert [call.operation for call in emulator.calls] == ["avatars.list"]
@@ -83,7 +83,7 @@ async def test_a_pause_that_comes_while_a_connection_is_made_is_kept(
         began_s = loop.time()
         create = asyncio.create_task(kling.avatars.create(image_url="https://x.y/a.png"))
         await connecting.wait()
-        kling.pipeline.admission.pause(ADA, 0.5)
+        kling._pipeline.admission.pause(ADA, 0.5)
         if attempts == 1:
             with pytest.raises(RateLimitedError, match="nothing was sent") as caught:
                 await create

@@ -167,7 +167,7 @@ async def test_what_comes_after_a_caller_left_is_counted_all_the_same(refused: b
 
 async def test_who_leaves_while_it_waits_for_its_rate_gives_its_place_back() -> None:
     async with client(emulated()) as kling:
-        kling.pipeline.admission.pause(ADA, 60)
+        kling._pipeline.admission.pause(ADA, 60)
         call = asyncio.create_task(video(kling))
         await asyncio.sleep(1)
         assert kling.stats[ADA].jobs_running == 1

@@ -329,7 +329,7 @@ async def test_a_look_that_hangs_is_given_up(kling: AsyncKlingClient, server: Se
     task = await kling.tasks.wait(1, poll=PLAIN)
     assert task.succeeded
     assert server.at(1) == [0, 32]
-    kling.pipeline.leave()  # and wait for no answer when closing
+    kling._pipeline.leave()  # and wait for no answer when closing
 
 
 async def test_what_is_not_ours_comes_through(connect: Any, server: Server) -> None:

@@ -133,11 +133,11 @@ def test_a_delete_is_judged_by_its_status(status: int, content: bytes) -> None:
 
 
 @pytest.mark.parametrize("content", [b"No account is configured", b"", b'{"error":"none"}'])
-def test_absent_status_is_an_empty_list(content: bytes) -> None:
+def test_empty_status_is_an_empty_list(content: bytes) -> None:
     assert decode(ListAccounts(), answer(404, raw=content), NOW_S) == []
 
 
-def test_absent_status_of_others_is_an_error() -> None:
+def test_empty_status_of_others_is_an_error() -> None:
     assert type(error_of(answer(404, {}), GetAccount(email="a@b.c"))) is errors.NotFoundError
 
 

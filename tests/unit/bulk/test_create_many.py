@@ -225,7 +225,7 @@ class TestRowsThatFail:
         """As after an update of the checks. A row that failed one has no token yet."""
         (given,) = url_rows(1)
         wrong = evolve(row_of(given, 1), request=None, problems={"nickname": "was too long"})
-        service = kling.pipeline.service
+        service = kling._pipeline.service
         with closing(Ledger.open(ledger, service=service)) as book, book.transaction():
             book.register([wrong])
             (record,) = book.reopen_failed(0, 1)
@@ -235,7 +235,7 @@ class TestRowsThatFail:
             yield [Job(record)]
 
         async with open_journal(ledger, service=service) as journal:
-            run = BulkRun(kling.pipeline, kling.options, journal, concurrency=1)
+            run = BulkRun(kling._pipeline, kling._options, journal, concurrency=1)
             assert [row.state async for row in run.results(jobs())] == ["created"]
         assert in_ledger(ledger)["k1"].token == "/1.png"
 

@@ -243,8 +243,8 @@ class TestStopped:
     ) -> None:
         gate = Gate(free=1)
         kling = await open_client(transport=Watched(emulator.transport(), gate))
-        async with open_journal(ledger, service=kling.pipeline.service) as journal:
-            run = BulkRun(kling.pipeline, kling.options, journal, concurrency=4)
+        async with open_journal(ledger, service=kling._pipeline.service) as journal:
+            run = BulkRun(kling._pipeline, kling._options, journal, concurrency=4)
             found = run.results(registered(journal, numbered(url_rows(50))))
             taking = asyncio.create_task(_keys(found))
             await until(lambda: gate.held == 4)

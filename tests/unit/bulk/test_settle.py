@@ -61,8 +61,8 @@ def image_rows(folder: Path, count: int) -> list[dict[str, Any]]:
 
 async def retried(kling: AsyncKlingClient, ledger: Path) -> dict[str, BulkRow]:
     """What `bulk retry` does."""
-    async with open_journal(ledger, service=kling.pipeline.service) as journal:
-        run = BulkRun(kling.pipeline, kling.options, journal, concurrency=2)
+    async with open_journal(ledger, service=kling._pipeline.service) as journal:
+        run = BulkRun(kling._pipeline, kling._options, journal, concurrency=2)
         return {row.key: row async for row in run.results(failed_rows(journal))}
 
 
@@ -70,9 +70,9 @@ async def run_with(
     kling: AsyncKlingClient, rows: Any, ledger: Path, **retry: Any
 ) -> tuple[BulkRun, dict[str, BulkRow]]:
     """A run whose surplus can be asked for."""
-    options = evolve(kling.options, retry=evolve(kling.options.retry, **retry))
-    async with open_journal(ledger, service=kling.pipeline.service) as journal:
-        run = BulkRun(kling.pipeline, options, journal, concurrency=2)
+    options = evolve(kling._options, retry=evolve(kling._options.retry, **retry))
+    async with open_journal(ledger, service=kling._pipeline.service) as journal:
+        run = BulkRun(kling._pipeline, options, journal, concurrency=2)
         found = {row.key: row async for row in run.results(registered(journal, numbered(rows)))}
     return run, found
 
@@ -188,7 +188,7 @@ class TestByTheUser:
     async def test_a_ledger_that_a_run_is_using(
         self, kling: AsyncKlingClient, ledger: Path, unknown: Any
     ) -> None:
-        async with open_journal(ledger, service=kling.pipeline.service):
+        async with open_journal(ledger, service=kling._pipeline.service):
             refused = settle(ledger, "k2", "--resend")
         assert refused.exit_code == 2
         assert "is in use by another process" in refused.output

@@ -248,7 +248,7 @@ class TestRuns:
         kling = await open_client(transport=emulator.transport(), clock=JumpClock(emulator))
         emulator.add_faults([Fault("avatars.video", "reset_after", at=1)])
         await filmed(
-            kling.with_options(retry=evolve(kling.options.retry, reconcile_within_s=0)),
+            kling.with_options(retry=evolve(kling._options.retry, reconcile_within_s=0)),
             speaking(1),
             ledger_path,
         )

@@ -1,0 +1,53 @@
+"""What is a request that starts a task? The fields and the answer that all of them have in common.
+
+A task runs at Kling for minutes and costs credits. Its request is answered at once, with an id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from attrs import frozen
+
+from ..errors import JSON
+from .checks import Integer, Text, Url
+from .fields import body, unlogged
+from .requests import Request, Safety
+from .tasks import Task
+
+MAX_JOBS = 50
+
+
+@frozen(kw_only=True)
+class TaskRequest(Request[Task]):
+    """The base of all requests that start a task; their result is known later, by the task.
+
+    Args:
+        max_jobs: 1 to 50 jobs at once on this account, instead of its own limit.
+        reply_url: is told of the job's progress and its end (`kling_async` has a receiver).
+        reply_ref: comes back in `kling.scheduler.running()` and in webhooks. Default: one that
+            nobody can guess, made for each call, by which the job is found again. One of your own
+            is never taken as proof, because only you know whether it was used before.
+    """
+
+    method = "POST"
+    safety = Safety.PAID
+    email_in = "body"
+    starts_task = True
+    where_to_look = "kling.scheduler.running() and kling.tasks.list()"
+
+    max_jobs: int | None = body("maxJobs", Integer(1, MAX_JOBS))
+    reply_url: str | None = unlogged("replyUrl", Url())  # its path may be a receiver's secret
+    reply_ref: str | None = unlogged("replyRef", Text())
+
+    def decode(self, body: JSON) -> Task:
+        """The task. An answer without its id is none: what was started has to be looked for."""
+        return Task.from_api(body)
+
+    def started_task(self, result: Task) -> int:
+        """The task's id."""
+        return result.id
+
+    def finished_tasks(self, result: Task) -> Iterable[int]:
+        """The task, should it be final already."""
+        return (result.id,) if result.is_final else ()
