@@ -1,4 +1,4 @@
-"""How is a ledger's file named, made, owned, watched, closed and copied? SQLite's side of it.
+"""How is a ledger's file owned, watched and closed by a running job? SQLite's side of it.
 
 The file is the ledger, not its name. While a job runs, the newest rows are in a second file beside
 it (`NAME-wal`); they are brought into the first within seconds, and a clean end leaves that alone.
@@ -12,12 +12,9 @@ import contextlib
 import json
 import os
 import sqlite3
-import stat
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 from attrs import frozen
@@ -25,134 +22,13 @@ from attrs import frozen
 from ..errors import LedgerError
 from . import sql
 from .file_lock import FileLock, LockTakenError, NoLocksError, acquire
+from .sqlite_copy import check_layout, check_size, fact, make, open_to_read
+from .sqlite_names import explained, traces
 
-BESIDE = ("-wal", "-shm", "-journal")
-"""What SQLite keeps beside a file that is open."""
 IN_USE = 1
 """The head's mark (`user_version`) while a job has the ledger open; 0 after a clean end."""
 _HEAD_BYTES = 100
 _MAGIC = b"SQLite format 3\x00"
-_NO_DISK = ("/dev", "/proc", "/sys")
-
-
-# --- names ---
-
-
-def real_path(path: str | os.PathLike[str]) -> Path:
-    """The ledger's file, its links followed; LedgerError where it would leave nothing on a disk."""
-    name = os.fspath(path)
-    if not isinstance(name, str):
-        raise LedgerError(f"a ledger's name must be text, not {type(name).__name__}")
-    if name == "" or name.startswith((":memory:", "file:")) or "\0" in name:
-        raise LedgerError(
-            f"{name!r} is not the name of a file: the ledger would be gone with this process, and "
-            f"the next run would make everything again. Name a file on a disk"
-        )
-    real = Path(os.path.realpath(name))
-    in_memory = any(real.is_relative_to(folder) for folder in _NO_DISK)
-    if in_memory and not real.is_relative_to("/dev/shm"):
-        raise LedgerError(f"{name} is no place for a ledger: nothing stays there. Name a file")
-    if name.endswith(("/", os.sep)) or real.is_dir():
-        raise LedgerError(f"{name} is a folder; name a file in it")
-    if name.endswith(BESIDE):
-        raise LedgerError(f"{name} belongs to another file, whose ledger it completes; name that")
-    try:
-        mode = real.stat().st_mode
-    except FileNotFoundError:
-        return real
-    except OSError as exc:
-        raise LedgerError(f"{name}: no ledger can be made or read there ({exc})") from None
-    if not stat.S_ISREG(mode):
-        raise LedgerError(f"{name} is not a regular file; a ledger has to stay on a disk")
-    return real
-
-
-def traces(path: Path) -> list[Path]:
-    """What SQLite left beside a ledger that is, or was, here."""
-    return [one for end in BESIDE if (one := path.with_name(path.name + end)).exists()]
-
-
-# --- errors ---
-
-
-@contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """SQLite's and the system's errors as ours, with what to do."""
-    try:
-        yield
-    except sqlite3.DatabaseError as exc:
-        text = str(exc)
-        if "not a database" in text or "no such table" in text:
-            remedy = "it is not a ledger of kling-async; name another file"
-        elif "full" in text or "I/O" in text:
-            remedy = "free some space and run it again; nothing was sent that is not recorded"
-        elif "malformed" in text:
-            remedy = "put back a copy of it; nothing was sent that is not recorded there"
-        else:
-            remedy = "run it again when that is mended; nothing was sent that is not recorded"
-        raise LedgerError(f"the ledger {path} can't be used ({text}): {remedy}") from exc
-    except OSError as exc:
-        raise LedgerError(f"the ledger {path} can't be used ({exc})") from exc
-
-
-# --- making one ---
-
-
-def make(path: Path, service: str, now_s: float) -> None:
-    """Make a ledger under a name of its own, and put it whole where it belongs.
-
-    So there is never a file without its tables; FileExistsError where somebody was quicker.
-    """
-    facts = {"layout": sql.LAYOUT, "service": service, "born_at": str(now_s)}
-    with _new_file(path) as unfinished, closing(sqlite3.connect(unfinished)) as db:
-        db.execute("PRAGMA synchronous = FULL")
-        with db:
-            db.execute("BEGIN")
-            for statement in sql.TABLES.replace("{keyed}", " WITHOUT ROWID").split(";\n"):
-                db.execute(statement)
-            for name, value in facts.items():
-                db.execute(sql.SET_FACT, {"name": name, "value": value})
-
-
-@contextmanager
-def _new_file(path: Path) -> Iterator[Path]:
-    """A name beside `path`; what is written there becomes `path`, or is gone."""
-    fd, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".new", dir=path.parent)
-    os.close(fd)
-    unfinished = Path(name)
-    try:
-        yield unfinished
-        _sync(unfinished)
-        _put(unfinished, path)
-        _sync(path.parent)
-    finally:
-        for one in (unfinished, *traces(unfinished)):
-            one.unlink(missing_ok=True)
-
-
-def _put(unfinished: Path, path: Path) -> None:
-    """Give a finished file its name; FileExistsError where there is one of that name."""
-    try:
-        os.link(unfinished, path)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without links
-        if path.exists():
-            raise FileExistsError(path) from None
-        unfinished.rename(path)
-
-
-def _sync(path: Path) -> None:
-    if path.is_dir() and sys.platform == "win32":
-        return  # a folder can't be opened there
-    fd = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-# --- owning one ---
 
 
 class OwnedFile:
@@ -308,7 +184,7 @@ def _opened(
     )  # fmt: skip
     try:
         check_layout(db, path)
-        if (recorded := _fact(db, "service")) != service:
+        if (recorded := fact(db, "service")) != service:
             raise LedgerError(
                 f"{path} belongs to a run against {recorded}, and this one goes to {service}: its "
                 f"rows would look done where nothing was made. Use another ledger"
@@ -361,34 +237,6 @@ def _check_head(path: Path, fd: int | None) -> bool:
     return int.from_bytes(head[60:64], "big") == IN_USE
 
 
-def check_size(path: Path) -> None:
-    """LedgerError where the file is empty: SQLite would take it for an empty database."""
-    if path.stat().st_size == 0:
-        raise LedgerError(
-            f"{path} is empty: it was most likely cut, and what it remembered is gone. Put back a "
-            f"copy of it; or, if there never was a ledger, remove it and run again"
-        )
-
-
-def check_layout(db: sqlite3.Connection, path: Path) -> None:
-    """LedgerError where the file was written by another version, or is no ledger."""
-    if db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None:
-        raise LedgerError(
-            f"{path} has no tables: it is not the ledger it was. Put back a copy of it; or, if "
-            f"there never was a ledger, remove it and run again"
-        )
-    if (found := _fact(db, "layout")) != sql.LAYOUT:
-        raise LedgerError(
-            f"{path} was written by another version of kling-async (layout {found}, this one reads "
-            f"{sql.LAYOUT}); finish it with that version, or use another ledger"
-        )
-
-
-def _fact(db: sqlite3.Connection, name: str) -> str | None:
-    found = db.execute(sql.FACT, {"name": name}).fetchone()
-    return None if found is None else found[0]
-
-
 # --- who has it ---
 
 
@@ -400,7 +248,7 @@ def _owner(path: Path) -> dict[str, object]:
     """What the ledger says of the process that has it open; empty where it can't be read."""
     try:
         with closing(open_to_read(path)) as db:
-            found: dict[str, object] = json.loads(_fact(db, "owner") or "{}")
+            found: dict[str, object] = json.loads(fact(db, "owner") or "{}")
             return found
     except (sqlite3.Error, ValueError, OSError):
         return {}
@@ -435,67 +283,3 @@ def _is_alive(pid: object) -> bool:
     except OSError:
         return True
     return True
-
-
-# --- looking ---
-
-
-def open_to_read(path: Path) -> sqlite3.Connection:
-    """A connection that only reads; works without the right to write, the folder's included."""
-    uri = path.as_uri()
-
-    def connected(how: str) -> sqlite3.Connection:
-        db = sqlite3.connect(
-            f"{uri}?{how}", uri=True, timeout=30, isolation_level=None, check_same_thread=False
-        )
-        try:
-            db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
-        except BaseException:
-            db.close()
-            raise
-        return db
-
-    try:
-        return connected("mode=ro")
-    except sqlite3.OperationalError:
-        if traces(path):
-            raise
-        return connected("mode=ro&immutable=1")  # nobody writes it, and nobody can from here
-
-
-def look(path: Path) -> sqlite3.Connection:
-    """The ledger at `path`, to look at while others may write; LedgerError where there is none."""
-    if not path.exists():
-        raise LedgerError(f"there is no ledger at {path}; `bulk run` makes one")
-    with explained(path):
-        check_size(path)
-        db = open_to_read(path)
-        try:
-            check_layout(db, path)
-        except BaseException:
-            db.close()
-            raise
-    return db
-
-
-# --- copying ---
-
-
-def copy(source: Path, target: Path) -> None:
-    """Copy a ledger into one new file, whole or not at all; also while a job writes it."""
-    if target.exists() or traces(target):
-        raise LedgerError(f"there is something at {target} already; name a new file")
-    with explained(target), closing(look(source)) as db:
-        try:
-            with _new_file(target) as unfinished, closing(sqlite3.connect(unfinished)) as new:
-                db.backup(new)
-                new.execute("PRAGMA journal_mode = DELETE").fetchone()
-                new.execute("PRAGMA synchronous = FULL")
-                with new:
-                    new.execute("BEGIN")
-                    new.execute("PRAGMA user_version = 0")
-                    fact = {"name": "copied_at", "value": str(time.time())}
-                    new.execute(sql.SET_FACT, fact)
-                    new.execute(sql.DROP_FACT, {"name": "owner"})
-        except FileExistsError:
-            raise LedgerError(f"there is something at {target} already; name a new file") from None

@@ -1,22 +1,20 @@
-"""How are a ledger's promises kept on one SQLite connection? Synchronous; `sqlite.py` calls it.
+"""How are a ledger's changes carried out on one SQLite connection? Synchronously.
 
-Whatever writes belongs inside a transaction of the caller's.
+Whatever writes belongs inside a transaction of the caller's; `sqlite.py` makes it.
 """
 
 from __future__ import annotations
 
 import itertools
-import json
 import sqlite3
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from attrs import evolve
 
-from ..errors import LedgerError
-from . import sql
+from . import arrows, sql
 from .intake import Merge, merge, steps_of
 from .machine import CLAIMS, WRITES, State
 from .records import (
@@ -26,7 +24,6 @@ from .records import (
     Applied,
     Change,
     Listed,
-    Note,
     Row,
     RowInput,
     Step,
@@ -35,195 +32,14 @@ from .records import (
     as_column,
     as_text,
     new_step,
-    step_of,
 )
+from .sqlite_reading import Reading, listed_fact, place_of
 
-_PART = 500
-"""Values in one statement; SQLite bounds them."""
 _UNNOTED = frozenset({"prepared", "intended", "answered", "reserved"})
 """Events without an entry in the history: the usual way of a step, which it says itself."""
 _PLAIN = frozenset({"answered"})
 """Events that write into their step alone."""
-_WITH_WORKS = ("made", "done", "failed")
-_STATE = sql.STEP_COLUMNS.index("state")
 _NOTHING = Merge()
-
-
-class Reading:
-    """What a ledger says; `Writing` adds what changes it."""
-
-    def __init__(self, path: Path, db: sqlite3.Connection) -> None:
-        self.path = path
-        self._db = db
-
-    # --- rows and steps ---
-
-    def row(self, key: str) -> Row:
-        """See `LedgerReader.row`."""
-        if (row := self.known([key]).get(key)) is None:
-            raise LedgerError(f"{self.path} has no row {key!r}")
-        return row
-
-    def row_of(self, row_id: int) -> Row:
-        """See `LedgerReader.row_of`."""
-        found = self._db.execute(sql.ROW_OF_ID, {"id": row_id}).fetchall()
-        if not found:
-            raise LedgerError(f"{self.path} has no row of number {row_id}")
-        return self._rows(found)[0]
-
-    def step(self, step_id: int) -> Step:
-        """See `LedgerReader.step`."""
-        found = self._db.execute(sql.STEP, {"id": step_id}).fetchall()
-        if not found:
-            raise LedgerError(f"{self.path} has no step of number {step_id}")
-        return self._steps(found)[0]
-
-    def known(self, keys: Sequence[str]) -> dict[str, Row]:
-        """See `LedgerReader.known`."""
-        found = self._among(sql.ROWS_OF_KEYS, keys)
-        return {row.key: row for row in self._rows(found)}
-
-    def page(self, states: frozenset[State], after: tuple[int, int], size: int) -> list[Row]:
-        """The next rows in these states after (position, id)."""
-        values = {"position": after[0], "id": after[1], "size": size}
-        return self._rows(self._db.execute(sql.rows_page(states), values).fetchall())
-
-    def counts(self) -> dict[State, int]:
-        """See `LedgerReader.counts`."""
-        counts: dict[State, int] = dict(self._db.execute(sql.COUNTS_OPEN).fetchall())
-        (total,) = self._db.execute(sql.COUNT_ROWS).fetchone()
-        if done := total - sum(counts.values()):
-            counts["done"] = done
-        return counts
-
-    def step_counts(self) -> dict[tuple[int, State], int]:
-        """See `LedgerReader.step_counts`."""
-        return {(number, state): n for number, state, n in self._db.execute(sql.STEP_COUNTS)}
-
-    def to_reopen(self, numbers: Collection[int]) -> int:
-        """See `LedgerReader.to_reopen`."""
-        statement = sql.to_reopen(frozenset(numbers), count=True)
-        found: int = self._db.execute(statement).fetchone()[0]
-        return found
-
-    def accounts(self) -> list[str]:
-        """See `LedgerReader.accounts`."""
-        return [one for (one,) in self._db.execute(sql.ACCOUNTS)]
-
-    def history(self, row_id: int) -> list[Note]:
-        """See `LedgerReader.history`."""
-        return [Note(*one) for one in self._db.execute(sql.HISTORY, {"row_id": row_id})]
-
-    def fact(self, name: str) -> str | None:
-        """See `LedgerReader.fact`."""
-        found = self._db.execute(sql.FACT, {"name": name}).fetchone()
-        return None if found is None else found[0]
-
-    # --- for doubts ---
-
-    def unsettled(self, account: str | None, kind: str, states: Collection[State]) -> list[Step]:
-        """See `LedgerReader.unsettled`."""
-        return self._steps(self._among(sql.UNSETTLED, states, **_place(account, kind)))
-
-    def sent(self, account: str | None, kind: str) -> list[Step]:
-        """See `LedgerReader.sent`."""
-        return self._steps(self._db.execute(sql.SENT, _place(account, kind)).fetchall())
-
-    def uses(self, account: str | None, kind: str, paths: Collection[str]) -> list[Step]:
-        """See `LedgerReader.uses`."""
-        found = self._among(sql.USES, paths, **_place(account, kind))
-        return self._steps(list({one[0]: one for one in found}.values()))
-
-    def owners(self, account: str | None, kind: str, ids: Collection[str]) -> dict[str, int]:
-        """See `LedgerReader.owners`."""
-        return dict(self._among(sql.OWNERS, ids, **_place(account, kind)))
-
-    # --- what was there before ---
-
-    def was_listed(self, account: str | None, kind: str) -> bool:
-        """See `LedgerReader.was_listed`."""
-        return self.fact(_listed_fact(account, kind)) is not None
-
-    def listed_before(self, account: str | None, kind: str, ids: Collection[str]) -> set[str]:
-        """See `LedgerReader.listed_before`."""
-        found = self._among(sql.LISTED_BEFORE, ids, **_place(account, kind))
-        return {one for (one,) in found}
-
-    def alike_before(self, account: str | None, kind: str, paths: Collection[str]) -> list[Listed]:
-        """See `LedgerReader.alike_before`."""
-        place = _place(account, kind)
-        ids = {one for (one,) in self._among(sql.LISTED_WITH_PATHS, paths, **place)}
-        return list(self._listed(place, ids).values())
-
-    def never_sent_alike(
-        self, account: str | None, kind: str, after: int, size: int
-    ) -> list[tuple[Step, Listed]]:
-        """See `LedgerReader.never_sent_alike`."""
-        place = _place(account, kind)
-        page = {**place, "after": after, "size": size}
-        step_ids = [one for (one,) in self._db.execute(sql.NEVER_SENT_ALIKE, page)]
-        pairs = self._among(sql.ALIKE_OF_STEPS, step_ids, **place)
-        listed = self._listed(place, {remote_id for _, remote_id in pairs})
-        steps = {step_id: self.step(step_id) for step_id in step_ids}
-        return [(steps[step_id], listed[remote_id]) for step_id, remote_id in pairs]
-
-    def _listed(self, place: Mapping[str, str], ids: Collection[str]) -> dict[str, Listed]:
-        paths: dict[str, list[str]] = {}
-        for remote_id, path in self._among(sql.PATHS_OF_LISTED, ids, **place):
-            paths.setdefault(remote_id, []).append(path)
-        return {
-            remote_id: Listed(
-                remote_id=remote_id,
-                paths=paths.get(remote_id, ()),
-                shown=json.loads(shown),
-                made_at_s=made_at,
-            )
-            for remote_id, shown, made_at in self._among(sql.LISTED, ids, **place)
-        }
-
-    # --- inside ---
-
-    def _among(self, statement: str, among: Collection[Any], **values: Any) -> list[Any]:
-        """What a statement finds among these values, which stand at its `%s`."""
-        found: list[Any] = []
-        for part in _parts(among):
-            names = {f"v{at}": value for at, value in enumerate(part)}
-            marks = ", ".join(f":{name}" for name in names)
-            found += self._db.execute(statement % marks, {**values, **names}).fetchall()
-        return found
-
-    def _rows(self, found: Sequence[Any]) -> list[Row]:
-        steps: dict[int, list[Step]] = {}
-        for step in self._steps(self._among(sql.STEPS_OF_ROWS, [one[0] for one in found])):
-            steps.setdefault(step.row_id, []).append(step)
-        return [
-            Row(
-                id=row_id,
-                key=key,
-                position=position,
-                columns=json.loads(columns),
-                steps=tuple(steps.get(row_id, ())),
-            )
-            for row_id, key, position, columns, _ in found
-        ]
-
-    def _steps(self, found: Sequence[Any]) -> list[Step]:
-        finished = [one[0] for one in found if one[_STATE] in _WITH_WORKS]
-        works: dict[int, list[WorkRecord]] = {}
-        for step_id, number, work_id, url, content_type, file, size in self._among(
-            sql.WORKS_OF_STEPS, finished
-        ):
-            works.setdefault(step_id, []).append(
-                WorkRecord(
-                    number=number,
-                    work_id=work_id,
-                    url=url,
-                    content_type=content_type,
-                    file=file,
-                    size_bytes=size,
-                )
-            )
-        return [step_of(sql.STEP_COLUMNS, one, tuple(works.get(one[0], ()))) for one in found]
 
 
 class Writing(Reading):
@@ -271,7 +87,7 @@ class Writing(Reading):
     def register(self, rows: Sequence[RowInput]) -> list[Row]:
         """See `Ledger.register`."""
         keys = [row.key for row in rows]
-        seen = {key: run for _, key, _, _, run in self._among(sql.ROWS_OF_KEYS, keys)}
+        seen = {key: run for _, key, _, _, run in self.among(sql.ROWS_OF_KEYS, keys)}
         known = self.known(keys)
         result: list[Row] = []
         for row in rows:
@@ -361,8 +177,8 @@ class Writing(Reading):
     def apply(self, change: Change) -> Applied:
         """See `Ledger.apply`; `check` says whether there is such an arrow."""
         event, given = change.event, change.values
-        values = sql.written_values(event, given)
-        starts = sql.may_start_from(event, change.to, values.get("evidence"))
+        values = arrows.written_values(event, given)
+        starts = arrows.may_start_from(event, change.to, values.get("evidence"))
         now = self._now()
         bound: dict[str, Any] = {name: as_column(name, value) for name, value in values.items()}
         names = tuple(bound)
@@ -375,7 +191,7 @@ class Writing(Reading):
         if event == "reserved" and self._is_taken(change):
             return Applied.CLAIMED
         try:
-            done = self._db.execute(sql.arrow(event, change.to, starts, names, exact), bound)
+            done = self._db.execute(arrows.arrow(event, change.to, starts, names, exact), bound)
         except sqlite3.IntegrityError:
             return Applied.CLAIMED  # its mark is another step's
         if done.rowcount != 1:
@@ -389,15 +205,15 @@ class Writing(Reading):
     ) -> bool:
         """Whether the remote id is the step's from now on, or not to be claimed at all."""
         bound = {**bound, "account": bound.get("account")}
-        if self._db.execute(sql.claim(starts, exact), bound).rowcount == 1:
+        if self._db.execute(arrows.claim(starts, exact), bound).rowcount == 1:
             return True
-        owner = self._db.execute(sql.CLAIM_OWNER, bound).fetchone()
+        owner = self._db.execute(arrows.CLAIM_OWNER, bound).fetchone()
         return owner is None or owner[0] == change.step_id  # else the step itself is elsewhere
 
     def _is_taken(self, change: Change) -> bool:
         """Whether the file's name is another work's."""
         values = {"name_key": change.values.get("name_key")}
-        owner = self._db.execute(sql.NAME_OWNER, values).fetchone()
+        owner = self._db.execute(arrows.NAME_OWNER, values).fetchone()
         return owner not in (None, (change.step_id, change.values.get("work")))
 
     def _beside(self, change: Change, now: float) -> None:
@@ -411,11 +227,11 @@ class Writing(Reading):
             for one in change.works:
                 self._keep_work(step_id, one)
         elif event == "reserved":
-            self._db.execute(sql.RESERVE, {**work, "name_key": values.get("name_key")})
+            self._db.execute(arrows.RESERVE, {**work, "name_key": values.get("name_key")})
         elif event == "saved":
-            self._db.execute(sql.SAVED, {**work, "size_bytes": values.get("size_bytes")})
+            self._db.execute(arrows.SAVED, {**work, "size_bytes": values.get("size_bytes")})
         elif event == "file_lost":
-            self._db.execute(sql.FILE_LOST, work)
+            self._db.execute(arrows.FILE_LOST, work)
         elif event == "reopened" and change.to == "planned":
             for statement in (sql.DROP_OWN_TOKENS, sql.DROP_WORKS):
                 self._db.execute(statement, {"id": step_id})
@@ -426,7 +242,7 @@ class Writing(Reading):
             self._note(step_id, now, event, None if text is None else str(text))
 
     def _keep_work(self, step_id: int, one: WorkRecord) -> None:
-        self._db.execute(sql.KEEP_WORK, {
+        self._db.execute(arrows.KEEP_WORK, {
             "step_id": step_id, "number": one.number, "work_id": one.work_id, "url": one.url,
             "content_type": one.content_type, "file": one.file, "size_bytes": one.size_bytes,
         })  # fmt: skip
@@ -457,14 +273,14 @@ class Writing(Reading):
         """See `Ledger.keep_listing`."""
         if self.was_listed(account, kind):
             return
-        place = _place(account, kind)
+        place = place_of(account, kind)
         for one in things:
             values = {"remote_id": one.remote_id, "shown": as_text(one.shown)}
             self._db.execute(sql.KEEP_LISTED, {**place, **values, "made_at": one.made_at_s})
             for path in one.paths:
                 found = {**place, "path": path, "remote_id": one.remote_id}
                 self._db.execute(sql.KEEP_LISTED_PATH, found)
-        self.set_fact(_listed_fact(account, kind), str(self._now()))
+        self.set_fact(listed_fact(account, kind), str(self._now()))
 
     def reopen(self, after: int, size: int, numbers: Collection[int]) -> list[Row]:
         """See `Ledger.reopen`."""
@@ -491,7 +307,7 @@ def check(change: Change) -> None:
     if not change.values.keys() <= WRITES[event]:
         strange = ", ".join(sorted(change.values.keys() - WRITES[event]))
         raise ValueError(f"the event {event} can't write {strange}")
-    if not sql.may_start_from(event, change.to, change.values.get("evidence")):
+    if not arrows.may_start_from(event, change.to, change.values.get("evidence")):
         raise ValueError(f"the event {event} does not lead to {change.to}")
     if change.claim is not None and event not in CLAIMS:
         raise ValueError(f"the event {event} claims nothing")
@@ -506,17 +322,3 @@ def reopened_as(step: Step) -> State:
     if step.evidence == MISSING and step.remote_id is not None:
         return "running"  # its task may still end: nothing is paid again
     return "made" if step.works else "planned"
-
-
-def _place(account: str | None, kind: str) -> dict[str, str]:
-    return {"account": account or "", "kind": kind}
-
-
-def _listed_fact(account: str | None, kind: str) -> str:
-    return f"listed before, {kind} of account {account or ''}"
-
-
-def _parts(values: Collection[Any]) -> Iterator[Sequence[Any]]:
-    """In parts that one statement can take."""
-    listed = list(values)
-    return (listed[start : start + _PART] for start in range(0, len(listed), _PART))
