@@ -123,6 +123,7 @@ LAYERS: list[set[str]] = [
     {"_limits.*"},
     {"_calls.*"},
     {"_polling.*", "_files.*"},
+    {"bulknext.*"},
     {"bulk.*"},
     {"resources.*"},
     {"client"},
@@ -175,7 +176,7 @@ def test_only_the_wire_and_its_transports_import_httpx() -> None:
 @pytest.mark.parametrize(("library", "rooms"), [
     ("tenacity", {"_calls"}), ("aiolimiter", {"_limits"}), ("fastapi", {"integrations"}),
     ("aiohttp", {"_transport", "integrations"}),
-    ("sqlite3", {"bulk"}), ("cattrs", {"models"}), ("click", {"cli", "__main__"}),
+    ("sqlite3", {"bulk", "bulknext"}), ("cattrs", {"models"}), ("click", {"cli", "__main__"}),
     ("rich", {"cli", "__main__"}),
 ])  # fmt: skip
 def test_each_library_has_one_place(library: str, rooms: set[str]) -> None:
