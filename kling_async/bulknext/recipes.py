@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 import pkgutil
-from collections.abc import Collection, Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib import import_module
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -59,12 +58,14 @@ class SpeechFirst:
         voice: fields that say how it is spoken; the speech has the same names for them.
         into: the field that gets the speech's address, in place of text and voice.
         most_chars: longer texts go out as they are.
+        flag: a field that asks for it, too, and means nothing once it is done.
     """
 
     text: str = "text"
     voice: Collection[str] = ("speaker_id", "speed", "emotion")
     into: str = "audio_url"
     most_chars: int = SPOKEN_FIRST_CHARS
+    flag: str = "render_speech"
 
 
 @frozen(kw_only=True)
@@ -74,9 +75,11 @@ class StepSpec:
     Args:
         request: its type.
         thing: what it makes, with its article, for messages; default: the operation's name.
+        kind: what it makes, as listings tell it from other things: "avatar", "task", ...
         columns: column -> field. Default: each field has a column of its own name.
         defaults: field -> column that it is taken from where its own column says nothing.
         defaults_with: the defaults count only where this field is given.
+        missing: field -> what to say where neither it nor its default is given, and it is needed.
         takes: field -> what an earlier step gave.
         optional: columns of which exactly one asks for this step; none: it is not made. Empty: it
             always is.
@@ -88,9 +91,11 @@ class StepSpec:
 
     request: type[Request[Any]]
     thing: str = ""
+    kind: str = ""
     columns: Mapping[str, str] = field(factory=dict)
     defaults: Mapping[str, str] = field(factory=dict)
     defaults_with: str | None = None
+    missing: Mapping[str, str] = field(factory=dict)
     takes: Mapping[str, Taken] = field(factory=dict)
     optional: Collection[str] = ()
     given_by: str | None = None
@@ -109,6 +114,9 @@ class StepSpec:
             object.__setattr__(self, "columns", own)
         if not self.thing:
             object.__setattr__(self, "thing", self.operation)
+        if not self.kind:
+            part = self.operation.partition(".")[0]
+            object.__setattr__(self, "kind", "task" if self.request.starts_job else part[:-1])
 
     @property
     def operation(self) -> str:
@@ -119,6 +127,26 @@ class StepSpec:
     def attachments(self) -> Mapping[str, str]:
         """Field that holds a file -> the field that its address goes into."""
         return dict(attachments(self.request))
+
+    @property
+    def own_fields(self) -> Mapping[str, Any]:
+        """All fields of the request -> their defaults."""
+        return field_defaults(self.request)
+
+    def replaced_by(self, into: str) -> set[str]:
+        """The fields for which an address in the field `into` stands, once it was made."""
+        names = {name for name, target in self.attachments.items() if target == into}
+        if self.speech is not None and self.speech.into == into:
+            names |= {self.speech.text, *self.speech.voice, self.speech.flag}
+        return names
+
+    def typed(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The values with the tuples that JSON has as lists."""
+        kinds = field_kinds(self.request)
+        return {
+            name: tuple(one) if isinstance(one, list) and kinds.get(name) == "list" else one
+            for name, one in values.items()
+        }
 
     def column_of(self, field_name: str) -> str:
         """The column that a field is taken from; the field's own name where there is none."""
@@ -189,7 +217,7 @@ def recipe_of(request: type[Request[Any]], *, saves: bool = False) -> Recipe:
     if request.safety is not Safety.PAID:
         raise ConfigurationError(
             f"{request.operation} makes nothing that is paid for, so a bulk job has nothing to "
-            "remember of it; call it row by row. Nothing was sent"
+            "remember of it; call it row by row"
         )
     step = StepSpec(
         request=request,
@@ -214,7 +242,7 @@ def request_type(operation: str) -> type[Request[Any]]:
         paid = sorted(name for name, one in types.items() if one.safety is Safety.PAID)
         raise ConfigurationError(
             f"there is no operation {operation!r}; those that a bulk job can carry out are "
-            f"{', '.join(paid)}. Nothing was sent"
+            f"{', '.join(paid)}"
         )
     return types[operation]
 
@@ -227,15 +255,29 @@ def _request_types(base: type[Request[Any]]) -> Iterator[type[Request[Any]]]:
         yield from _request_types(one)
 
 
-@lru_cache(maxsize=None)
+_KINDS: dict[type, Mapping[str, Kind]] = {}  # looked up once per request type
+_DEFAULTS: dict[type, Mapping[str, Any]] = {}
+
+
 def field_kinds(request: type[Request[Any]]) -> Mapping[str, Kind]:
     """Field -> what it holds, for all fields of a request type."""
-    hints = get_type_hints(request, localns={"os": os})  # which the type of files names
-    files = dict(attachments(request))
-    return {
-        one.name: "file" if one.name in files else _kind(hints[one.name])
-        for one in fields(request)
-    }
+    found = _KINDS.get(request)
+    if found is None:
+        hints = get_type_hints(request, localns={"os": os})  # which the type of files names
+        files = dict(attachments(request))
+        found = _KINDS[request] = {
+            one.name: "file" if one.name in files else _kind(hints[one.name])
+            for one in fields(request)
+        }
+    return found
+
+
+def field_defaults(request: type[Request[Any]]) -> Mapping[str, Any]:
+    """Field -> its default, for all fields of a request type."""
+    found = _DEFAULTS.get(request)
+    if found is None:
+        found = _DEFAULTS[request] = {one.name: one.default for one in fields(request)}
+    return found
 
 
 def _kind(hint: Any) -> Kind:
@@ -250,6 +292,14 @@ def _kind(hint: Any) -> Kind:
     if origin in (tuple, list) or (isinstance(origin, type) and issubclass(origin, Collection)):
         return "object" if issubclass(origin, Mapping) else "list"
     return "text"
+
+
+def recipe_of_steps(operations: Sequence[str], *, saves: bool = False) -> Recipe:
+    """The recipe of a row that a ledger has, from its steps' operations in turn."""
+    known = tuple(one.operation for one in TALKING.steps)
+    if tuple(operations) == known[: len(operations)]:
+        return TALKING if len(operations) == len(known) else AVATARS
+    return recipe_of(request_type(operations[0]), saves=saves)
 
 
 _VIDEO_COLUMNS = {
@@ -271,6 +321,7 @@ TALKING = Recipe(
             columns=_VIDEO_COLUMNS,
             defaults={"speaker_id": "tts_speaker", "speed": "tts_speed", "emotion": "tts_emotion"},
             defaults_with="text",
+            missing={"speaker_id": "is needed with text (or tts_speaker, the avatar's own voice)"},
             takes={"avatar_id": Taken(what="remote_id")},
             optional=("text", "audio", "audio_url"),
             saves=True,
