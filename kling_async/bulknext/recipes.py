@@ -6,28 +6,22 @@ before a run, each step's digest and the export follow from it.
 
 from __future__ import annotations
 
-import os
-import pkgutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from importlib import import_module
-from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Literal
 
 from attrs import field, fields, frozen
 
-from .. import models
 from ..errors import ConfigurationError
 from ..models.avatars import CreateAvatar
 from ..models.requests import Request, Safety, attachments
 from ..models.videos import CreateAvatarVideo
+from .requesttypes import Kind, field_defaults, field_kinds, request_type
 
 SPOKEN_FIRST_CHARS = 150
 """The only length of a text that is documented for speech that is rendered on its own."""
 
 Given = Literal["remote_id", "work_url", "work_id"]
 """What a step leaves for later ones: the id of what it made, its first work's address or id."""
-Kind = Literal["text", "number", "whole", "flag", "file", "list", "object"]
-"""What a column holds, so that a cell of a CSV can be read as it."""
 
 ROW_COLUMNS = ("key", "account", "email")
 """Columns of every input: the row's name, and its account under both of its names."""
@@ -83,6 +77,8 @@ class StepSpec:
         takes: field -> what an earlier step gave.
         optional: columns of which exactly one asks for this step; none: it is not made. Empty: it
             always is.
+        needs: columns of which a row must have exactly one, each with what it holds: a file first,
+            then an address in its place. Empty: the request's own check says what is needed.
         given_by: the column that names a result that exists already, so that none is made.
         saves: its works become files.
         shares_tokens: an own token of an earlier step proves this one, too.
@@ -98,6 +94,7 @@ class StepSpec:
     missing: Mapping[str, str] = field(factory=dict)
     takes: Mapping[str, Taken] = field(factory=dict)
     optional: Collection[str] = ()
+    needs: Mapping[str, str] = field(factory=dict)
     given_by: str | None = None
     saves: bool = False
     shares_tokens: bool = False
@@ -127,6 +124,12 @@ class StepSpec:
     def attachments(self) -> Mapping[str, str]:
         """Field that holds a file -> the field that its address goes into."""
         return dict(attachments(self.request))
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The columns without which the step can't be sent."""
+        needed = (one.name for one in fields(self.request) if one.metadata.get("required"))
+        return tuple(self.column_of(name) for name in needed if name not in self.takes)
 
     @property
     def own_fields(self) -> Mapping[str, Any]:
@@ -186,6 +189,15 @@ class Recipe:
             names.update(dict.fromkeys(ROW_COLUMNS))
         return tuple(names)
 
+    def problem_of(self, column: str, value: Any) -> str | None:
+        """What the field of a column says is wrong with a value; None: nothing."""
+        for spec in self.steps:
+            if column in spec.columns:
+                of_field = getattr(fields(spec.request), spec.columns[column])
+                check = of_field.metadata.get("check")
+                return None if check is None else check(value)
+        return None
+
     def kind_of(self, column: str) -> Kind:
         """What a column holds; "text" where it belongs to no field."""
         for spec in self.steps:
@@ -227,73 +239,6 @@ def recipe_of(request: type[Request[Any]], *, saves: bool = False) -> Recipe:
     return Recipe(steps=(step,))
 
 
-def request_type(operation: str) -> type[Request[Any]]:
-    """The request type of an operation by its name, `videos.text2video`; also a user's own.
-
-    Raises:
-        ConfigurationError: there is none of this name.
-    """
-    types = {one.operation: one for one in _request_types(Request)}
-    if operation not in types:
-        for module in pkgutil.iter_modules(models.__path__):
-            import_module(f"{models.__name__}.{module.name}")
-        types = {one.operation: one for one in _request_types(Request)}
-    if operation not in types:
-        paid = sorted(name for name, one in types.items() if one.safety is Safety.PAID)
-        raise ConfigurationError(
-            f"there is no operation {operation!r}; those that a bulk job can carry out are "
-            f"{', '.join(paid)}"
-        )
-    return types[operation]
-
-
-def _request_types(base: type[Request[Any]]) -> Iterator[type[Request[Any]]]:
-    for one in base.__subclasses__():
-        # A class with slots is made anew by attrs; the first form may be around for a while.
-        if "__attrs_attrs__" in vars(one) and hasattr(one, "operation"):
-            yield one
-        yield from _request_types(one)
-
-
-_KINDS: dict[type, Mapping[str, Kind]] = {}  # looked up once per request type
-_DEFAULTS: dict[type, Mapping[str, Any]] = {}
-
-
-def field_kinds(request: type[Request[Any]]) -> Mapping[str, Kind]:
-    """Field -> what it holds, for all fields of a request type."""
-    found = _KINDS.get(request)
-    if found is None:
-        hints = get_type_hints(request, localns={"os": os})  # which the type of files names
-        files = dict(attachments(request))
-        found = _KINDS[request] = {
-            one.name: "file" if one.name in files else _kind(hints[one.name])
-            for one in fields(request)
-        }
-    return found
-
-
-def field_defaults(request: type[Request[Any]]) -> Mapping[str, Any]:
-    """Field -> its default, for all fields of a request type."""
-    found = _DEFAULTS.get(request)
-    if found is None:
-        found = _DEFAULTS[request] = {one.name: one.default for one in fields(request)}
-    return found
-
-
-def _kind(hint: Any) -> Kind:
-    if get_origin(hint) in (Union, UnionType):
-        options = [one for one in get_args(hint) if one is not NoneType]
-        kinds = {_kind(one) for one in options}
-        return kinds.pop() if len(kinds) == 1 else "text"
-    plain: dict[Any, Kind] = {bool: "flag", int: "whole", float: "number"}
-    if hint in plain:
-        return plain[hint]
-    origin = get_origin(hint)
-    if origin in (tuple, list) or (isinstance(origin, type) and issubclass(origin, Collection)):
-        return "object" if issubclass(origin, Mapping) else "list"
-    return "text"
-
-
 def recipe_of_steps(operations: Sequence[str], *, saves: bool = False) -> Recipe:
     """The recipe of a row that a ledger has, from its steps' operations in turn."""
     known = tuple(one.operation for one in TALKING.steps)
@@ -314,7 +259,16 @@ _VIDEO_COLUMNS = {
 }
 TALKING = Recipe(
     steps=(
-        StepSpec(request=CreateAvatar, thing="an avatar", given_by="avatar_id"),
+        StepSpec(
+            request=CreateAvatar,
+            thing="an avatar",
+            needs={
+                "image": "files",
+                "image_url": "addresses",
+                "avatar_id": "avatars that exist already",
+            },
+            given_by="avatar_id",
+        ),
         StepSpec(
             request=CreateAvatarVideo,
             thing="a video",

@@ -14,7 +14,8 @@ from attrs import asdict, evolve
 from ..errors import JSON, ConfigurationError, InvalidRequestError
 from ..models import checks
 from ..models.requests import Request
-from .recipes import Recipe, StepSpec, recipe_of, request_type
+from .recipes import Recipe, StepSpec, recipe_of
+from .requesttypes import request_type
 from .records import RowInput, Step, StepInput
 from .seen import Seen
 from .stepinputs import OWN_PREFIX, step_of
@@ -99,7 +100,7 @@ class RowBuilder:
             columns = {name: plain(one) for name, one in said.items() if one is not None}
         if has_half(columns):
             halves = [name for name, one in columns.items() if has_half(name) or has_half(one)]
-            problems.update(dict.fromkeys(halves, _HALF))
+            problems = {**dict.fromkeys(halves, _HALF), **problems}
             columns = mended(columns)
         row = RowInput(
             key=key,
@@ -161,7 +162,7 @@ def with_problems(row: RowInput, problems: Mapping[str, str]) -> RowInput:
     """The row as one of which nothing is sent; its first step says why."""
     problems = mended(problems)
     steps = row.steps or (_nothing(),)
-    first, *others = (evolve(one, request=None) for one in steps)
+    first, *others = (evolve(one, request=None, payload=mended(one.payload)) for one in steps)
     steps = (evolve(first, problem=problem_text(problems)), *others)
     return evolve(row, steps=steps, problems=problems)
 

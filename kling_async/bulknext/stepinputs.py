@@ -18,7 +18,7 @@ from ..models.media import Media
 from ..models.requests import Request
 from .recipes import Given, Recipe, StepSpec
 from .records import StepInput
-from .values import digest_of, mended, plain
+from .values import digest_of, has_half, mended, plain
 
 OWN_PREFIX = "x_"
 """Columns of the user's own begin with it: they are shown again and never sent."""
@@ -72,7 +72,8 @@ def step_of(
         request, problems = _checked(spec, number, _fields(spec, number, said, asked))
     elif "reply_ref" in spec.own_fields and said.get("reply_ref") is not None:
         problems = {"reply_ref": "is the ledger's own mark in a bulk job; leave it out"}
-    return _made(spec, number, said, asked, request, written), problems
+    step = _made(spec, number, said, asked, request, written)
+    return step, problems or _unkept(spec, step)
 
 
 def _is_said(spec: StepSpec, column: str, value: Any) -> bool:
@@ -137,10 +138,16 @@ def _made(
         operation=spec.operation,
         kind=spec.kind,
         digest=digest_of({"operation": spec.operation, **content}),
-        payload=mended(payload),
+        payload=payload,
         paths=() if request is None else _paths(spec, payload),
         request=request if number == 1 and not spec.takes else None,
     )
+
+
+def _unkept(spec: StepSpec, step: StepInput) -> dict[str, str]:
+    """What no ledger can hold, though the request takes it: a file whose name is no text."""
+    text = "its path is not UTF-8 text, which can't be kept; rename the file or its folder"
+    return {spec.column_of(n): text for n, value in step.payload.items() if has_half(value)}
 
 
 def _content(
