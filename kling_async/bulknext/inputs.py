@@ -8,7 +8,7 @@ Whether rows agree with each other, the ledger or the voices is asked elsewhere.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from .rows import WHOLE_ROW, RowBuilder, with_problems
 from .stepinputs import OWN_PREFIX
 
 
-def read_rows(path: StrPath, recipe: Recipe) -> Iterator[RowInput]:
+def read_rows(path: StrPath, recipe: Recipe) -> Generator[RowInput]:
     """The rows of the file in its order, one at a time; a row that can't be sent has `problems`.
 
     Args:

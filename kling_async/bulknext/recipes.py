@@ -121,6 +121,11 @@ class StepSpec:
         return self.request.operation
 
     @property
+    def noun(self) -> str:
+        """What it makes, without an article."""
+        return self.thing.partition(" ")[2] or self.thing
+
+    @property
     def attachments(self) -> Mapping[str, str]:
         """Field that holds a file -> the field that its address goes into."""
         return dict(attachments(self.request))

@@ -14,9 +14,9 @@ from attrs import asdict, evolve
 from ..errors import JSON, ConfigurationError, InvalidRequestError
 from ..models import checks
 from ..models.requests import Request
-from .recipes import Recipe, StepSpec, recipe_of
-from .requesttypes import request_type
+from .recipes import Recipe, recipe_of
 from .records import RowInput, Step, StepInput
+from .requesttypes import request_type
 from .seen import Seen
 from .stepinputs import OWN_PREFIX, step_of
 from .values import OF_BYTES, digest_of, has_half, mended, plain
@@ -204,14 +204,10 @@ def _steps(
     first = recipe.step(1)
     if first.given_by is not None and steps[0].given_id is not None and len(steps) == 1:
         *others, last = recipe.step(2).optional
-        text = f"needs a {', '.join(others)} or {last}: it has its {_noun(first)} already"
+        text = f"needs a {', '.join(others)} or {last}: it has its {first.noun} already"
         if not any(name in recipe.step(2).columns for name in problems):
             problems.setdefault(first.given_by, text)
     return steps
-
-
-def _noun(spec: StepSpec) -> str:
-    return spec.thing.partition(" ")[2] or spec.thing
 
 
 def request_of(

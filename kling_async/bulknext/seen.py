@@ -23,10 +23,10 @@ class Seen:
         if self._db is not None:
             self._db.close()
 
-    def first(self, key: Key, value: int | None) -> tuple[bool, int | None]:
-        """Whether `key` was given before, and with which value; else it is noted with `value`."""
+    def first(self, key: Key, value: int | None) -> tuple[int | None] | None:
+        """The value that `key` was given with at first; None: it is new, and noted with `value`."""
         noted, earlier = self._noted(key, value)
-        return not noted, earlier
+        return None if noted else (earlier,)
 
     def count(self, key: Key) -> int:
         """How often `key` was counted by now, this time included."""

@@ -168,8 +168,7 @@ def _given(recipe: Recipe, said: Mapping[str, Any]) -> tuple[StepInput, dict[str
     named = said[column]
     if isinstance(named, int) and not isinstance(named, bool):
         named = str(named)  # JSON may hold it as a number
-    noun = spec.thing.partition(" ")[2]
-    text = f"is for a new {noun}, and {column} names one that exists; keep one of the two"
+    text = f"is for a new {spec.noun}, and {column} names one that exists; keep one of the two"
     problems = {n: text for n in (*spec.columns, "extra") if said.get(n) is not None}
     if (problem := checks.digits(named)) is not None:
         problems[column] = problem
