@@ -6,29 +6,22 @@ before a run, each step's digest and the export follow from it.
 
 from __future__ import annotations
 
-import os
-import pkgutil
-from collections.abc import Collection, Iterator, Mapping
-from functools import lru_cache
-from importlib import import_module
-from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Literal
 
 from attrs import field, fields, frozen
 
-from .. import models
 from ..errors import ConfigurationError
 from ..models.avatars import CreateAvatar
 from ..models.requests import Request, Safety, attachments
 from ..models.videos import CreateAvatarVideo
+from .requesttypes import Kind, field_defaults, field_kinds, request_type
 
 SPOKEN_FIRST_CHARS = 150
 """The only length of a text that is documented for speech that is rendered on its own."""
 
 Given = Literal["remote_id", "work_url", "work_id"]
 """What a step leaves for later ones: the id of what it made, its first work's address or id."""
-Kind = Literal["text", "number", "whole", "flag", "file", "list", "object"]
-"""What a column holds, so that a cell of a CSV can be read as it."""
 
 ROW_COLUMNS = ("key", "account", "email")
 """Columns of every input: the row's name, and its account under both of its names."""
@@ -59,12 +52,14 @@ class SpeechFirst:
         voice: fields that say how it is spoken; the speech has the same names for them.
         into: the field that gets the speech's address, in place of text and voice.
         most_chars: longer texts go out as they are.
+        flag: a field that asks for it, too, and means nothing once it is done.
     """
 
     text: str = "text"
     voice: Collection[str] = ("speaker_id", "speed", "emotion")
     into: str = "audio_url"
     most_chars: int = SPOKEN_FIRST_CHARS
+    flag: str = "render_speech"
 
 
 @frozen(kw_only=True)
@@ -74,12 +69,16 @@ class StepSpec:
     Args:
         request: its type.
         thing: what it makes, with its article, for messages; default: the operation's name.
+        kind: what it makes, as listings tell it from other things: "avatar", "task", ...
         columns: column -> field. Default: each field has a column of its own name.
         defaults: field -> column that it is taken from where its own column says nothing.
         defaults_with: the defaults count only where this field is given.
+        missing: field -> what to say where neither it nor its default is given, and it is needed.
         takes: field -> what an earlier step gave.
         optional: columns of which exactly one asks for this step; none: it is not made. Empty: it
             always is.
+        needs: columns of which a row must have exactly one, each with what it holds: a file first,
+            then an address in its place. Empty: the request's own check says what is needed.
         given_by: the column that names a result that exists already, so that none is made.
         saves: its works become files.
         shares_tokens: an own token of an earlier step proves this one, too.
@@ -88,11 +87,14 @@ class StepSpec:
 
     request: type[Request[Any]]
     thing: str = ""
+    kind: str = ""
     columns: Mapping[str, str] = field(factory=dict)
     defaults: Mapping[str, str] = field(factory=dict)
     defaults_with: str | None = None
+    missing: Mapping[str, str] = field(factory=dict)
     takes: Mapping[str, Taken] = field(factory=dict)
     optional: Collection[str] = ()
+    needs: Mapping[str, str] = field(factory=dict)
     given_by: str | None = None
     saves: bool = False
     shares_tokens: bool = False
@@ -109,6 +111,9 @@ class StepSpec:
             object.__setattr__(self, "columns", own)
         if not self.thing:
             object.__setattr__(self, "thing", self.operation)
+        if not self.kind:
+            part = self.operation.partition(".")[0]
+            object.__setattr__(self, "kind", "task" if self.request.starts_job else part[:-1])
 
     @property
     def operation(self) -> str:
@@ -116,9 +121,40 @@ class StepSpec:
         return self.request.operation
 
     @property
+    def noun(self) -> str:
+        """What it makes, without an article."""
+        return self.thing.partition(" ")[2] or self.thing
+
+    @property
     def attachments(self) -> Mapping[str, str]:
         """Field that holds a file -> the field that its address goes into."""
         return dict(attachments(self.request))
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The columns without which the step can't be sent."""
+        needed = (one.name for one in fields(self.request) if one.metadata.get("required"))
+        return tuple(self.column_of(name) for name in needed if name not in self.takes)
+
+    @property
+    def own_fields(self) -> Mapping[str, Any]:
+        """All fields of the request -> their defaults."""
+        return field_defaults(self.request)
+
+    def replaced_by(self, into: str) -> set[str]:
+        """The fields for which an address in the field `into` stands, once it was made."""
+        names = {name for name, target in self.attachments.items() if target == into}
+        if self.speech is not None and self.speech.into == into:
+            names |= {self.speech.text, *self.speech.voice, self.speech.flag}
+        return names
+
+    def typed(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The values with the tuples that JSON has as lists."""
+        kinds = field_kinds(self.request)
+        return {
+            name: tuple(one) if isinstance(one, list) and kinds.get(name) == "list" else one
+            for name, one in values.items()
+        }
 
     def column_of(self, field_name: str) -> str:
         """The column that a field is taken from; the field's own name where there is none."""
@@ -158,6 +194,15 @@ class Recipe:
             names.update(dict.fromkeys(ROW_COLUMNS))
         return tuple(names)
 
+    def problem_of(self, column: str, value: Any) -> str | None:
+        """What the field of a column says is wrong with a value; None: nothing."""
+        for spec in self.steps:
+            if column in spec.columns:
+                of_field = getattr(fields(spec.request), spec.columns[column])
+                check = of_field.metadata.get("check")
+                return None if check is None else check(value)
+        return None
+
     def kind_of(self, column: str) -> Kind:
         """What a column holds; "text" where it belongs to no field."""
         for spec in self.steps:
@@ -189,7 +234,7 @@ def recipe_of(request: type[Request[Any]], *, saves: bool = False) -> Recipe:
     if request.safety is not Safety.PAID:
         raise ConfigurationError(
             f"{request.operation} makes nothing that is paid for, so a bulk job has nothing to "
-            "remember of it; call it row by row. Nothing was sent"
+            "remember of it; call it row by row"
         )
     step = StepSpec(
         request=request,
@@ -199,57 +244,12 @@ def recipe_of(request: type[Request[Any]], *, saves: bool = False) -> Recipe:
     return Recipe(steps=(step,))
 
 
-def request_type(operation: str) -> type[Request[Any]]:
-    """The request type of an operation by its name, `videos.text2video`; also a user's own.
-
-    Raises:
-        ConfigurationError: there is none of this name.
-    """
-    types = {one.operation: one for one in _request_types(Request)}
-    if operation not in types:
-        for module in pkgutil.iter_modules(models.__path__):
-            import_module(f"{models.__name__}.{module.name}")
-        types = {one.operation: one for one in _request_types(Request)}
-    if operation not in types:
-        paid = sorted(name for name, one in types.items() if one.safety is Safety.PAID)
-        raise ConfigurationError(
-            f"there is no operation {operation!r}; those that a bulk job can carry out are "
-            f"{', '.join(paid)}. Nothing was sent"
-        )
-    return types[operation]
-
-
-def _request_types(base: type[Request[Any]]) -> Iterator[type[Request[Any]]]:
-    for one in base.__subclasses__():
-        # A class with slots is made anew by attrs; the first form may be around for a while.
-        if "__attrs_attrs__" in vars(one) and hasattr(one, "operation"):
-            yield one
-        yield from _request_types(one)
-
-
-@lru_cache(maxsize=None)
-def field_kinds(request: type[Request[Any]]) -> Mapping[str, Kind]:
-    """Field -> what it holds, for all fields of a request type."""
-    hints = get_type_hints(request, localns={"os": os})  # which the type of files names
-    files = dict(attachments(request))
-    return {
-        one.name: "file" if one.name in files else _kind(hints[one.name])
-        for one in fields(request)
-    }
-
-
-def _kind(hint: Any) -> Kind:
-    if get_origin(hint) in (Union, UnionType):
-        options = [one for one in get_args(hint) if one is not NoneType]
-        kinds = {_kind(one) for one in options}
-        return kinds.pop() if len(kinds) == 1 else "text"
-    plain: dict[Any, Kind] = {bool: "flag", int: "whole", float: "number"}
-    if hint in plain:
-        return plain[hint]
-    origin = get_origin(hint)
-    if origin in (tuple, list) or (isinstance(origin, type) and issubclass(origin, Collection)):
-        return "object" if issubclass(origin, Mapping) else "list"
-    return "text"
+def recipe_of_steps(operations: Sequence[str], *, saves: bool = False) -> Recipe:
+    """The recipe of a row that a ledger has, from its steps' operations in turn."""
+    known = tuple(one.operation for one in TALKING.steps)
+    if tuple(operations) == known[: len(operations)]:
+        return TALKING if len(operations) == len(known) else AVATARS
+    return recipe_of(request_type(operations[0]), saves=saves)
 
 
 _VIDEO_COLUMNS = {
@@ -264,13 +264,23 @@ _VIDEO_COLUMNS = {
 }
 TALKING = Recipe(
     steps=(
-        StepSpec(request=CreateAvatar, thing="an avatar", given_by="avatar_id"),
+        StepSpec(
+            request=CreateAvatar,
+            thing="an avatar",
+            needs={
+                "image": "files",
+                "image_url": "addresses",
+                "avatar_id": "avatars that exist already",
+            },
+            given_by="avatar_id",
+        ),
         StepSpec(
             request=CreateAvatarVideo,
             thing="a video",
             columns=_VIDEO_COLUMNS,
             defaults={"speaker_id": "tts_speaker", "speed": "tts_speed", "emotion": "tts_emotion"},
             defaults_with="text",
+            missing={"speaker_id": "is needed with text (or tts_speaker, the avatar's own voice)"},
             takes={"avatar_id": Taken(what="remote_id")},
             optional=("text", "audio", "audio_url"),
             saves=True,

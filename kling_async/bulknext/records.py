@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Any, cast
+from typing import Any
 
 from attrs import field, frozen
 
 from ..errors import JSON
+from ..models.requests import Request
 from .machine import Event, State
 
 GIVEN = "given"
@@ -52,6 +53,8 @@ class StepInput:
     """The thing exists already, so that nothing is sent."""
     problem: str | None = None
     """Why it can't be sent."""
+    request: Request[Any] | None = field(default=None, repr=False, eq=False)
+    """The request itself, where the input gave it whole; kept nowhere. Files were looked into."""
 
 
 @frozen(kw_only=True)
@@ -61,6 +64,9 @@ class RowInput:
     key: str
     position: int
     """Its number in the input, from 1."""
+    former_key: str | None = None
+    """Of a row without a key of its own: the one it had before it asked for more than its first
+    step. A row of that name that has no further steps is this one, and gets the new name."""
     columns: Mapping[str, JSON] = field(factory=dict, repr=False)
     """What the export shows of the input."""
     steps: Sequence[StepInput] = ()
