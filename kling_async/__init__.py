@@ -38,6 +38,7 @@ from .errors import (
     SubscriptionError,
     TaskFailedError,
     TaskModeratedError,
+    TaskNotFoundError,
     UnexpectedResponseError,
 )
 from .models.media import Media
@@ -203,6 +204,7 @@ __all__ = [
     "TaskFailedError",
     "TaskInput",
     "TaskModeratedError",
+    "TaskNotFoundError",
     "UnexpectedResponseError",
     "UploadAsset",
     "UploadedAsset",
