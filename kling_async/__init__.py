@@ -39,6 +39,7 @@ from .errors import (
     SubscriptionError,
     TaskFailedError,
     TaskModeratedError,
+    TaskNotFoundError,
     UnexpectedResponseError,
 )
 from .models.media import Media
@@ -205,6 +206,7 @@ __all__ = [
     "TaskFailedError",
     "TaskInput",
     "TaskModeratedError",
+    "TaskNotFoundError",
     "UnexpectedResponseError",
     "UploadAsset",
     "UploadedAsset",

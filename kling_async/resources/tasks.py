@@ -8,10 +8,11 @@ from typing import List  # noqa: UP035  (the class has a method named list)
 
 from .. import settings
 from .._calls.pipeline import Options, Pipeline
-from .._polling.history import is_between, pages, reaches
+from .._polling.history import pages
 from .._polling.waiter import TaskWaiter
 from .._polling.watched import PollSchedule
 from ..errors import JSON
+from ..models.history import is_between
 from ..models.scheduler import RunningTask
 from ..models.tasks import (
     ContentType,
@@ -124,9 +125,11 @@ class Tasks(Resource):
         """The task once it has succeeded; its `works` are the results.
 
         It is over when the server says so; states this library does not know are waited through.
-        Trouble on the way (lost answers, 5xx, 429) does not end the waiting, and neither does a
-        404 in the first 15 seconds. Thousands may wait at once: one poller per account serves them
-        all, by the account's history where many tasks are due.
+        Trouble on the way (lost answers, 5xx, 429) does not end the waiting. Neither does a 404:
+        the scheduler and the account's history are asked, and the job is given up when all three
+        have shown nothing of it for two minutes; a mere id that none of them ever showed, after 15
+        seconds (both at the next look, so up to 20 s later). Thousands may wait at once: one poller
+        per account serves them all, by the account's history where many tasks are due.
 
         Args:
             task: an id, or a result that has one.
@@ -136,15 +139,16 @@ class Tasks(Resource):
             email: the Kling account; default: the result's own, else chosen by the registry.
 
         Raises:
-            TaskFailedError: it is over without success; `.task` says what is known. Also where the
-                task is not there any more. Its kind `TaskModeratedError`: change the content.
+            TaskFailedError: it is over without success; `.task` says what is known. Its kind
+                `TaskModeratedError`: change the content.
+            TaskNotFoundError: it shows nowhere; the text says what was asked, and what to do.
+                A job that was begun may have been paid for. A `NotFoundError`.
             DeadlineExceededError: it is not over yet; `.task` is its latest state, and can be
                 waited for again.
-            NotFoundError: there never was such a task, as far as anybody knows.
             AuthenticationError, SubscriptionError, AccountBrokenError: nothing can be read.
             ConfigurationError: the client was closed meanwhile.
 
-        Source: `GET /tasks/{task_id}`, `GET /tasks`.
+        Source: `GET /tasks/{task_id}`, `GET /tasks`, `GET /scheduler`.
         """
         return await self._waiting.wait(
             id_of(task),
@@ -153,6 +157,7 @@ class Tasks(Resource):
             email=email or account_of(task),
             poll=poll,
             deadline_s=deadline_s,
+            begun=isinstance(task, (Task, RunningTask)),
         )
 
     def watch(
@@ -176,9 +181,9 @@ class Tasks(Resource):
 
         Raises:
             DeadlineExceededError: it is not over yet; `.task` is its latest state.
-            TaskFailedError: it is not there any more.
+            TaskNotFoundError: it shows nowhere; see `wait`.
 
-        Source: `GET /tasks/{task_id}`, `GET /tasks`.
+        Source: `GET /tasks/{task_id}`, `GET /tasks`, `GET /scheduler`.
         """
         return self._waiting.watch(
             id_of(task),
@@ -187,6 +192,7 @@ class Tasks(Resource):
             email=email or account_of(task),
             poll=poll,
             deadline_s=deadline_s,
+            begun=isinstance(task, (Task, RunningTask)),
         )
 
     def hint(self, task_id: int) -> bool:
@@ -229,23 +235,21 @@ class Tasks(Resource):
         """
         account = self._pipeline.accounts.choose(email)  # one for all pages
 
-        async def page_before(before_ms: int | None) -> List[Task]:  # noqa: UP006
-            request = ListTasks(
-                page_size=page_size,
-                content_type=content_type,
-                created_before_ms=before_ms,
-                email=account,
-                extra=extra,
-            )
-            return await self._pipeline.send(request, self._options)
+        async def ask(listing: ListTasks) -> List[Task]:  # noqa: UP006
+            return await self._pipeline.send(listing, self._options)
 
-        async with aclosing(pages(page_before, created_before_ms)) as history:
+        newest = ListTasks(
+            page_size=page_size,
+            content_type=content_type,
+            created_before_ms=created_before_ms,
+            email=account,
+            extra=extra,
+        )
+        async with aclosing(pages(ask, newest, created_after_ms)) as history:
             async for page in history:
                 for one in page:
                     if is_between(one, created_after_ms, created_before_ms):
                         yield one
-                if created_after_ms is not None and reaches(page, created_after_ms):
-                    return
 
 
 def id_of(task: AnyTask) -> int | str:

@@ -10,13 +10,14 @@ from typing import Any
 
 import httpx
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kling_async import AsyncKlingClient, RateLimit, Task, UnexpectedResponseError
+from kling_async import AsyncKlingClient, ListTasks, RateLimit, Task, UnexpectedResponseError
 from kling_async._polling.history import pages
 from kling_async.emulator import EmulatedAccount, Emulator
-from kling_async.models.history import made_ms
+from kling_async.models.history import made_ms, next_page
 
 
 def task(task_id: int, at_ms: int | None, *, works_only: bool = False) -> Task:
@@ -38,7 +39,8 @@ class History:
         self.shuffled = shuffled
         self.asked: list[int | None] = []
 
-    async def before(self, before_ms: int | None) -> list[Task]:
+    async def ask(self, listing: ListTasks) -> list[Task]:
+        before_ms = listing.created_before_ms
         self.asked.append(before_ms)
         assert len(self.asked) < 3 * len(self.tasks) + 9, "it does not end"
         bound = 10**15 if before_ms is None else before_ms + self.inclusive
@@ -50,7 +52,7 @@ class History:
 
 
 async def ids(history: History) -> list[int]:
-    async with aclosing(pages(history.before)) as found:
+    async with aclosing(pages(history.ask, ListTasks())) as found:
         return [one.id async for page in found for one in page]
 
 
@@ -80,6 +82,24 @@ async def test_few_requests() -> None:
     assert len(history.asked) <= 13
 
 
+async def test_back_to_a_moment_and_no_further() -> None:
+    history = History([task(one, one * 1000) for one in range(1, 101)], 10)
+    async with aclosing(pages(history.ask, ListTasks(), since_ms=85_500)) as found:
+        shown = [one.id async for page in found for one in page]
+    assert set(range(86, 101)) <= set(shown)
+    assert len(history.asked) == 2
+
+
+def test_the_next_page_keeps_what_was_asked() -> None:
+    first = ListTasks(email="a@x.y", content_type="video", page_size=2)
+    second = next_page(first, [task(2, 70), task(1, 50)])
+    assert second == evolve(first, created_before_ms=51)
+    assert next_page(second, [task(1, 50)]) == evolve(first, created_before_ms=50)
+    assert next_page(first, [task(1, 50)], since_ms=51) is None
+    assert next_page(first, [task(1, 50)], since_ms=50.5) is not None
+    assert next_page(first, [task(1, None)]) is next_page(first, []) is None
+
+
 async def test_a_millisecond_with_more_than_a_page_does_not_stop_it() -> None:
     history = History([task(one, 5) for one in range(1, 9)] + [task(9, 4), task(10, 3)], 4)
     assert {9, 10} <= set(await ids(history))
@@ -94,13 +114,13 @@ async def test_tasks_without_a_time() -> None:
 async def test_a_server_that_goes_round() -> None:
     asked = 0
 
-    async def always(_: int | None) -> list[Task]:
+    async def always(_: ListTasks) -> list[Task]:
         nonlocal asked
         asked += 1
         return [task(1, 50), task(2, 40)]
 
     with pytest.raises(UnexpectedResponseError, match="does not go on"):
-        async with aclosing(pages(always)) as found:
+        async with aclosing(pages(always, ListTasks())) as found:
             assert [[one.id for one in page] async for page in found] == [[1, 2]]
     assert asked <= 5
 

@@ -8,7 +8,14 @@ from typing import Any
 import httpx
 import pytest
 
-from kling_async import PollSchedule, Task, TaskFailedError, TaskModeratedError, settings
+from kling_async import (
+    PollSchedule,
+    Task,
+    TaskFailedError,
+    TaskModeratedError,
+    TaskNotFoundError,
+    settings,
+)
 from kling_async.emulator import Emulator, Fault
 
 BODY = {"imageUrl": "https://x.y/a.png", "audioUrl": "https://x.y/a.mp3"}
@@ -65,13 +72,13 @@ async def test_what_the_emulator_makes_fail(open_client: Any) -> None:
     for kind, ends in (
         ("task_failed", TaskFailedError),
         ("task_moderated", TaskModeratedError),
-        ("task_lost", TaskFailedError),
+        ("task_lost", TaskNotFoundError),
     ):
         emulator = Emulator(job_s=0.05, faults=[Fault("avatars.video", kind)])
         kling = await open_client(transport=emulator.transport())
         (task,) = await started(emulator, "http://x/v1/kling")
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(settings, "MISSING_FOR_S", 0.2)
-            with pytest.raises(TaskFailedError) as caught:
+            patched.setattr(settings, "GONE_AFTER_S", 0.2)
+            with pytest.raises(ends) as caught:
                 await kling.tasks.wait(task, poll=PollSchedule(waits_s=(0.03,)))
         assert type(caught.value) is ends
