@@ -31,6 +31,10 @@ class NotKeptError(KlingError):
     """A work was made, and there is no place for its file here."""
 
 
+class LooksMadeError(KlingError):
+    """Rows that were never sent look as if they were made already, by another job."""
+
+
 class AccountHealth:
     """What is known of the accounts of one run, and of the server.
 
@@ -87,7 +91,7 @@ class AccountHealth:
 
 def ends_the_run(error: KlingError) -> bool:
     """Whether no step can go on after it."""
-    return isinstance(error, (LedgerError, AccountRequiredError))
+    return isinstance(error, (LedgerError, AccountRequiredError, LooksMadeError))
 
 
 def bulk_retry(retry: RetryPolicy, wait_for_server_s: float) -> RetryPolicy:

@@ -13,7 +13,7 @@ from attrs import field, fields, frozen
 
 from ..errors import ConfigurationError
 from ..models.avatars import CreateAvatar
-from ..models.requests import Request, Safety, attachments
+from ..models.requests import Request, Safety, file_fields
 from ..models.videos import CreateAvatarVideo
 from .requesttypes import Kind, field_defaults, field_kinds, request_type
 
@@ -113,7 +113,7 @@ class StepSpec:
             object.__setattr__(self, "thing", self.operation)
         if not self.kind:
             part = self.operation.partition(".")[0]
-            object.__setattr__(self, "kind", "task" if self.request.starts_job else part[:-1])
+            object.__setattr__(self, "kind", "task" if self.request.starts_task else part[:-1])
 
     @property
     def operation(self) -> str:
@@ -128,7 +128,7 @@ class StepSpec:
     @property
     def attachments(self) -> Mapping[str, str]:
         """Field that holds a file -> the field that its address goes into."""
-        return dict(attachments(self.request))
+        return dict(file_fields(self.request))
 
     @property
     def required(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from attrs import fields
 
 from .. import models
 from ..errors import ConfigurationError
-from ..models.requests import Request, Safety, attachments
+from ..models.requests import Request, Safety, file_fields
 
 Kind = Literal["text", "number", "whole", "flag", "file", "list", "object"]
 """What a column holds, so that a cell of a CSV can be read as it."""
@@ -56,7 +56,7 @@ def field_kinds(request: type[Request[Any]]) -> Mapping[str, Kind]:
     found = _KINDS.get(request)
     if found is None:
         hints = get_type_hints(request, localns={"os": os})  # which the type of files names
-        files = dict(attachments(request))
+        files = dict(file_fields(request))
         found = _KINDS[request] = {
             one.name: "file" if one.name in files else _kind(hints[one.name])
             for one in fields(request)

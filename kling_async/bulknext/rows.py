@@ -12,7 +12,7 @@ from typing import Any
 from attrs import asdict, evolve
 
 from ..errors import JSON, ConfigurationError, InvalidRequestError
-from ..models import checks
+from ..models.checks import Text
 from ..models.requests import Request
 from .recipes import Recipe, recipe_of
 from .records import RowInput, Step, StepInput
@@ -24,6 +24,7 @@ from .values import OF_BYTES, digest_of, has_half, mended, plain
 WHOLE_ROW = ""
 """The name in `RowInput.problems` of what is wrong with no column in particular."""
 KEY_HEX = 12
+_KEY = Text()
 _HALF = "holds half a character (a lone surrogate), which can be neither kept nor sent"
 
 
@@ -91,7 +92,7 @@ class RowBuilder:
         steps = list[StepInput]()
         if recipe is not None and "row" not in problems:
             steps = _steps(recipe, said, request, columns, problems)
-        if key is not None and (problem := checks.text()(key)) is not None:
+        if key is not None and (problem := _KEY(key)) is not None:
             problems, key = {"key": problem, **problems}, None
         former = None
         if not isinstance(key, str):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import JSON, InvalidRequestError
-from ..models import checks
+from ..models.checks import Digits, Email
 from ..models.avatars import url_path
 from ..models.media import Media
 from ..models.requests import Request
@@ -22,6 +22,7 @@ from .values import digest_of, has_half, mended, plain
 
 OWN_PREFIX = "x_"
 """Columns of the user's own begin with it: they are shown again and never sent."""
+_ID, _EMAIL = Digits(), Email()
 _OF_ROW = ("email", "extra")
 """Fields that the first step takes, and that no column of a step holds."""
 _PLACEHOLDERS: Mapping[Given, str] = {  # for checks, of what an earlier step has yet to make
@@ -170,10 +171,10 @@ def _given(recipe: Recipe, said: Mapping[str, Any]) -> tuple[StepInput, dict[str
         named = str(named)  # JSON may hold it as a number
     text = f"is for a new {spec.noun}, and {column} names one that exists; keep one of the two"
     problems = {n: text for n in (*spec.columns, "extra") if said.get(n) is not None}
-    if (problem := checks.digits(named)) is not None:
+    if (problem := _ID(named)) is not None:
         problems[column] = problem
     email = said.get("email")
-    if email is not None and (problem := checks.email(email)) is not None:
+    if email is not None and (problem := _EMAIL(email)) is not None:
         problems["email"] = problem
     content: dict[str, JSON] = {column: plain(named)}
     payload: dict[str, JSON] = {}

@@ -282,7 +282,7 @@ class Stepper:
         earlier: Sequence[Step] = ()
         if step.number > 1:
             earlier = (await self._ledger.row_of(step.row_id)).steps[: step.number - 1]
-        account = self.account_of(step, earlier)
+        account = hold.account = self.account_of(step, earlier)
         kind = self._requests.type_of(step)
         if (why := self._health.put_off(account, costs_credits=kind.starts_task)) is not None:
             return PutOff(evolve(step, account=account), why)
@@ -329,6 +329,7 @@ class Stepper:
 
     async def _wait(self, step: Step, hold: Hold) -> Outcome | None:
         """Running -> made, or done where no file is wanted."""
+        hold.account = step.account
         self.running += 1
         try:
             task = await self._works.wait(
@@ -355,6 +356,7 @@ class Stepper:
 
     async def _save(self, step: Step, hold: Hold) -> Outcome | None:
         """Made -> done: every work that has no file yet is brought."""
+        hold.account = step.account
         await self._works.save(step, self._options)
         return None
 
@@ -439,7 +441,7 @@ class Stepper:
             return Stopped(step)
         if isinstance(error, StaleStepError):
             return await self._overtaken(step)
-        account, text = await self._account_now(step), str(error)
+        account, text = hold.account, str(error)
         if hold.in_flight and isinstance(error, DeadlineExceededError):  # before the first byte
             await self._apply(step, "retracted", error=text)
             hold.in_flight = False
@@ -489,13 +491,6 @@ class Stepper:
             return None
         text = "its key was given again with another content; keys must differ. Nothing was sent"
         return Failed(evolve(now, state="failed", error=text))
-
-    async def _account_now(self, step: Step) -> str | None:
-        """The account that the step went to, or was about to."""
-        if step.account is not None:
-            return step.account
-        now = await self._ledger.row_of(step.row_id)
-        return self.account_of(now.steps[step.number - 1], now.steps[: step.number - 1])
 
     async def _apply(self, step: Step, event: Event, **values: Any) -> Applied:
         return await self._ledger.apply(Change(step_id=step.id, event=event, values=values))

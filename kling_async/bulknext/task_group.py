@@ -21,6 +21,8 @@ class Hold:
     """Its intent is on disk, and what came of it is not."""
     settling: bool = False
     """What came of it is being written down."""
+    account: str | None = None
+    """Whose step it is at."""
 
     @property
     def must_finish(self) -> bool:

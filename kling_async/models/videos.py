@@ -97,10 +97,9 @@ class CreateAvatarVideo(TaskRequest):
         return problems
 
     def preparations(self, account: str | None) -> tuple[Preparation, ...]:
-        """The uploads of its files, and the text as speech, where that was asked for."""
-        uploads = super().preparations(account)
+        """The text as speech, where that was asked for."""
         if not self.render_speech:
-            return uploads
+            return ()
         speech = CreateSpeech(
             speaker_id=self.speaker_id,
             text=self.text,
@@ -109,7 +108,7 @@ class CreateAvatarVideo(TaskRequest):
             email=account,
         )
         clears = (*_OF_TEXT, "text", "render_speech")
-        return (*uploads, Preparation(speech, "audio_url", clears, _audio_of))
+        return (Preparation(speech, "audio_url", clears, _audio_of),)
 
     # --- looking for one whose answer was lost ---
 
