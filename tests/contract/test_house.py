@@ -256,7 +256,8 @@ def test_import_makes_no_requests_and_responses(loaded: set[str]) -> None:
     """They are 25 ms of it; only their bases are needed at once."""
     models = {one for one in loaded if one.startswith("kling_async.models.")}
     assert models == {
-        f"kling_async.models.{name}" for name in ("checks", "media", "requests", "responses")
+        f"kling_async.models.{name}"
+        for name in ("checks", "evidence", "listed", "media", "requests", "responses", "sightings")
     }
 
 
