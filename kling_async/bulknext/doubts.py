@@ -17,18 +17,9 @@ from attrs import define, evolve, field, frozen
 from .. import settings
 from .._calls.pipeline import Options, Pipeline
 from ..errors import KlingError
-from ..models.evidence import (
-    Decided,
-    Evidence,
-    Known,
-    Sent,
-    Sighting,
-    complete_since,
-    decide,
-    look_alikes,
-    looks_cut,
-)
+from ..models.evidence import Decided, Known, complete_since, decide, look_alikes, looks_cut
 from ..models.requests import Request
+from ..models.sightings import Evidence, Sent, Sighting
 from .health import LooksMadeError, name_of
 from .ledger import Ledger
 from .machine import UNSETTLED, State
@@ -149,7 +140,11 @@ class Doubts:
 
         For rows that come after the first look: it has checked all that were known by then.
         """
-        if step.first_intent_at is not None or self._again or (evidence := type(request).evidence) is None:
+        if (
+            step.first_intent_at is not None
+            or self._again
+            or (evidence := type(request).evidence) is None
+        ):
             return
         free = self._of(account, evidence).free
         if free:
@@ -188,9 +183,7 @@ class Doubts:
         )
         look = await self._look(one, wanted)
         if not await self._ledger.was_listed(one.account, one.evidence.kind):
-            await self._ledger.keep_listing(
-                one.account, one.evidence.kind, map(_listed, look.seen)
-            )
+            await self._ledger.keep_listing(one.account, one.evidence.kind, map(_listed, look.seen))
         else:
             await self._decide(one, look, wanted)
         if not self._again and one.evidence.likeness:
@@ -278,9 +271,7 @@ class Doubts:
             await self._tell(one, step_id)
         return left
 
-    async def _known(
-        self, one: _Watched, look: Look, wants: Collection[int]
-    ) -> Known:
+    async def _known(self, one: _Watched, look: Look, wants: Collection[int]) -> Known:
         """What else there is: whose the things are, and who could have made them."""
         ledger, account, kind = self._ledger, one.account, one.evidence.kind
         ids = {sighting.id for sighting in look.seen}
@@ -366,9 +357,7 @@ class Doubts:
             await self._ledger.apply(change)
             await self._tell(one, step_id)
 
-    def _may_resend(
-        self, step: Step, one: _Watched, look: Look | None, decided: Decided
-    ) -> bool:
+    def _may_resend(self, step: Step, one: _Watched, look: Look | None, decided: Decided) -> bool:
         """Only a step that its own address would have shown, and nothing could be it."""
         there = look is not None and not look.cut and not decided.candidates
         return self._resend and there and one.evidence.likeness and bool(step.own)

@@ -28,7 +28,16 @@ all slots of an account."""
 
 
 class NotKeptError(KlingError):
-    """A work was made, and there is no place for its file here."""
+    """A work was made, and there is no place for its file here.
+
+    Args:
+        file: where it was to be.
+        error: what the system says.
+    """
+
+    def __init__(self, file: Path, error: OSError) -> None:
+        self.why = f"{file} can't be written: {error.strerror or error}"
+        super().__init__(f"{self.why}; it is at Kling, and is fetched by the next run")
 
 
 class LooksMadeError(KlingError):
@@ -82,11 +91,12 @@ class AccountHealth:
         )
         return str(error)
 
-    def unwritable(self, file: Path, error: OSError) -> NotKeptError:
+    def unwritable(self, error: NotKeptError) -> str:
         """A file can't be written, and the next one could not be either, so the run ends."""
-        why = f"{file} can't be written: {error.strerror or error}"
-        self._stop(f"{why}. Make room, or name another folder, and run the same command again")
-        return NotKeptError(f"{why}; it is at Kling, and is fetched by the next run")
+        self._stop(
+            f"{error.why}. Make room, or name another folder, and run the same command again"
+        )
+        return str(error)
 
 
 def ends_the_run(error: KlingError) -> bool:

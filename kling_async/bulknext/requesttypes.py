@@ -55,7 +55,9 @@ def field_kinds(request: type[Request[Any]]) -> Mapping[str, Kind]:
     """Field -> what it holds, for all fields of a request type."""
     found = _KINDS.get(request)
     if found is None:
-        hints = get_type_hints(request, localns={"os": os})  # which the type of files names
+        hints = get_type_hints(
+            request, localns={"os": os, "Evidence": object}
+        )  # named by it and its bases
         files = dict(file_fields(request))
         found = _KINDS[request] = {
             one.name: "file" if one.name in files else _kind(hints[one.name])

@@ -30,7 +30,7 @@ from .health import WAIT_FOR_SERVER_S, AccountHealth, bulk_retry
 from .ledger import Ledger
 from .machine import State
 from .outgoing import StepRequests
-from .records import GIVEN, Applied, Row, Step
+from .records import Applied, Row, Step
 from .sources import CHUNK
 from .steps import Done, Failed, InDoubt, Outcome, PutOff, Stepper, Stopped
 from .task_group import Hold, TaskGroup
@@ -97,7 +97,6 @@ class BulkRun:
         works: Works,
         *,
         concurrency: int,
-        health: AccountHealth | None = None,
         made: int | None = None,
         again: bool = False,
         pay_again: bool = False,
@@ -112,7 +111,6 @@ class BulkRun:
         self.folder = works.folder
         """Where files go; None: none are brought."""
         self.health = AccountHealth(options.retry.retry_after_max_s, self.stop)
-        works.health = self.health
         self._pipeline = pipeline
         self._ledger = ledger
         self._requests = requests
@@ -203,9 +201,7 @@ class BulkRun:
 
     # --- the run --------------------------------------------------------------------------------
 
-    async def results(
-        self, rows: AsyncIterator[Sequence[Row]]
-    ) -> AsyncGenerator[RowResult, None]:
+    async def results(self, rows: AsyncIterator[Sequence[Row]]) -> AsyncGenerator[RowResult, None]:
         """Each row's result as it is settled.
 
         Leaving the loop early stops the run as `stop` does; being cancelled ends it at once, and

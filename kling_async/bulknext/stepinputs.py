@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import JSON, InvalidRequestError
-from ..models.checks import Digits, Email
 from ..models.avatars import url_path
+from ..models.checks import Digits, Email
 from ..models.media import Media
 from ..models.requests import Request
 from .recipes import Given, Recipe, StepSpec

@@ -37,8 +37,8 @@ from ..errors import (
     RateLimitedError,
     TaskFailedError,
 )
-from ..models.evidence import Evidence, url_path
 from ..models.requests import Request
+from ..models.sightings import Evidence, url_path
 from .doubts import Doubts
 from .health import WAIT_FOR_SLOT_S, AccountHealth, NotKeptError, ends_the_run
 from .ledger import Ledger
@@ -144,9 +144,7 @@ class StepIntent:
         """How often the step was about to go out by now."""
         self._ledger = ledger
         self._step_id = step.id
-        self._change = Change(
-            step_id=step.id, event="intended", values=values, digest=step.digest
-        )
+        self._change = Change(step_id=step.id, event="intended", values=values, digest=step.digest)
         self._hold = hold
         self._stopping = stopping
 
@@ -166,9 +164,7 @@ class StepIntent:
         """The step may go again."""
         values = {} if error is None else {"error": str(error)}
         self._hold.in_flight = False
-        await self._ledger.apply(
-            Change(step_id=self._step_id, event="retracted", values=values)
-        )
+        await self._ledger.apply(Change(step_id=self._step_id, event="retracted", values=values))
         if self._stopping():
             raise StoppingError("the run ends; nothing was sent")
 
@@ -332,9 +328,7 @@ class Stepper:
         hold.account = step.account
         self.running += 1
         try:
-            task = await self._works.wait(
-                step, self._options, begun_now=step.id in self._begun
-            )
+            task = await self._works.wait(step, self._options, begun_now=step.id in self._begun)
         except asyncio.CancelledError:
             self.left_running += 1
             raise
@@ -349,9 +343,7 @@ class Stepper:
             )
         hold.settling = True
         to: State = "made" if saves else "done"
-        await self._ledger.apply(
-            Change(step_id=step.id, event="finished", to=to, works=works)
-        )
+        await self._ledger.apply(Change(step_id=step.id, event="finished", to=to, works=works))
         return None
 
     async def _save(self, step: Step, hold: Hold) -> Outcome | None:
@@ -471,7 +463,9 @@ class Stepper:
         health = self._health
         if isinstance(error, (NotSentError, ConfigurationError)):
             return health.server_unreachable(error)
-        if isinstance(error, (DeadlineExceededError, NotKeptError)):
+        if isinstance(error, NotKeptError):
+            return health.unwritable(error)
+        if isinstance(error, DeadlineExceededError):
             return str(error)
         if isinstance(error, RateLimitedError):
             if (error.retry_after_s or 0) > health.longest_wait_s:

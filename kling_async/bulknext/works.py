@@ -12,8 +12,6 @@ import glob
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from attrs import evolve
-
 from .. import settings
 from .._calls.pipeline import Options
 from .._files.downloads import Downloads
@@ -22,7 +20,7 @@ from .._polling.watched import PollSchedule
 from ..errors import InvalidRequestError
 from ..models.tasks import Task, Work, WorkResource
 from .filenames import file_name, name_key, with_digest
-from .health import AccountHealth
+from .health import NotKeptError
 from .ledger import Ledger
 from .records import Applied, Change, Step, WorkRecord
 
@@ -39,7 +37,6 @@ class Works:
         ledger: remembers which file is whose.
         waiter: waits for tasks.
         downloads: brings files.
-        health: is told where no file can be written.
         folder: where the files go, made where it is missing; None: no step saves anything.
     """
 
@@ -48,14 +45,12 @@ class Works:
         ledger: Ledger,
         waiter: TaskWaiter,
         downloads: Downloads,
-        health: AccountHealth,
         folder: Path | None,
     ) -> None:
         self.folder = folder
         self._ledger = ledger
         self._waiter = waiter
         self._downloads = downloads
-        self._health = health
 
     async def wait(self, step: Step, options: Options, *, begun_now: bool) -> Task:
         """The task's final record; `TaskFailedError` where it failed.
@@ -107,12 +102,10 @@ class Works:
         except TimeoutError:  # an OSError, and ours: it has its own meaning
             raise
         except OSError as exc:
-            raise self._health.unwritable(target, exc) from exc
+            raise NotKeptError(target, exc) from exc
         left = any(one.size_bytes is None for one in step.works if one.number > work.number)
         values = {"work": work.number, "file": file, "size_bytes": size_bytes}
-        saved = Change(
-            step_id=step.id, event="saved", to="made" if left else "done", values=values
-        )
+        saved = Change(step_id=step.id, event="saved", to="made" if left else "done", values=values)
         await self._ledger.apply(saved)
 
     async def _fetched(
