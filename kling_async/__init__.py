@@ -51,7 +51,7 @@ from .version import __version__
 if _typing.TYPE_CHECKING:
     from ._files.downloads import Download
     from ._polling.watched import PollSchedule
-    from .bulk.rows import BulkRow
+    from .bulknext.results import BulkResult, BulkRow
     from .models.accounts import (
         AccountBalance,
         AccountSession,
@@ -137,6 +137,7 @@ __all__ = [
     "AvatarFailedError",
     "BadRequestError",
     "BalancePoints",
+    "BulkResult",
     "BulkRow",
     "CallContext",
     "Clock",
@@ -230,7 +231,7 @@ if not _typing.TYPE_CHECKING:
             "_files.downloads",
             "_polling.watched",
             "webhooks",
-            "bulk.rows",
+            "bulknext.results",
         ),
     )
 

@@ -9,12 +9,28 @@ from attrs import field, frozen
 
 from ..errors import JSON
 from .machine import State
-from .records import Step
-from .runner import RowResult
+from .records import Row, Step
 
 RowState = Literal["created", "failed", "unknown", "skipped"]
 VideoState = Literal["saved", "failed", "unknown", "running", "made", "skipped"]
 ResultState = Literal["done", "failed", "unknown", "running", "skipped"]
+
+
+@frozen
+class RowResult:
+    """What became of a row in this run.
+
+    Args:
+        row: as the ledger has it now.
+        state: of its first open step, as the user shall see it; None: as the ledger says.
+        why: what to say of it; default: the step's error.
+        account: whose it would have been, where the ledger does not say.
+    """
+
+    row: Row
+    state: State | None = None
+    why: str | None = None
+    account: str | None = None
 
 
 @frozen(kw_only=True)

@@ -31,6 +31,7 @@ from .ledger import Ledger
 from .machine import State
 from .outgoing import StepRequests
 from .records import Applied, Row, Step
+from .results import RowResult
 from .sources import CHUNK
 from .steps import Done, Failed, InDoubt, Outcome, PutOff, Stepper, Stopped
 from .task_group import Hold, TaskGroup
@@ -40,23 +41,6 @@ log = logging.getLogger("kling_async")
 
 AHEAD = 4
 """Steps of an account that are prepared or downloaded while all its job slots are taken."""
-
-
-@frozen
-class RowResult:
-    """What became of a row in this run.
-
-    Args:
-        row: as the ledger has it now.
-        state: of its first open step, as the user shall see it; None: as the ledger says.
-        why: what to say of it; default: the step's error.
-        account: whose it would have been, where the ledger does not say.
-    """
-
-    row: Row
-    state: State | None = None
-    why: str | None = None
-    account: str | None = None
 
 
 @frozen

@@ -11,8 +11,9 @@ from typing import Any
 import httpx
 
 from kling_async import AsyncKlingClient, BulkRow
-from kling_async.bulk.ledgerview import LedgerView
-from kling_async.bulk.records import Record
+from kling_async.bulknext.records import Row, Step
+from kling_async.bulknext.sqlite_copy import look
+from kling_async.bulknext.sqlite_reading import Reading
 from kling_async.emulator import Call, Emulator
 
 
@@ -44,18 +45,28 @@ def sent_keys(emulator: Emulator) -> list[str]:
     return [str((one.fields or {})["nickname"]) for one in creates(emulator)]
 
 
-def in_ledger(path: Path) -> dict[str, Record]:
+def in_ledger(path: Path) -> dict[str, Row]:
     """Each row as another process reads it."""
-    with closing(LedgerView.read(path)) as ledger:
-        return {one.key: one for one in ledger.each()}
+    with closing(look(path)) as db:
+        return {one.key: one for one in Reading(path, db).page(frozenset(), (-1, 0), 1_000_000)}
+
+
+def avatars(path: Path) -> dict[str, Step]:
+    """The first step of each row, as another process reads it."""
+    return {key: row.steps[0] for key, row in in_ledger(path).items()}
+
+
+def videos(path: Path) -> dict[str, Step]:
+    """The second step of each row that has one, as another process reads it."""
+    return {key: row.steps[1] for key, row in in_ledger(path).items() if len(row.steps) > 1}
 
 
 def assert_all_made_once(emulator: Emulator, path: Path, count: int) -> None:
     """Rows k1 ... have each its own avatar, made by a single successful create."""
     made = {one.nickname: one.id for one in emulator.avatars}
     assert len(emulator.avatars) == len(made) == count
-    kept = in_ledger(path)
-    assert {key: one.avatar_id for key, one in kept.items()} == made
+    kept = avatars(path)
+    assert {key: one.remote_id for key, one in kept.items()} == made
     assert {one.state for one in kept.values()} == {"done"}
 
 

@@ -16,7 +16,7 @@ from jobs import (
     Watched,
     assert_all_made_once,
     creates,
-    in_ledger,
+    avatars,
     results,
     sent_keys,
     until,
@@ -131,7 +131,7 @@ class TestRowsIn:
                 found.setdefault(row.key, []).append(row)
 
         running = asyncio.create_task(run())
-        await until(lambda: is_begun(ledger) and len(in_ledger(ledger)) > CHUNK)
+        await until(lambda: is_begun(ledger) and len(avatars(ledger)) > CHUNK)
         registered.set()
         await running
         assert len(sent_keys(emulator)) == 2 * CHUNK - 2
@@ -139,7 +139,7 @@ class TestRowsIn:
         before, after = sorted(str(one.error) for one in found["k9"])
         assert before.startswith("its key was given again with another content")
         assert after.startswith("its key was given before")
-        kept = in_ledger(ledger)["k9"]
+        kept = avatars(ledger)["k9"]
         assert (kept.state, kept.payload["image_url"]) == ("planned", again["image_url"])
 
     async def test_a_row_costs_a_commit_at_most(
@@ -166,10 +166,10 @@ class TestSecondRun:
         self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path
     ) -> None:
         first = await results(kling, url_rows(20), ledger)
-        kept = in_ledger(ledger)
+        kept = avatars(ledger)
         assert await results(kling, one_by_one(url_rows(20)), ledger) == first
         assert len(creates(emulator)) == 20
-        assert in_ledger(ledger) == kept
+        assert avatars(ledger) == kept
 
     async def test_new_rows_at_the_end_are_sent(
         self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path
@@ -184,18 +184,18 @@ class TestSecondRun:
         self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path
     ) -> None:
         await results(kling, url_rows(3), ledger)
-        before = in_ledger(ledger)
+        before = avatars(ledger)
         rows = list(url_rows(3))
         rows[1]["prompt"] = "Something else"
         found = await results(kling, rows, ledger)
         assert [found[key].state for key in ("k1", "k2", "k3")] == ["created", "failed", "created"]
         assert "'k2'" in str(found["k2"].error)
         assert "nothing was sent" in str(found["k2"].error)
-        assert in_ledger(ledger) == before
+        assert avatars(ledger) == before
         assert len(creates(emulator)) == 3
         # restored, it is what it was
         again = await results(kling, url_rows(3), ledger)
-        assert again["k2"].avatar_id == before["k2"].avatar_id
+        assert again["k2"].avatar_id == before["k2"].remote_id
 
 
 class TestRowsThatFail:
@@ -237,7 +237,7 @@ class TestRowsThatFail:
         async with open_journal(ledger, service=service) as journal:
             run = BulkRun(kling._pipeline, kling._options, journal, concurrency=1)
             assert [row.state async for row in run.results(jobs())] == ["created"]
-        assert in_ledger(ledger)["k1"].token == "/1.png"
+        assert avatars(ledger)["k1"].token == "/1.png"
 
     @pytest.mark.parametrize("status", [400, 404, 422])
     async def test_a_refusal_fails_the_row_alone_and_is_not_repeated(

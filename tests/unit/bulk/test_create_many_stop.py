@@ -16,7 +16,7 @@ from jobs import (
     Watched,
     assert_all_made_once,
     creates,
-    in_ledger,
+    avatars,
     results,
     sent_keys,
     until,
@@ -57,9 +57,9 @@ class Gate:
 
 def assert_nothing_is_open(emulator: Emulator, ledger: Path) -> None:
     """Each create that was sent has its avatar in the ledger; no other row was touched."""
-    kept = in_ledger(ledger)
+    kept = avatars(ledger)
     assert {one.nickname: one.id for one in emulator.avatars} == {
-        key: one.avatar_id for key, one in kept.items() if one.state == "done"
+        key: one.remote_id for key, one in kept.items() if one.state == "done"
     }
     assert {one.state for one in kept.values()} <= {"done", "planned", "ready"}
 
@@ -169,7 +169,7 @@ class TestLeavingEarly:
         await leaving
         assert sent_keys(emulator) == ["k1", "k2"]
         assert sum(clock.slept_s) < 60
-        assert in_ledger(ledger)["k2"].state == "ready"
+        assert avatars(ledger)["k2"].state == "ready"
 
     async def test_nor_is_one_before_it(
         self, open_client: OpenClient, emulator: Emulator, ledger: Path
@@ -184,7 +184,7 @@ class TestLeavingEarly:
         await until(lambda: kling.stats.waiting == 1)
         await asyncio.wait_for(found.aclose(), 5)  # type: ignore[arg-type]
         assert sent_keys(emulator) == ["k1", "k2"]
-        assert in_ledger(ledger)["k2"].state == "ready"
+        assert avatars(ledger)["k2"].state == "ready"
 
 
 class TestCancelled:
@@ -221,7 +221,7 @@ class TestCancelled:
         row = (await results(kling, url_rows(1), ledger))["k1"]
         assert row.state == "skipped"
         assert "deadline of 0.2 s" in (row.error or "")
-        assert in_ledger(ledger)["k1"].state == "ready"
+        assert avatars(ledger)["k1"].state == "ready"
         connected.set()
         await until_quiet(lambda: len(emulator.calls))
         assert creates(emulator) == []
@@ -266,7 +266,7 @@ class TestClosedClient:
         await kling.aclose()
         with suppress(KlingError):
             await results(kling, url_rows(5), ledger)
-        assert {one.state for one in in_ledger(ledger).values()} <= {"planned", "ready"}
+        assert {one.state for one in avatars(ledger).values()} <= {"planned", "ready"}
 
 
 class TestRowsThatBreak:
@@ -320,7 +320,7 @@ class TestLedgerFirst:
         found: list[set[str]] = []
 
         def look() -> None:
-            kept = in_ledger(ledger).values()
+            kept = avatars(ledger).values()
             found.append({one.key for one in kept if one.state == "intent" and one.attempts == 1})
 
         transport = Watched(emulator.transport(), look)
@@ -333,8 +333,8 @@ class TestLedgerFirst:
         self, kling: AsyncKlingClient, ledger: Path
     ) -> None:
         async for row in kling.avatars.create_many(url_rows(30), ledger=ledger, concurrency=3):
-            kept = in_ledger(ledger)[row.key]
-            assert (kept.state, kept.avatar_id) == ("done", row.avatar_id)
+            kept = avatars(ledger)[row.key]
+            assert (kept.state, kept.remote_id) == ("done", row.avatar_id)
 
     @pytest.mark.parametrize("commits", range(2, 16))
     async def test_a_ledger_that_fails_ends_the_run_and_nothing_was_sent_without_it(
@@ -355,7 +355,7 @@ class TestLedgerFirst:
             await run()
         disk.commits = 10**9
         await until_quiet(lambda: len(emulator.calls))
-        kept = in_ledger(ledger)
+        kept = avatars(ledger)
         sent = sent_keys(emulator)
         assert len(sent) == len(set(sent))
         assert len(sent) <= 2 * commits  # a commit serves both rows that are under way
@@ -376,9 +376,9 @@ class TestLedgerFirst:
         self, open_client: OpenClient, emulator: Emulator, ledger: Path
     ) -> None:
         await results(await open_client(), url_rows(3), ledger)
-        kept = in_ledger(ledger)
+        kept = avatars(ledger)
         other = await open_client(base_url="https://kling.example.com/v1/kling")
         with pytest.raises(LedgerError, match=r"kling\.example\.com"):
             await results(other, url_rows(9), ledger)
         assert len(creates(emulator)) == 3
-        assert in_ledger(ledger) == kept
+        assert avatars(ledger) == kept

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 from films import assert_all_filmed_once, calls, filmed, speaking, voice
-from jobs import JumpClock, in_ledger, results, until, until_quiet, url_rows
+from jobs import JumpClock, avatars, in_ledger, results, until, until_quiet, url_rows
 
 from kling_async import (
     AccountRegistry,
@@ -45,7 +45,7 @@ def kling_options(emulator: Emulator) -> dict[str, Any]:
 
 
 def video(ledger: Path, key: str) -> VideoRecord:
-    found = in_ledger(ledger)[key].video
+    found = avatars(ledger)[key].video
     assert found is not None
     return found
 
@@ -363,7 +363,7 @@ class TestStopping:
             await until(lambda: len(emulator.tasks) >= 3)
         await until_quiet(lambda: len(emulator.calls))
         begun = len(emulator.tasks)
-        kept = [one.video for one in in_ledger(ledger).values() if one.video is not None]
+        kept = [one.video for one in avatars(ledger).values() if one.video is not None]
         states = Counter(one.state for one in kept)
         assert states["running"] == begun
         assert states["intent"] == states["doubt"] == 0
