@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import AbstractAsyncContextManager, closing
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from kling_async import AsyncKlingClient, BulkRow
+from kling_async.bulknext.jobs import BulkJob, Equipment, open_job
+from kling_async.bulknext.recipes import Recipe
 from kling_async.bulknext.records import Row, Step
 from kling_async.bulknext.sqlite_copy import look
 from kling_async.bulknext.sqlite_reading import Reading
@@ -33,6 +35,16 @@ async def results(
         assert row.key not in found, f"{row.key} came twice"
         found[row.key] = row
     return found
+
+
+def job(
+    kling: AsyncKlingClient, ledger: Path, recipe: Recipe | None, **options: Any
+) -> AbstractAsyncContextManager[BulkJob]:
+    """A job over this ledger, as the command line drives one."""
+    later = kling._later
+    equipment = Equipment(kling._pipeline, kling._options, later.waiting, later.downloads)
+    options = {"folder": None, "concurrency": 2, **options}
+    return open_job(equipment, ledger, recipe, **options)
 
 
 def creates(emulator: Emulator) -> list[Call]:

@@ -15,8 +15,8 @@ from jobs import (
     JumpClock,
     Watched,
     assert_all_made_once,
-    creates,
     avatars,
+    creates,
     results,
     sent_keys,
     until,
@@ -24,10 +24,9 @@ from jobs import (
     url_rows,
 )
 
-from kling_async import AsyncKlingClient, BulkRow, KlingError, LedgerError
-from kling_async.bulk.feed import numbered, registered
-from kling_async.bulk.journal import open_journal
-from kling_async.bulk.runner import BulkRun
+from kling_async import AsyncKlingClient, KlingError, LedgerError
+from kling_async.bulknext.results import RowResult
+from kling_async.bulknext.sources import registered
 from kling_async.emulator import Emulator, Fault
 
 TOKEN = "user:12345-abcdefghi"
@@ -243,21 +242,21 @@ class TestStopped:
     ) -> None:
         gate = Gate(free=1)
         kling = await open_client(transport=Watched(emulator.transport(), gate))
-        async with open_journal(ledger, service=kling._pipeline.service) as journal:
-            run = BulkRun(kling._pipeline, kling._options, journal, concurrency=4)
-            found = run.results(registered(journal, numbered(url_rows(50))))
+        async with job(kling, ledger, AVATARS, concurrency=4) as opened:
+            run, rows = opened.run, built(RowBuilder(AVATARS), url_rows(50))
+            found = run.results(registered(opened.ledger, opened.requests, rows))
             taking = asyncio.create_task(_keys(found))
             await until(lambda: gate.held == 4)
             run.stop("it was interrupted")
             await until_quiet(lambda: gate.held)
             gate.opened.set()
             assert sorted(await taking) == ["k1", "k2", "k3", "k4", "k5"]
-        assert (run.tally.created, run.tally.settled, run.tally.under_way) == (5, 5, 0)
+        assert (run.counts.of(1).done, run.counts.settled, run.counts.under_way) == (5, 5, 0)
         assert_nothing_is_open(emulator, ledger)
 
 
-async def _keys(rows: AsyncIterator[BulkRow]) -> list[str]:
-    return [row.key async for row in rows if row.state == "created"]
+async def _keys(rows: AsyncIterator[RowResult]) -> list[str]:
+    return [one.row.key async for one in rows if one.row.state == "done"]
 
 
 class TestClosedClient:
