@@ -5,7 +5,8 @@ from __future__ import annotations
 from attrs import define, field
 
 from .machine import State
-from .records import Row, Step
+from .records import Step
+from .results import RowResult
 
 
 @define
@@ -54,19 +55,21 @@ class RunCounts:
             found = self.steps[number] = StepCounts()
         return found
 
-    def row(self, row: Row, counted: int, made: int, state: State | None) -> None:
+    def row(self, result: RowResult, counted: int, made: int | None) -> None:
         """A row is settled.
 
         Args:
-            row: which.
+            result: of the row.
             counted: how many of its steps were counted before.
-            made: how many of them this run carries out.
-            state: of its first open step, as the user sees it; None: as the ledger says.
+            made: how many of them this run carries out; None: all.
         """
         self.settled += 1
-        for step in row.steps[counted:made]:
-            shown = step.state if state is None or step.state == "done" else state
-            self.of(step.number).add(step, shown)
-            if step.state != "done":
+        current = result.current
+        for step in result.row.steps[counted:made]:
+            state = step.state
+            if step is current and result.state is not None:
+                state = result.state
+            self.of(step.number).add(step, state)
+            if state != "done":
                 return
-        self.done += state is None
+        self.done += 1

@@ -425,6 +425,10 @@ def _listed(sighting: Sighting) -> Listed:
     return Listed(
         remote_id=sighting.id,
         paths=sorted(sighting.paths),
-        shown=dict(sighting.shown),
+        shown={
+            name: value
+            for name, value in sighting.shown.items()
+            if isinstance(value, (str, int, float))
+        },
         made_at_s=sighting.made_at_s,
     )

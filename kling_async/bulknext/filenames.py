@@ -1,4 +1,4 @@
-"""What is the file of a row called? Its key, where every system can store that, else close to it."""
+"""What is a file called? Its row's key, where every system can store that, else close to it."""
 
 from __future__ import annotations
 

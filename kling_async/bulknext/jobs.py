@@ -22,8 +22,8 @@ from .health import WAIT_FOR_SERVER_S
 from .ledger import Ledger
 from .outgoing import StepRequests
 from .recipes import Recipe
-from .rows import RowBuilder
 from .results import RowResult
+from .rows import RowBuilder
 from .runner import BulkRun
 from .sources import built, registered
 from .sqlite import open_ledger

@@ -155,6 +155,8 @@ class Row:
     differs: bool = False
     """From `register`: the input says something else than what was made or is being made; the
     ledger's content stays."""
+    differs_in: int = 1
+    """Where it does: the number of the first step of which something else is said."""
     duplicate: bool = False
     """From `register`: an earlier row of the same input has this key; that one counts."""
 

@@ -25,12 +25,21 @@ class RowResult:
         state: of its first open step, as the user shall see it; None: as the ledger says.
         why: what to say of it; default: the step's error.
         account: whose it would have been, where the ledger does not say.
+        step: the number of the step that `state` is of; default: the first that is not done.
     """
 
     row: Row
     state: State | None = None
     why: str | None = None
     account: str | None = None
+    step: int | None = None
+
+    @property
+    def current(self) -> Step | None:
+        """The step that the row is at; None: all are done."""
+        if self.step is not None:
+            return self.row.steps[self.step - 1]
+        return self.row.current
 
 
 @frozen(kw_only=True)
@@ -142,7 +151,7 @@ _SHOWN: Mapping[State, ResultState] = {
 def bulk_result(result: RowResult) -> BulkResult:
     """A row's result as users see it."""
     steps = tuple(_step_result(one, result) for one in result.row.steps)
-    open_step = result.row.current
+    open_step = result.current
     shown = next((one for one in reversed(result.row.steps) if one.attempts or one.remote_id), None)
     step = open_step or shown or result.row.steps[-1]
     known = steps[step.number - 1]
@@ -174,9 +183,9 @@ def bulk_row(result: RowResult, *, made: int | None = None) -> BulkRow:
     video = row.steps[1] if len(row.steps) > 1 else None
     if video is not None and made == 1 and video.state == "planned" and not video.attempts:
         video = None
-    first_open = row.current
+    first_open = result.current
     state = _SHOWN[avatar.state]
-    if result.state is not None and first_open in (avatar, None):
+    if result.state is not None and first_open is avatar:
         state = _SHOWN[result.state]
     video_state: VideoState | None = None
     file = None
@@ -213,7 +222,7 @@ def _account(result: RowResult) -> str | None:
 
 
 def _step_result(step: Step, result: RowResult) -> StepResult:
-    is_open = result.row.current is step
+    is_open = result.current is step
     return StepResult(
         number=step.number,
         operation=step.operation,

@@ -277,7 +277,7 @@ class BulkRun:
     async def _take(self, row: Row) -> None:
         if row.duplicate or row.id in self._in_house:
             text = "its key was given before; keys must differ. Nothing was sent for this row"
-            self._settle(RowResult(row, "failed", text), 0)
+            self._settle(RowResult(row, "failed", text, step=1), 0)
         elif row.differs:
             # The ledger's record stays as it is: something of it was made.
             text = (
@@ -285,8 +285,9 @@ class BulkRun:
                 "that was made or sent; nothing was sent for it now. Restore it, give it another "
                 "key, or use another ledger"
             )
-            self._settle(RowResult(row, "failed", text), 0)
+            self._settle(RowResult(row, "failed", text, step=row.differs_in), 0)
         else:
+            await self._check_accounts(row)
             self._in_house.add(row.id)
             await self._go_on(row, 0, begins=True)
 
@@ -373,11 +374,8 @@ class BulkRun:
     async def _queue(self, row: Row, step: Step, counted: int) -> None:
         """A step waits for its turn, in the ledger: any number may."""
         earlier = row.steps[: step.number - 1]
-        if self._slots_learned is None:
-            self._slots_learned = asyncio.create_task(self._learn_slots())
-        await asyncio.shield(self._slots_learned)
+        await self._slots()
         account = self._stepper.account_of(step, earlier)
-        self._check_account(row, account)
         for one in row.steps[counted : step.number - 1]:
             self.counts.of(one.number).add(one, one.state)
         await self._ledger.queue(step.id, account)
@@ -429,11 +427,23 @@ class BulkRun:
                     task_id = int(step.remote_id or 0)
                     self._pipeline.attempts.job_slots.runs(step.account, task_id)
 
-    def _check_account(self, row: Row, account: str | None) -> None:
+    async def _slots(self) -> None:
+        """Return when the accounts' job slots are known, as far as they can be."""
+        if self._slots_learned is None:
+            self._slots_learned = asyncio.create_task(self._learn_slots())
+        await asyncio.shield(self._slots_learned)
+
+    async def _check_accounts(self, row: Row) -> None:
         """AccountRequiredError where it is open to which of several accounts a row goes: nothing
         would tell on which one the results of its earlier steps are.
         """
-        if self._among and account is None:
+        steps = row.steps[: self.made]
+        open_steps = [step for step in steps if step.state not in ("done", "failed")]
+        if not any(self._requests.type_of(step).starts_task for step in open_steps):
+            return
+        await self._slots()
+        known = any(step.account is not None for step in steps)
+        if self._among and not known and self._requests.named_account(steps[0], steps) is None:
             raise AccountRequiredError(
                 f"row {row.key} names no account, and the server has {len(self._among)}: a "
                 "video is made where its avatar is. Name an account in the row, or the accounts to "
@@ -472,7 +482,7 @@ class BulkRun:
         self, result: RowResult, counted: int, place: asyncio.Semaphore | None = None
     ) -> None:
         self._in_house.discard(result.row.id)
-        self.counts.row(result.row, counted, self.made or len(result.row.steps), result.state)
+        self.counts.row(result, counted, self.made)
         self._results.put_nowait((result, place or self._places))
 
 

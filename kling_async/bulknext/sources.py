@@ -16,6 +16,8 @@ from collections.abc import (
 from contextlib import asynccontextmanager
 from typing import Any
 
+from attrs import evolve
+
 from .ledger import Ledger
 from .outgoing import StepRequests
 from .records import Row, RowInput
@@ -32,13 +34,23 @@ async def registered(
     async with closing(chunks):
         async for given in chunks:
             rows = await ledger.register(given)
-            for one, row in zip(given, rows, strict=True):
+            for at, (one, row) in enumerate(zip(given, rows, strict=True)):
+                if row.differs:
+                    rows[at] = evolve(row, differs_in=_differs_in(one, row))
                 if row.differs or row.duplicate:
                     continue
                 for said, step in zip(one.steps, row.steps, strict=False):
                     if said.request is not None and step.state in ("planned", "ready"):
                         requests.keep(step, said.request)
             yield rows
+
+
+def _differs_in(said: RowInput, row: Row) -> int:
+    """The number of the first step of which the input says something else than the ledger."""
+    for one, step in zip(said.steps, row.steps, strict=False):
+        if one.digest != step.digest:
+            return step.number
+    return 1
 
 
 async def built(

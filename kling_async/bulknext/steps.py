@@ -471,9 +471,9 @@ class Stepper:
             if (error.retry_after_s or 0) > health.longest_wait_s:
                 return health.park(account, error)
             return f"it was refused for now, and stays to be done: {error}"
-        if isinstance(error, InsufficientCreditsError) and step.state not in PAID:
-            if self._requests.type_of(step).starts_task:
-                return health.no_credits(account, error)
+        costs = step.state not in PAID and self._requests.type_of(step).starts_task
+        if isinstance(error, InsufficientCreditsError) and costs:
+            return health.no_credits(account, error)
         if parks(error):
             health.park(account, error)
         return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import glob
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -168,7 +169,7 @@ class Works:
 
 async def without_files(ledger: Ledger, steps: list[Step]) -> set[int]:
     """Done -> made, of those of the steps whose file is not as it was saved; their ids."""
-    lost = await asyncio.to_thread(_lost, steps)
+    lost = await asyncio.to_thread(_lost, steps)  # and what is left of a cut file is gone
     for step, number in lost:
         change = Change(step_id=step.id, event="file_lost", values={"work": number})
         await ledger.apply(change)
@@ -176,12 +177,17 @@ async def without_files(ledger: Ledger, steps: list[Step]) -> set[int]:
 
 
 def _lost(steps: list[Step]) -> list[tuple[Step, int]]:
-    return [
-        (step, work.number)
+    lost = [
+        (step, work)
         for step in steps
         for work in step.works
         if work.size_bytes is not None and not _is_whole(work)
     ]
+    for _, work in lost:
+        if work.file is not None:
+            with suppress(OSError):  # whatever is wrong with it is said when it is written
+                Path(work.file).unlink(missing_ok=True)
+    return [(step, work.number) for step, work in lost]
 
 
 def _is_whole(work: WorkRecord) -> bool:

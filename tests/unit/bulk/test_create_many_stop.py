@@ -17,6 +17,7 @@ from jobs import (
     assert_all_made_once,
     avatars,
     creates,
+    job,
     results,
     sent_keys,
     until,
@@ -25,8 +26,10 @@ from jobs import (
 )
 
 from kling_async import AsyncKlingClient, KlingError, LedgerError
+from kling_async.bulknext.recipes import AVATARS
 from kling_async.bulknext.results import RowResult
-from kling_async.bulknext.sources import registered
+from kling_async.bulknext.rows import RowBuilder
+from kling_async.bulknext.sources import built, registered
 from kling_async.emulator import Emulator, Fault
 
 TOKEN = "user:12345-abcdefghi"

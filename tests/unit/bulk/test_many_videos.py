@@ -542,17 +542,16 @@ class TestMemory:
         kling = await open_client(transport=httpx.MockTransport(Kling()))
         blocks: dict[int, int] = {}
         films = ledger.with_name("films")
-        made = kling.avatars.create_many(speaking(400), ledger=ledger, concurrency=2, videos=films)
+        made = kling.avatars.create_many(speaking(550), ledger=ledger, concurrency=2, videos=films)
         async with aclosing(made) as found:
-            for taken in range(1, 301):
+            for taken in range(1, 451):
                 row = await anext(found)
                 assert row.video_state == "saved"
-                if taken in (150, 300):
+                if taken in (300, 450):
                     await until_quiet(sys.getallocatedblocks)
                     gc.collect()
                     blocks[taken] = sys.getallocatedblocks()
-        grown = blocks[300] - blocks[150]
-        print(grown)
+        grown = blocks[450] - blocks[300]
         assert grown < 450, f"150 videos left {grown} objects behind"
 
 
