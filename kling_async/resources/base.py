@@ -75,11 +75,13 @@ class operation(Generic[P, R]):
         call.__module__ = owner.__module__
         paid = _OF_PAID if request.safety.value == "paid" else ""
         call.__doc__ = f"{cleandoc(request.__doc__ or '')}\n{_OF_ALL}{paid}"
-        built = signature(request)
+        built = signature(request).parameters
+        own = sorted(fields(request), key=lambda one: one.inherited)
         itself = Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)
         result = request.decode.__annotations__.get("return", Signature.empty)
-        call.__signature__ = built.replace(  # type: ignore[attr-defined]
-            parameters=[itself, *built.parameters.values()], return_annotation=result
+        call.__signature__ = Signature(  # type: ignore[attr-defined]
+            [itself, *(built[one.name].replace(annotation=one.type) for one in own)],
+            return_annotation=result,
         )
 
     @overload
