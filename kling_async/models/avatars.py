@@ -150,12 +150,13 @@ class AvatarEvidence:
         """There is no paging."""
         return None
 
-    def sighting(self, thing: Avatar) -> Sighting:
+    def sighting(self, thing: Avatar, account: str | None = None) -> Sighting:
         """What it shows of the create. A blank text says nothing."""
         shown = {name: getattr(thing, name) for name in _SHOWN_AGAIN}
         urls = frozenset(one.url for one in thing.image_resources)
         return Sighting(
             id=thing.id,
+            account=account,
             paths=thing.image_paths,
             shown={"image_url": urls, **{name: one for name, one in shown.items() if one}},
             made_at_s=None if thing.create_time_ms is None else thing.create_time_ms / 1000,
