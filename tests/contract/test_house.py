@@ -257,7 +257,10 @@ def test_import_makes_no_requests_and_responses(loaded: set[str]) -> None:
     models = {one for one in loaded if one.startswith("kling_async.models.")}
     assert models == {
         f"kling_async.models.{name}"
-        for name in ("checks", "fields", "media", "requests", "responses")
+        for name in (
+            *("checks", "evidence", "fields", "listed", "media", "operations", "requests"),
+            *("responses", "sightings"),
+        )
     }
 
 
