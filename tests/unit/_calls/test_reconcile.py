@@ -229,7 +229,8 @@ class TestOthers:
         theirs = listed("8", it.now_s + 1, url=URL + "x")
         assert await it.follow(it.begin(), [ours, theirs, made]) == Lookup(None, (made,))
         it.reconciler.end(next(iter(it.reconciler._open)), lost=False)
-        assert (await it.follow(it.begin(), [ours, made])).found.id == "1"
+        made = listed("2", it.now_s)
+        assert (await it.follow(it.begin(), [ours, made])).found.id == "2"
 
     async def test_a_list_that_may_be_cut_decides_nothing_by_likeness(self, it: Following) -> None:
         others = [listed(f"9{n}", it.now_s - n, url=URL + f"{n}") for n in range(19)]
