@@ -14,7 +14,7 @@ from typing import cast
 
 import h11
 
-from .messages import Delivery, Errand, Handler, Reply, Request
+from .messages import Delivery, FollowUp, Handler, Reply, Request
 
 MAX_HEAD_BYTES = 64 * 1024
 MAX_BODY_BYTES = 128 * 1024 * 1024  # above the largest upload, so its own limit answers first
@@ -36,7 +36,7 @@ class Connection:
         writer: ours.
         origin: where media URLs point when a request names no host.
         local: whether the pages under `/_emulator` may be asked for.
-        own: takes over an errand that outlives the connection.
+        own: takes over a follow-up that outlives the connection.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Connection:
         *,
         origin: str,
         local: bool,
-        own: Callable[[Errand], None],
+        own: Callable[[FollowUp], None],
     ) -> None:
         self._handler = handler
         self._reader = reader
@@ -88,8 +88,8 @@ class Connection:
         if exchange.wait_s > 0:
             await self._handler.clock.sleep(exchange.wait_s)
         delivery = exchange.work()
-        if delivery.errand is not None:
-            self._own(delivery.errand)
+        if delivery.follow_up is not None:
+            self._own(delivery.follow_up)
         if delivery.wait_s > 0:
             await self._handler.clock.sleep(delivery.wait_s)
         return await self._deliver(delivery, head_only=request.method == "HEAD")

@@ -1,7 +1,7 @@
 """An in-process Kling: takes a request, gives what the wire shall carry.
 
 `Emulator` owns the world, the clock, the faults, the quota and the log. It does no I/O and never
-waits; `transport.py`, `server.py` and `postman.py` do both for it.
+waits; `transport.py`, `server.py` and `delivery.py` do both for it.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from . import inspection
 from .admission import Given, check_token, chosen_account, given_fields, named_account
 from .calls import Call, CallLog
 from .clock import EmulatorClock
+from .delivery import OnWebhook, WebhookDelivery
 from .effects import dressed, strike
 from .envelopes import Refusal, error
 from .faults import Fault, FaultPlan
 from .fields import Fields
-from .inside import Inside
+from .ids import Ids
 from .messages import Delivery, Exchange, Reply, Request
-from .mint import Mint
 from .operation import API_ROOT, Context, Views
 from .operations import NAMES, OPERATIONS
-from .postman import OnWebhook, Postman
 from .quota import Quota, RetryForm
 from .routes import Match, Routes
 from .server import serve
 from .transport import EmulatorTransport
+from .truth import Truth
 from .webhooks import Webhooks
 from .world import EmulatedAccount, World, configured
 
@@ -40,7 +40,7 @@ _API_SEGMENTS = tuple(API_ROOT.split("/")[1:])
 _ROUTES = Routes(OPERATIONS)
 
 
-class Emulator(Inside):
+class Emulator(Truth):
     """The Kling API with its own state and clock; nothing leaves the machine, nothing costs money.
 
     Args:
@@ -132,7 +132,7 @@ class Emulator(Inside):
             raise ValueError(f"job_s must be seconds or (least, most), not {job_s!r}")
         self._result_bytes = result_bytes
         options = Webhooks.parse(webhooks) if isinstance(webhooks, str) else webhooks
-        self._postman = Postman(self._clock, options, record_calls, on_webhook)
+        self._webhook_delivery = WebhookDelivery(self._clock, options, record_calls, on_webhook)
         self._world = self._new_world()
         self._log = CallLog(record_calls)
 
@@ -180,7 +180,7 @@ class Emulator(Inside):
         self._log = CallLog(self._record_calls)
         self._plan.reset()
         self._quota.forget()
-        self._postman.forget()
+        self._webhook_delivery.forget()
 
     # One request
 
@@ -253,7 +253,8 @@ class Emulator(Inside):
         self._log.close(call, delivery, worked=reply is not None and reply.status < 300)
         if reply is None or reply.started is None:
             return delivery
-        return evolve(delivery, errand=self._postman.errand(reply.started, self._world))
+        follow_up = self._webhook_delivery.follow_up(reply.started, self._world)
+        return evolve(delivery, follow_up=follow_up)
 
     def _answer(
         self,
@@ -301,7 +302,7 @@ class Emulator(Inside):
         return Delivery.of(dressed(reply, self._clock.now_ms()))
 
     def _new_world(self) -> World:
-        return World(dict(self._accounts), Mint(self._seed), self._keep_media_bytes)
+        return World(dict(self._accounts), Ids(self._seed), self._keep_media_bytes)
 
 
 def _is_inspection(request: Request) -> bool:

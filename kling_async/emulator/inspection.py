@@ -19,9 +19,9 @@ from .calls import Call
 from .envelopes import Refusal, bad_request, error, not_found
 from .faults import Fault
 from .faulttext import format_fault, parse_faults
-from .inside import Inside
 from .messages import Reply, Request
 from .tasks import Task
+from .truth import Truth
 from .webhooks import Webhook
 from .world import EmulatedAccount
 
@@ -29,7 +29,7 @@ ROOT = "_emulator"
 
 
 def answer(
-    emulator: Inside,
+    emulator: Truth,
     request: Request,
     *,
     add_faults: Callable[[Iterable[Fault]], None],
@@ -52,7 +52,7 @@ def answer(
     raise not_found("There are: GET state, POST faults, POST reset")
 
 
-def state(emulator: Inside) -> dict[str, object]:
+def state(emulator: Truth) -> dict[str, object]:
     """Everything a test compares with, ready for JSON."""
     return {
         "accounts": [_account(account) for account in emulator.accounts],

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from attrs import define, field, frozen
 from attrs.validators import ge, instance_of, le
 
-from .mint import Mint
+from .ids import Ids
 from .tasks import Task, Work
 
 
@@ -103,12 +103,12 @@ class World:
 
     Args:
         accounts: the configured ones.
-        mint: where new names come from.
+        ids: where new names come from.
         keep_media_bytes: how much of uploaded content stays fetchable.
     """
 
     accounts: dict[str, EmulatedAccount]
-    mint: Mint
+    ids: Ids
     keep_media_bytes: int
     avatars: dict[str, Avatar] = field(factory=dict[str, Avatar], init=False)
     deleted_avatars: list[Avatar] = field(factory=list[Avatar], init=False)

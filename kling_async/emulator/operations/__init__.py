@@ -6,14 +6,14 @@ A new part is a new file with its own `OPERATIONS`, added to the tuple below.
 from __future__ import annotations
 
 from ..operation import Operation
-from . import accounts, assets, avatars, media, scheduler, talking, tasks, tts, works
+from . import accounts, assets, avatar_videos, avatars, media, scheduler, tasks, tts, works
 
 OPERATIONS: tuple[Operation, ...] = (
     *accounts.OPERATIONS,
     *assets.OPERATIONS,
     *works.OPERATIONS,
     *avatars.OPERATIONS,
-    *talking.OPERATIONS,
+    *avatar_videos.OPERATIONS,
     *tts.OPERATIONS,
     *tasks.OPERATIONS,
     *scheduler.OPERATIONS,

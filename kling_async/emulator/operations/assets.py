@@ -46,9 +46,9 @@ def upload(context: Context) -> Reply:
     content_type = _content_type(context)
     size = _checked(content_type, content)
     world, origin = context.world, context.request.origin
-    name = f"{world.mint.token('upload')}.{_ENDINGS[content_type]}"
+    name = f"{world.ids.token('upload')}.{_ENDINGS[content_type]}"
     stored = Upload(
-        id=world.mint.number("upload id", 12, prefix="7"),
+        id=world.ids.number("upload id", 12, prefix="7"),
         account=context.account,
         name=name,
         url=upload_url(name, origin),

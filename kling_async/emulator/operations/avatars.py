@@ -43,16 +43,16 @@ def create(context: Context) -> Reply:
     seen = source.sha256 if source else image_url
     if voice is None:
         able = [voice for voice in VOICES if voice.speaks(emotion)]
-        voice = world.mint.choose("voice", seen, able)
+        voice = world.ids.choose("voice", seen, able)
     avatar = Avatar(
-        id=world.mint.number("avatar", 15, prefix="300"),
+        id=world.ids.number("avatar", 15, prefix="300"),
         account=context.account,
         image_url=image_url,
         listed_url=_listed_url(image_url, source, context),
         upload_name=source.name if source else None,
-        nickname=nickname or world.mint.choose("nickname", seen, _NICKNAMES),
-        prompt=prompt or world.mint.choose("prompt", seen, _PROMPTS),
-        scene=scene or world.mint.choose("scene", seen, SCENES[1:]),
+        nickname=nickname or world.ids.choose("nickname", seen, _NICKNAMES),
+        prompt=prompt or world.ids.choose("prompt", seen, _PROMPTS),
+        scene=scene or world.ids.choose("scene", seen, SCENES[1:]),
         tts_speaker=voice.speaker_id,
         tts_speed=1.0 if speed is None else speed,
         tts_emotion_key=emotion,
@@ -105,7 +105,7 @@ def _listed_url(image_url: str, source: Upload | None, context: Context) -> str:
     if not context.views.rehost_images:
         return image_url
     ending = source.name.rpartition(".")[2] if source else "png"
-    name = f"{context.world.mint.token('portrait', 40)}.{ending}"
+    name = f"{context.world.ids.token('portrait', 40)}.{ending}"
     context.world.portraits[name] = source.name if source else ""
     return portrait_url(name, context.request.origin)
 

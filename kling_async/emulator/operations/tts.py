@@ -35,7 +35,7 @@ def create(context: Context) -> Reply:
         raise bad_request(f"emotion {emotion} is not available for {speaker_id}")
     if context.struck_by("task_moderated"):
         raise Refusal(moderated())
-    name = f"{world.mint.token('speech')}.mp3"
+    name = f"{world.ids.token('speech')}.mp3"
     speech = Speech(
         name=name,
         account=context.account,

@@ -67,13 +67,13 @@ def create(context: Context) -> Reply:
         raise Refusal(moderated())
     _take_slot(max_jobs, context)
     now_s = context.clock.monotonic()
-    number = int(context.world.mint.number("task", 12, prefix="29"))
-    job_s = context.world.mint.between("job", str(number), *context.job_s)
+    number = int(context.world.ids.number("task", 12, prefix="29"))
+    job_s = context.world.ids.between("job", str(number), *context.job_s)
     arguments = {"avatarId": face.avatar_id or "", **words.arguments}
     inputs = [("image", face.image_url)]
     inputs += [("audio", words.audio_url)] if words.audio_url else []
     work = Work(
-        id=int(context.world.mint.number("work", 12, prefix="31")),
+        id=int(context.world.ids.number("work", 12, prefix="31")),
         task_id=number,
         account=context.account,
         kind="video",
@@ -205,7 +205,7 @@ def _shown_url(url: str, context: Context) -> str:
     """What records say of an input: its own address, or a re-hosted one."""
     if not context.views.rehost_inputs:
         return url
-    name = context.world.mint.token("input", 40)
+    name = context.world.ids.token("input", 40)
     context.world.portraits[name] = urlsplit(url).path.rpartition("/")[2]
     return portrait_url(name, context.request.origin)
 
