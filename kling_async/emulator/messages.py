@@ -139,6 +139,8 @@ class Delivery:
         ending: see `Ending`.
         status: what a call record shows: the status that went out, None where none did.
         follow_up: what goes on afterwards, None for nothing.
+        surplus: bytes that nobody asked for, sent after a `reply` on the same connection.
+        surplus_after_s: pause before them; 0 sends them together with the reply.
     """
 
     reply: Reply | None = None
@@ -148,6 +150,8 @@ class Delivery:
     ending: Ending = "keep"
     status: int | None = None
     follow_up: FollowUp | None = None
+    surplus: bytes = b""
+    surplus_after_s: float = 0.0
 
     @classmethod
     def of(cls, reply: Reply) -> Delivery:

@@ -45,7 +45,7 @@ def create(context: Context) -> Reply:
         speed=speed,
         emotion=emotion,
         duration_ms=round(spoken_s(text, speed) * 1000),
-        create_time_ms=context.clock.now_ms(),
+        create_time_ms=context.upstream_ms(),
         call_number=context.call_number,
     )
     world.speeches[name] = speech
