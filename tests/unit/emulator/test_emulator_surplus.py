@@ -1,4 +1,4 @@
-"""A second answer on a kept connection: a client that trusts its connection takes it for its own."""
+"""A second answer on a kept connection; a client that trusts it takes it for its own."""
 
 from __future__ import annotations
 
