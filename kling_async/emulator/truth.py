@@ -12,6 +12,7 @@ from .clock import EmulatorClock
 from .delivery import WebhookDelivery
 from .faults import Fault, FaultPlan
 from .tasks import Task
+from .views import Views
 from .webhooks import Webhook
 from .world import Avatar, EmulatedAccount, Speech, Upload, World
 
@@ -23,12 +24,18 @@ class Truth:
     _world: World
     _log: CallLog
     _plan: FaultPlan
+    _views: Views
     _webhook_delivery: WebhookDelivery
 
     @property
     def clock(self) -> EmulatorClock:
         """The clock behind every timestamp, window and delay."""
         return self._clock
+
+    @property
+    def views(self) -> Views:
+        """How far what is shown is from the truth."""
+        return self._views
 
     @property
     def accounts(self) -> list[EmulatedAccount]:
