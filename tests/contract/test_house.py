@@ -168,7 +168,7 @@ def test_only_the_wire_and_its_transports_import_httpx() -> None:
     users = {name for name, path in LIBRARY.items() if "httpx" in tops(path)}
     assert users == {
         f"_transport.{name}"
-        for name in ("wire", "transports", "pools", "request_builder", "failures")
+        for name in ("environment", "failures", "pools", "request_builder", "transports", "wire")
     }
 
 
@@ -259,7 +259,7 @@ def test_import_makes_no_requests_and_responses(loaded: set[str]) -> None:
         f"kling_async.models.{name}"
         for name in (
             *("checks", "evidence", "fields", "listed", "media", "operations", "requests"),
-            *("responses", "sightings"),
+            *("responses", "sightings", "sniff", "text"),
         )
     }
 
