@@ -184,7 +184,7 @@ class Text2Video(TaskRequest):
             problems["duration_s"] = "excludes shots: each has a length of its own"
         shots = [one for one in self.shots or () if isinstance(one, Shot)]
         total_s, (low_s, high_s) = sum(one.duration_s or 0 for one in shots), SHOTS_S
-        if shots and not low_s <= total_s <= high_s:
+        if 2 <= len(shots) <= 6 and not low_s <= total_s <= high_s:
             problems["shots"] = f"take {total_s} s together; {low_s} to {high_s} are allowed"
         return problems
 

@@ -17,7 +17,7 @@ from .._calls.pipeline import Options, Pipeline
 from ..errors import InvalidRequestError
 from ..models.checks import ListOf
 from ..models.media import Media
-from ..models.requests import Request, file_fields
+from ..models.requests import Request
 from ..models.responses import Model
 from ..models.scheduler import RunningTask
 
@@ -128,4 +128,5 @@ def _special(request: type[Request[Any]]) -> tuple[tuple[str, ...], tuple[str, .
         check = check.check if isinstance(check, ListOf) else check
         if getattr(check, "of", ()) != ():
             results.append(one.name)
-    return tuple(results), tuple(name for name, _ in file_fields(request))
+    files = (one.name for one in fields(request) if one.metadata.get("file"))
+    return tuple(results), tuple(files)
