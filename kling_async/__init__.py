@@ -30,6 +30,7 @@ from .errors import (
     InvalidRequestError,
     KlingError,
     LedgerError,
+    LocalFileError,
     NotFoundError,
     NotSentError,
     OutcomeUnknownError,
@@ -43,6 +44,7 @@ from .errors import (
     UnexpectedResponseError,
 )
 from .models.media import Media
+from .models.operations import MODULES as _MODULES
 from .models.requests import Request, Safety
 from .models.responses import Meta, Model
 from .stats import AccountStats, AttemptEvent, Stats
@@ -94,6 +96,7 @@ if _typing.TYPE_CHECKING:
         ListRunning,
         RunningTask,
     )
+    from .models.task_requests import TaskRequest
     from .models.tasks import (
         DeletedTask,
         DeleteTask,
@@ -114,7 +117,7 @@ if _typing.TYPE_CHECKING:
         VoiceEmotion,
         VoiceList,
     )
-    from .models.videos import CreateAvatarVideo
+    from .models.videos import CreateAvatarVideo, Shot, Text2Video
     from .webhooks import Received, WebhookReceiver
 
 __all__ = [
@@ -180,6 +183,7 @@ __all__ = [
     "ListTasks",
     "ListUploads",
     "ListVoices",
+    "LocalFileError",
     "Media",
     "Meta",
     "Model",
@@ -199,6 +203,7 @@ __all__ = [
     "Safety",
     "ServerAccount",
     "ServerError",
+    "Shot",
     "Speech",
     "Stats",
     "SubscriptionError",
@@ -208,6 +213,8 @@ __all__ = [
     "TaskInput",
     "TaskModeratedError",
     "TaskNotFoundError",
+    "TaskRequest",
+    "Text2Video",
     "UnexpectedResponseError",
     "UploadAsset",
     "UploadedAsset",
@@ -224,15 +231,8 @@ if not _typing.TYPE_CHECKING:
     # Requests and responses, for the most part. attrs takes half a millisecond to make a class, and
     # these are sixty, so a file is loaded when a name is asked for that it may hold.
     _LATER = (
-        *("models.avatars", "models.tasks", "models.videos", "models.tts", "models.assets"),
-        *(
-            "models.scheduler",
-            "models.accounts",
-            "_files.downloads",
-            "_polling.watched",
-            "webhooks",
-            "bulknext.results",
-        ),
+        *(f"models.{name}" for name in (*_MODULES, "task_requests")),
+        *("_files.downloads", "_polling.watched", "webhooks", "bulknext.results"),
     )
 
     def __getattr__(name: str) -> object:

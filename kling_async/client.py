@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from .resources.scheduler import Scheduler
     from .resources.tasks import Tasks
     from .resources.tts import Tts
+    from .resources.videos import Videos
 
 R = TypeVar("R")
 
@@ -230,6 +231,13 @@ class AsyncKlingClient:
         from .resources.tts import Tts
 
         return Tts(self._pipeline, self._options)
+
+    @cached_property
+    def videos(self) -> Videos:
+        """Videos from texts."""
+        from .resources.videos import Videos
+
+        return Videos(self._pipeline, self._options)
 
     @cached_property
     def accounts(self) -> Accounts:

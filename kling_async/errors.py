@@ -19,6 +19,7 @@
     ├── TaskFailedError             a job ended without a result; .task
     │   └── TaskModeratedError      its content was refused: change it
     ├── DeadlineExceededError       also a TimeoutError; .task when there is one
+    ├── LocalFileError              also an OSError; a file here can't be written
     ├── LedgerError                 a bulk ledger can't be used; what to do is in the message
     └── InputError                  a bulk input can't be used (bulk/located.py); .problems
 
@@ -63,7 +64,8 @@ class CallContext:
 def _revive(cls: type[BaseException], args: tuple[object, ...], state: dict[str, object]) -> object:
     error = cls.__new__(cls, *args)
     error.args = args  # TimeoutError is an OSError, which sets them in __init__ alone
-    error.__dict__.update(state)
+    for name, value in state.items():
+        setattr(error, name, value)
     return error
 
 
@@ -287,6 +289,19 @@ class DeadlineExceededError(KlingError, TimeoutError):
     def __init__(self, text: str, *, task: Any = None, context: CallContext | None = None) -> None:
         super().__init__(text, context=context)
         self.task = task
+
+
+class LocalFileError(KlingError, OSError):
+    """A file here can't be written; the text says why and what to do. Also an `OSError`."""
+
+    def __init__(
+        self, text: str, *, errno: int | None = None, context: CallContext | None = None
+    ) -> None:
+        super().__init__(text, context=context)
+        self.errno = errno
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _revive, (type(self), self.args, {**self.__dict__, "errno": self.errno})
 
 
 class LedgerError(KlingError):

@@ -23,6 +23,7 @@ TOKEN = "user:12345-abcdefghi"
 BASE_URL = "http://127.0.0.1/v1/kling"  # plain http: no time goes into a TLS context
 _SETTINGS = ("USEAPI_TOKEN", "KLING_ACCOUNTS", "KLING_BASE_URL")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 
 
 def pytest_configure() -> None:
@@ -72,7 +73,7 @@ def no_waiting() -> NoWaiting:
 @pytest.fixture(autouse=True)
 def clean_env(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of the machine reaches a test."""
-    for name in (*_SETTINGS, *_PROXIES, *(proxy.lower() for proxy in _PROXIES)):
+    for name in (*_SETTINGS, *_CERTIFICATES, *_PROXIES, *(one.lower() for one in _PROXIES)):
         monkeypatch.delenv(name, raising=False)
 
 

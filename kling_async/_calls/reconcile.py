@@ -219,7 +219,7 @@ class Reconciler:
         ids: set[str] = set()
         for _ in range(settings.LOOK_PAGES):
             listed = await look(listing)
-            page = [evidence.sighting(one) for one in listed]
+            page = [evidence.sighting(one, pending.account) for one in listed]
             self._skew.listed(page)
             seen.shown.update((one.id, one) for one in page)
             if (found := self._decided(pending, sent_s, seen).found) is not None:

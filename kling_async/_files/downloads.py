@@ -1,6 +1,6 @@
 """How does a result become a file here? The clean link first, then the work's own address.
 
-`kling.assets.download` asks; `fetching.py` brings the bytes, `partfile.py` keeps them until they
+`kling.assets.download` asks; `fetching.py` brings the bytes, `part_file.py` keeps them until they
 are whole. Files come from file servers: neither the token nor the API's rate limits concern them.
 """
 
@@ -10,7 +10,8 @@ import asyncio
 import logging
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
@@ -28,11 +29,12 @@ from ..errors import (
     DeadlineExceededError,
     InvalidRequestError,
     KlingError,
+    LocalFileError,
 )
 from ..models.assets import Asset, GetDownload, UploadedAsset
-from ..models.media import sniff
 from ..models.tasks import Task, Work
 from ..models.tts import Speech
+from .expected import kind_of
 from .fetching import Fetch, Fetched
 from .names import safe_name, served_name, with_ending
 from .part_file import PartFile
@@ -47,7 +49,6 @@ Downloadable: TypeAlias = Task | Work | Speech | Asset | UploadedAsset | int | s
 LINK_ATTEMPTS = 3
 
 _FILE_TYPES = {"video": "MP4", "audio": "MP3", "image": "PNG"}
-_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 
 
 @frozen(kw_only=True)
@@ -80,6 +81,8 @@ class Source:
     url: str | None = field(default=None, repr=False)
     """Its own address."""
     account: str | None = None
+    wanted: frozenset[str] = frozenset()
+    """Which kinds of file it may be; empty: any."""
 
     @property
     def gives_zip(self) -> bool:
@@ -131,7 +134,8 @@ class Downloads:
         """See `Assets.download`."""
         source = source_of(what, file_type, email)
         self._check(source, clean)
-        target = await in_thread(target_of, to, overwrite=overwrite, zipped=source.gives_zip)
+        with _told_of(to):
+            target = await in_thread(target_of, to, overwrite=overwrite, zipped=source.gives_zip)
         began_s = self._clock.monotonic()
 
         def expired() -> KlingError:
@@ -193,18 +197,20 @@ class Downloads:
         clean: bool,
         reason: str | None,
     ) -> Download:
-        fetch = Fetch(self._wire, self._clock, options.retry, options.timeout)
+        fetch = Fetch(self._wire, self._clock, options.retry, options.timeout, source.wanted)
+        where = target.directory / (target.name or "")
         async with self._places:
             part = PartFile(target.directory, target.name or source.name or "download")
-            try:
-                await in_thread(part.create)
-                fetched = await fetch.into(part, url, source.account)
-                kind = _kind(await in_thread(part.head), fetched)
-                size_bytes = part.size_bytes
-                path, replace = _named(target, source, fetched, kind)
-                path = await in_thread(part.place, path, replace=replace)
-            finally:
-                await in_thread(part.discard)
+            with _told_of(where):
+                try:
+                    await in_thread(part.create)
+                    fetched = await fetch.into(part, url, source.account)
+                    kind = kind_of(await in_thread(part.head), fetched.content_type)
+                    size_bytes = part.size_bytes
+                    path, replace = _named(target, source, fetched, kind)
+                    path = await in_thread(part.place, path, replace=replace)
+                finally:
+                    await in_thread(part.discard)
         return Download(
             path=path,
             size_bytes=size_bytes,
@@ -213,6 +219,22 @@ class Downloads:
             resumed=fetched.resumed,
             reason=reason,
         )
+
+
+@contextmanager
+def _told_of(path: str | os.PathLike[str]) -> Iterator[None]:
+    """What the disk refuses, as a `KlingError` that names the file."""
+    try:
+        yield
+    except OSError as exc:
+        if isinstance(exc, KlingError):  # a deadline is a TimeoutError, and so an OSError
+            raise
+        why = exc.strerror or str(exc)
+        raise LocalFileError(
+            f"{os.fspath(path)!r} can't be written: {why}. Nothing of the file was kept; "
+            "mend that, or name another place, and download it again",
+            errno=exc.errno,
+        ) from exc
 
 
 def source_of(
@@ -250,7 +272,9 @@ def _source(what: object, types: tuple[str, ...], email: str | None) -> Source:
     if isinstance(what, Work):
         default = _FILE_TYPES.get(what.content_type or "", "MP4")
         url = what.url if len(types) < 2 else None  # it has one of them only
-        return Source((what.work_id,), types or (default,), url, email or _account(what))
+        asked = frozenset() if types else frozenset(_FILE_TYPES.keys() & {what.content_type or ""})
+        account = email or _account(what)
+        return Source((what.work_id,), types or (default,), url, account, asked)
     if isinstance(what, str) and what.lower().startswith(("https://", "http://")):
         return Source((), (), what, email)
     if isinstance(what, (int, str)) and not isinstance(what, bool):
@@ -296,14 +320,6 @@ def _named(target: Target, source: Source, fetched: Fetched, kind: str) -> tuple
         return target.directory / with_ending(source.name, kind), target.overwrite
     served = served_name(fetched.disposition, fetched.url) or "download"
     return target.directory / (safe_name(with_ending(served, kind)) or served), False
-
-
-def _kind(head: bytes, fetched: Fetched) -> str:
-    """What it is: by its first bytes, else by what the server says."""
-    if head.startswith(_ZIP):
-        return "application/zip"
-    stated = (fetched.content_type or "").partition(";")[0].strip().lower()
-    return sniff(head) or stated or "application/octet-stream"
 
 
 def _account(result: Task | Work | Speech | Asset | UploadedAsset) -> str | None:

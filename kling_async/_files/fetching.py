@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import random
 import re
+from collections.abc import Collection
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -19,14 +20,16 @@ from attrs import frozen
 from .. import errors
 from .._calls.retry import RetryPolicy, backoff_s, may_resend
 from .._limits.throttle import pause_s
-from .._transport.protocol import retry_after_s, with_context
+from .._transport.protocol import with_context
+from .._transport.retry_after import retry_after_s
 from .._transport.streams import ResponseStream
 from .._transport.wire import Wire
 from ..aio import in_thread
 from ..clock import Clock
 from ..errors import APIError, CallContext, KlingError, OutcomeUnknownError, UnexpectedResponseError
 from ..models.requests import Safety
-from .part_file import PartFile
+from .expected import mismatch
+from .part_file import HEAD_BYTES, PartFile
 
 if TYPE_CHECKING:
     from httpx import Timeout
@@ -62,16 +65,25 @@ class Fetch:
         clock: sleeps between attempts.
         retry: how often, and how patiently; an attempt that brought 1 MB more is not counted.
         timeout: per step; None: the wire's own.
+        wanted: which kinds of file were asked for; see `expected.mismatch`.
     """
 
     def __init__(
-        self, wire: Wire, clock: Clock, retry: RetryPolicy, timeout: Timeout | float | None
+        self,
+        wire: Wire,
+        clock: Clock,
+        retry: RetryPolicy,
+        timeout: Timeout | float | None,
+        wanted: Collection[str] = (),
     ) -> None:
         self._wire = wire
         self._clock = clock
         self._retry = retry
         self._timeout = timeout
+        self._wanted = wanted
         self._attempts = 0
+        self._pages = 0
+        """Answers that were no file; who answers so twice means it."""
         self._goes_on = False
         """This attempt adds to what earlier ones brought."""
         self._resumed = False
@@ -86,7 +98,7 @@ class Fetch:
         Raises:
             APIError: the file server refused it.
             OutcomeUnknownError, NotSentError: it could not be read, or not to its end.
-            OSError: the disk is full, or the like.
+            LocalFileError: the disk is full, or the like.
         """
         began_s = self._clock.monotonic()
         failed = 0
@@ -151,12 +163,23 @@ class Fetch:
             )
         if part.size_bytes == 0:
             raise UnexpectedResponseError("the file is empty", status_code=stream.status_code)
+        self._look_at_head(stream, await in_thread(part.head))
+
+    def _look_at_head(self, stream: ResponseStream, head: bytes) -> None:
+        """Refuse what is no file, or another kind than was asked for."""
+        kind = stream.headers.get("content-type")
+        if (problem := mismatch(head[:HEAD_BYTES], kind, self._wanted)) is not None:
+            self._validator = None
+            raise self._no_file(problem)
+
+    def _no_file(self, problem: str) -> UnexpectedResponseError:
+        """What to raise where something else came; one more try is made, in case it was passing."""
+        self._pages += 1
+        self._hopeless = self._pages > 1
+        return UnexpectedResponseError(f"no file came: {problem}", status_code=200)
 
     def _begins(self, stream: ResponseStream) -> None:
-        """Note what the whole file is, and refuse what is none."""
-        kind = (stream.headers.get("content-type") or "").partition(";")[0].strip().lower()
-        if kind in ("text/html", "application/json"):
-            raise UnexpectedResponseError(f"no file came, but {kind}", status_code=200)
+        """Note what the whole file is."""
         # Asked not to, a server that compresses all the same gives lengths and ranges of
         # something else than what is written here.
         plain = stream.headers.get("content-encoding", "identity").lower() == "identity"
@@ -168,7 +191,11 @@ class Fetch:
         """Go on where the answer is the rest of the very file; else the next begins anew."""
         found = _RANGE.fullmatch(stream.headers.get("content-range", ""))
         plain = stream.headers.get("content-encoding", "identity").lower() == "identity"
-        if found is not None and plain and int(found[1]) == part.size_bytes:
+        # A 206 names the file that it is a part of. Where it names another one, the two do not
+        # belong together, whatever If-Range asked for. A date may be left out of it (RFC 9110).
+        theirs, strict = _validator(stream), (self._validator or "").startswith('"')
+        same = theirs == self._validator or (theirs is None and not strict)
+        if found is not None and plain and same and int(found[1]) == part.size_bytes:
             size_bytes = None if found[3] == "*" else int(found[3])
             if None in (size_bytes, self._size_bytes) or size_bytes == self._size_bytes:
                 self._size_bytes = size_bytes if self._size_bytes is None else self._size_bytes
@@ -183,6 +210,8 @@ class Fetch:
         try:
             async with aclosing(stream.pieces()) as pieces:
                 async for piece in pieces:
+                    if part.size_bytes == held_bytes == 0:
+                        self._look_at_head(stream, piece)
                     held.append(piece)
                     held_bytes += len(piece)
                     if held_bytes >= WRITE_BYTES:

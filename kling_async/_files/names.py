@@ -28,6 +28,9 @@ ENDINGS = {
 """Content type -> how a file of it ends."""
 
 _FORBIDDEN = re.compile(r'[<>:"|?*\x00-\x1f\x7f-\x9f\ud800-\udfff]')
+_EXTENDED = re.compile(
+    r"(?:^|[;\s])filename\*\s*=\s*(?P<charset>[\w-]+)'[^']*'(?P<name>[^;\s]+)", re.IGNORECASE
+)
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)  # on Windows
 
 
@@ -36,9 +39,22 @@ def served_name(disposition: str | None, url: str) -> str | None:
     if disposition is not None:
         header = Message()
         header["content-disposition"] = disposition
-        if (found := header.get_filename()) and (name := safe_name(found)) is not None:
-            return name
+        stated = (_extended_name(disposition), header.get_filename())
+        for found in stated:
+            if found and (name := safe_name(found)) is not None:
+                return name
     return safe_name(unquote(urlsplit(url).path))
+
+
+def _extended_name(disposition: str) -> str | None:
+    """The name in `filename*`, which wins over `filename` (RFC 6266); None without one."""
+    found = _EXTENDED.search(disposition)
+    if found is None:
+        return None
+    try:
+        return unquote(found["name"], encoding=found["charset"], errors="replace")
+    except LookupError:  # no charset of that name
+        return None
 
 
 def safe_name(given: str) -> str | None:

@@ -14,7 +14,7 @@ from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
-HEAD_BYTES = 64  # as many as `media.sniff` looks at, and more
+HEAD_BYTES = 512  # as many as `sniff` and a look for text need
 
 
 class PartFile:

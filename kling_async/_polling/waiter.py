@@ -99,7 +99,7 @@ class TaskWaiter:
             )
         listener = Listener()
         watched = poller.listen(
-            int(request.task_id or 0),  # the request has checked it
+            request.missing_task() or 0,  # the request has checked it
             listener,
             given=given,
             begun=begun or given is not None,

@@ -6,11 +6,9 @@ complete but for the call's context, which only the pipeline knows.
 
 from __future__ import annotations
 
+import codecs
 import json
-import math
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -21,7 +19,8 @@ from ..errors import JSON, APIError, CallContext, KlingError, UnexpectedResponse
 from ..models.fields import Numbers, has_wire_name
 from ..models.media import Media
 from ..models.requests import Request, Safety
-from ..settings import RETRY_AFTER_ABSURD_S
+from ..models.text import encodable_json, on_one_line, printable
+from .retry_after import retry_after_s
 
 R = TypeVar("R")
 
@@ -137,28 +136,6 @@ def is_refusal(error: KlingError) -> bool:
     return isinstance(error, APIError) and error.status_code in _REFUSALS
 
 
-def retry_after_s(headers: Mapping[str, str], body: JSON, now_s: float) -> float | None:
-    """How long the server asks us to wait, in seconds; None where it does not say.
-
-    Reads `Retry-After` as seconds (whole or decimal) or as an HTTP date, measured against the
-    reply's own `Date` if it has one; then `retryAfter` in the body as an ISO 8601 timestamp or
-    epoch milliseconds. What is negative, long past, or no number at all becomes 30 s. A time past
-    by seconds only was rounded down, or told by a clock a little behind: 1 s.
-    """
-    header = headers.get("retry-after")
-    if header is not None:
-        seconds = _seconds(header)
-        if seconds is None and (date := _http_date(header)) is not None:
-            sent = _http_date(headers.get("date", ""))
-            seconds = _ahead(date, now_s if sent is None else sent)
-        return _sane(seconds)
-    stated = body.get("retryAfter") if isinstance(body, Mapping) else None
-    if stated is None:
-        return None
-    until = _moment(stated)
-    return _sane(None if until is None else _ahead(until, now_s))
-
-
 def speaks_of_moderation(text: str) -> bool:
     """Whether a server's text has a known mark of refused content; it has no status of its own."""
     return any(mark.lower() in text.lower() for mark in _MODERATION_MARKS)
@@ -246,14 +223,22 @@ class _NotJSON(str):
 
     @property
     def excerpt(self) -> str:
-        return " ".join(self.split())[:200]
+        return on_one_line(self, 200)
 
 
 def _json(answer: Answer) -> Any:
+    """The body; what is no JSON in it (NaN, broken characters) becomes what JSON can carry."""
+    content = answer.content.removeprefix(codecs.BOM_UTF8)
+    text = content.decode("utf-8", "replace")
     try:
-        return json.loads(answer.content)
+        body = _DECODER.decode(text)
     except (ValueError, RecursionError):
-        return _NotJSON(answer.content.decode("utf-8", "replace"))
+        return _NotJSON(text)
+    # Only an escape can bring half a surrogate pair: decoding has replaced all else.
+    return encodable_json(body) if b"\\ud" in content or b"\\uD" in content else body
+
+
+_DECODER = json.JSONDecoder(parse_constant=lambda _: None)
 
 
 def _api_error(answer: Answer, body: JSON, now_s: float) -> APIError:
@@ -265,7 +250,7 @@ def _api_error(answer: Answer, body: JSON, now_s: float) -> APIError:
     # 500 is also how Kling refuses content; only known markers count as that.
     if status == 500 and speaks_of_moderation(message):
         cls = errors.ContentModeratedError
-    text = f"the server answered {status}" + (f": {message[:500]}" if message else "")
+    text = f"the server answered {status}" + (f": {printable(message[:500])}" if message else "")
     if cls in _REMEDY:
         text += f" ({_REMEDY[cls]})"
     return cls(
@@ -294,54 +279,3 @@ def _message(body: JSON) -> tuple[str, int | str | None]:
         found if isinstance(found, str) else "",
         code if isinstance(code, (int, str)) and not isinstance(code, bool) else None,
     )
-
-
-# --- Retry-After ------------------------------------------------------------------------------
-
-
-def _seconds(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
-
-
-def _http_date(text: str) -> float | None:
-    try:
-        return parsedate_to_datetime(text).timestamp()
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-
-
-def _moment(stated: Any) -> float | None:
-    """Epoch seconds of an ISO 8601 text or of epoch milliseconds."""
-    if isinstance(stated, bool):
-        return None
-    if isinstance(stated, (int, float)):
-        return stated / 1000 if abs(stated) < 1e18 else None  # 10**400 is JSON, too
-    if not isinstance(stated, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(stated.strip())
-    except (ValueError, OverflowError):
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    try:
-        return moment.timestamp()
-    except OverflowError:
-        return None
-
-
-def _ahead(until_s: float, now_s: float) -> float:
-    seconds = until_s - now_s
-    return 1.0 if -_JUST_PAST_S <= seconds < 0 else seconds
-
-
-_JUST_PAST_S = 60.0
-
-
-def _sane(seconds: float | None) -> float:
-    if seconds is None or not math.isfinite(seconds) or seconds < 0:
-        return RETRY_AFTER_ABSURD_S
-    return seconds

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from ..errors import InvalidRequestError
-from ..models.media import Media
+from ..models.media import Media, open_regular
 
 PIECE_BYTES = 256 * 1024  # 100 MB are 400 reads; 64 KiB cost a third more CPU, 1 MiB save nothing
 
@@ -78,7 +78,7 @@ class FileBody:
             FileChangedError: its size is not what was checked, or it was written to or replaced
                 since the first piece was read.
         """
-        with self._path.open("rb") as file:
+        with open_regular(self._path) as file:
             file.seek(start)
             piece = file.read(PIECE_BYTES)
             now = os.fstat(file.fileno())

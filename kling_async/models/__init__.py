@@ -1,1 +1,62 @@
-"""Request and response types: frozen attrs values that do no I/O of their own."""
+"""Request and response types: frozen attrs values that do no I/O of their own.
+
+What stands here is public: with it users write request types of their own, and send them with
+`kling.send`. Those of the API are in `kling_async` itself.
+"""
+
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
+from .checks import (
+    Boolean,
+    Check,
+    Digits,
+    Email,
+    Integer,
+    ListOf,
+    Number,
+    OneOf,
+    Text,
+    Url,
+    exactly_one,
+)
+from .fields import Part, body, file, numbered, path, query, unlogged
+from .requests import Request, Safety
+from .responses import Model, named
+
+if _TYPE_CHECKING:
+    from .task_requests import TaskRequest
+
+__all__ = [
+    "Boolean",
+    "Check",
+    "Digits",
+    "Email",
+    "Integer",
+    "ListOf",
+    "Model",
+    "Number",
+    "OneOf",
+    "Part",
+    "Request",
+    "Safety",
+    "TaskRequest",
+    "Text",
+    "Url",
+    "body",
+    "exactly_one",
+    "file",
+    "named",
+    "numbered",
+    "path",
+    "query",
+    "unlogged",
+]
+
+if not _TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        if name != "TaskRequest":  # its answer is a type like those that are loaded later
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from .task_requests import TaskRequest
+
+        return TaskRequest

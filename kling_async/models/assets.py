@@ -13,15 +13,16 @@ from attrs import evolve, field, frozen
 
 from ..errors import JSON
 from .checks import Digits, FileNamePart, Integer, ListOf, OneOf
-from .fields import query
+from .fields import IsFile, query
 from .media import UPLOADABLE, Media, MediaProblem, MediaSource, inspect
 from .requests import Request, Safety
 from .responses import Model, list_of, named
-from .tasks import CONTENT_TYPES, Task, Work, WorkResource, tasks_of
+from .tasks import CONTENT_TYPES, ContentType, Task, Work, WorkResource, tasks_of
 
-FileType = Literal["MP4", "MP3", "WAV", "PNG"]
+FileType = Literal["MP4", "MOV", "MP3", "WAV", "PNG"]
 FILE_TYPES: tuple[str, ...] = get_args(FileType)
-SORTS = ("desc", "asc")
+Sort = Literal["desc", "asc"]
+SORTS: tuple[str, ...] = get_args(Sort)
 UPLOADS_PER_DELETE = 10
 
 
@@ -58,10 +59,6 @@ def _looked_into(
         return exc
 
 
-def _problem_of(value: Media | MediaProblem) -> str | None:
-    return str(value) if isinstance(value, MediaProblem) else None
-
-
 @frozen(kw_only=True)
 class UploadAsset(Request[Asset]):
     """Upload one image, video or audio file.
@@ -84,7 +81,7 @@ class UploadAsset(Request[Asset]):
 
     content_type: str | None = field(default=None, metadata={"check": OneOf(tuple(UPLOADABLE))})
     file: MediaSource | Media | None = field(
-        default=None, metadata={"required": True, "check": _problem_of}
+        default=None, metadata={"file": True, "required": True, "check": IsFile()}
     )
 
     def __attrs_post_init__(self) -> None:
@@ -150,9 +147,9 @@ class ListUploads(Request[list[UploadedAsset]]):
 
     page_num: int | None = query("pageNum", Integer(1))
     page_size: int | None = query("pageSize", Integer(1))
-    content_type: str | None = query("contentType", OneOf(CONTENT_TYPES))
+    content_type: ContentType | None = query("contentType", OneOf(CONTENT_TYPES))
     file_name: str | None = query("fileName", FileNamePart())
-    sort: str | None = query("sort", OneOf(SORTS))
+    sort: Sort | None = query("sort", OneOf(SORTS))
 
     def decode(self, body: JSON) -> list[UploadedAsset]:
         """The files in the server's order."""
@@ -185,7 +182,7 @@ class DeleteUploads(Request[DeletedUploads]):
     safety = Safety.REPEATABLE  # what is deleted can't be deleted twice
     missing_means_deleted = True  # no 404 is documented; should one come, it means that
 
-    ids: tuple[str, ...] | None = query(
+    ids: tuple[str | UploadedAsset, ...] | None = query(
         "id",
         ListOf(Digits(of=UploadedAsset), "id", most=UPLOADS_PER_DELETE),
         required=True,
@@ -239,8 +236,8 @@ class ListGenerated(Request[GeneratedAssets]):
 
     page_num: int | None = query("pageNum", Integer(1))
     page_size: int | None = query("pageSize", Integer(1))
-    content_type: str | None = query("contentType", OneOf(CONTENT_TYPES))
-    sort: str | None = query("sort", OneOf(SORTS))
+    content_type: ContentType | None = query("contentType", OneOf(CONTENT_TYPES))
+    sort: Sort | None = query("sort", OneOf(SORTS))
 
     def decode(self, body: JSON) -> GeneratedAssets:
         """The tasks in the server's order; the rest as it is."""
@@ -265,8 +262,8 @@ class GetDownload(Request[DownloadLink]):
 
     Args:
         work_ids: ids of works, numbers or their digits; how many at most is unknown.
-        file_types: of MP4, MP3, WAV and PNG. Only with ONE work and ONE type is the link that of
-            the file itself, otherwise it is a zip's.
+        file_types: of MP4, MOV, MP3, WAV and PNG; which there are depends on the work. Only with
+            ONE work and ONE type is the link that of the file itself, otherwise it is a zip's.
 
     Source: `GET /assets/download`.
     """
@@ -276,8 +273,8 @@ class GetDownload(Request[DownloadLink]):
     route = "/assets/download"
     safety = Safety.READ
 
-    work_ids: tuple[int | str, ...] | None = query(
-        "workIds", ListOf(Integer(1, of=Work), "work id"), required=True
+    work_ids: tuple[int | str | Work, ...] | None = query(
+        "workIds", ListOf(Integer(1, of=Work, by="work_id"), "work id"), required=True
     )
     file_types: tuple[str, ...] | None = query("fileTypes", ListOf(OneOf(FILE_TYPES), "file type"))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, Literal, get_args
 
 from attrs import frozen
 
@@ -17,7 +17,7 @@ from .fields import body, file, path, query
 from .media import Media, MediaSource
 from .requests import Request, Safety
 from .responses import Model, list_of, moment, named
-from .sightings import Evidence, Sent, Sighting, addresses, own_addresses, url_path
+from .sightings import Sent, Sighting, addresses, own_addresses, url_path
 
 Scene = Literal[
     "all",
@@ -29,6 +29,7 @@ Scene = Literal[
     "virtual_idol",
 ]
 Emotion = Literal["neutral", "happy", "angry", "sad", "fearful", "disgusted", "surprised"]
+AvatarType = Literal["personal", "templates"]
 SCENES: tuple[str, ...] = get_args(Scene)
 EMOTIONS: tuple[str, ...] = get_args(Emotion)
 NICKNAME_CHARS = 30
@@ -99,6 +100,11 @@ class DeletedAvatar(Model):
     """A delete that worked. The server's body says `{"deleted": null}`, which means success."""
 
 
+AnyAvatar = str | Avatar | CreatedAvatar
+"""An avatar by its id, or by a result that has one."""
+AVATAR_ID = Digits(of=(Avatar, CreatedAvatar))
+
+
 def is_template_id(avatar_id: str) -> bool:
     """Whether an id is a template's (8 digits or fewer) and not a personal avatar's."""
     return len(avatar_id) <= 8
@@ -151,12 +157,13 @@ class AvatarEvidence:
         """There is no paging."""
         return None
 
-    def sighting(self, thing: Avatar) -> Sighting:
+    def sighting(self, thing: Avatar, account: str | None = None) -> Sighting:
         """What it shows of the create. A blank text says nothing."""
         shown = {name: getattr(thing, name) for name in _SHOWN_AGAIN}
         urls = frozenset(one.url for one in thing.image_resources)
         return Sighting(
             id=thing.id,
+            account=account,
             paths=thing.image_paths,
             shown={"image_url": urls, **{name: one for name, one in shown.items() if one}},
             made_at_s=None if thing.create_time_ms is None else thing.create_time_ms / 1000,
@@ -203,7 +210,7 @@ class CreateAvatar(Request[CreatedAvatar]):
     # Usually free of credits, but every send may make another avatar, so it counts as paid.
     safety = Safety.PAID
     email_in = "body"
-    evidence: ClassVar[Evidence | None] = AvatarEvidence()
+    evidence = AvatarEvidence()
 
     image_url: str | None = body("imageUrl", Url())
     image: MediaSource | Media | None = file("image_url", "image")
@@ -256,7 +263,7 @@ class ListAvatars(Request[list[Avatar]]):
     route = "/avatars"
     safety = Safety.READ
 
-    type: str | None = query("type", OneOf(("personal", "templates")))
+    type: AvatarType | None = query("type", OneOf(get_args(AvatarType)))
 
     def decode(self, body: JSON) -> list[Avatar]:
         """Each avatar in the order the server lists them."""
@@ -279,16 +286,13 @@ class DeleteAvatar(Request[DeletedAvatar]):
     safety = Safety.REPEATABLE
     missing_means_deleted = True
 
-    avatar_id: str | None = path("avatarId", Digits())
+    avatar_id: AnyAvatar | None = path("avatarId", AVATAR_ID)
 
     def cross_problems(self) -> dict[str, str]:
         """A template's id is refused here: what the server would do with it is unknown."""
-        if (
-            self.avatar_id is not None
-            and Digits()(self.avatar_id) is None
-            and is_template_id(self.avatar_id)
-        ):
-            return {"avatar_id": f"{self.avatar_id} is a template, which can't be deleted"}
+        avatar_id = self.avatar_id
+        if AVATAR_ID(avatar_id) is None and is_template_id(str(avatar_id)):
+            return {"avatar_id": f"{avatar_id} is a template, which can't be deleted"}
         return {}
 
     def decode(self, body: JSON) -> DeletedAvatar:

@@ -90,12 +90,14 @@ class Integer(Check):
     Args:
         low: the lowest.
         high: the highest.
-        of: result types whose `id` may stand for it; if any, digits may, too.
+        of: result types which may stand for it; if any, digits may, too.
+        by: their attribute that is meant.
     """
 
     low: int
     high: int | None = None
     of: type | tuple[type, ...] = ()
+    by: str = "id"
 
     def __call__(self, value: Any) -> str | None:
         low, high = self.low, self.high
@@ -110,7 +112,7 @@ class Integer(Check):
         """The number that digits, or a result, stand for."""
         if self.of == ():
             return value
-        value = _stands_for(value, self.of, "id")
+        value = _stands_for(value, self.of, self.by)
         is_number = isinstance(value, str) and value.isascii() and value.isdigit()
         return int(value) if is_number and len(value) < 40 else value
 
@@ -241,9 +243,9 @@ def exactly_one(**choices: Any) -> dict[str, str]:
     given = [name for name, value in choices.items() if value is not None]
     if len(given) == 1:
         return {}
-    first, *others = choices
+    *others, last = choices
     told = f"{' and '.join(given)} given" if given else "none given"
-    return {first: f"exactly one of {first}, {' and '.join(others)} is needed, {told}"}
+    return {others[0]: f"exactly one of {', '.join(others)} and {last} is needed, {told}"}
 
 
 def _stands_for(value: Any, types: type | tuple[type, ...], attribute: str) -> Any:

@@ -113,8 +113,8 @@ def decide(wanted: Mapping[K, Sent], seen: Iterable[Sighting], known: Known) -> 
                 first, *others = (one.latest for one in mine)
                 found[key] = Decided(found=first, evidence=evidence, surplus=tuple(others))
     alike = {key: table.alike(want) for key, want in wanted.items() if key not in found}
-    for key, (one, _) in alike.items():
-        if one is not None and one.id not in table.taken:
+    for key, (one, _) in alike.items():  # each is one create's alone, so their order is all one
+        if one is not None:
             table.taken.add(one.id)
             found[key] = Decided(found=one.latest, evidence="adopted-by-likeness")
     left = {key: why for key, (_, why) in alike.items() if key not in found}
@@ -216,7 +216,7 @@ class _Table:
         (one,) = there
         if not self._is_dated(one):
             return None, "it may be an older one"
-        if any(one.may_be_of(other) for other in self._makers_of(one) if other is not want):
+        if sum(one.may_be_of(maker) for maker in self._makers_of(one)) > 1:  # itself is among them
             return None, "another create of yours could have made it"
         if not self._is_complete_for(want, one):
             return None, "the listing may be cut, so it may hide another like it"

@@ -83,7 +83,7 @@ def file(into: str, kind: str) -> Any:
         except MediaProblem as exc:
             return exc
 
-    metadata = {"into": into, "kind": kind, "check": IsFile()}
+    metadata = {"file": True, "into": into, "kind": kind, "check": IsFile()}
     return field(default=None, converter=looked_into, metadata=metadata)
 
 

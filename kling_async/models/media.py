@@ -1,18 +1,22 @@
-"""What is in this file, and does the API take it? Pure but for reading what it is asked to look at.
+"""Does the API take this file? Pure but for reading what it is asked to look at.
 
 Request types call `inspect` when they are built, so a wrong file is refused before anything is
-sent. Only heads of files are read here; the bytes are read when they go out.
+sent. What a file is, `sniff.py` tells; its bytes are read when they go out.
 """
 
 from __future__ import annotations
 
+import errno
 import os
-import struct
+import stat
+from contextlib import ExitStack
 from inspect import iscoroutine
 from pathlib import Path
 from typing import BinaryIO, Union
 
 from attrs import field, frozen
+
+from .sniff import NAMES, Read, image_size, is_cut, kind_of
 
 MediaSource = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview, BinaryIO]
 """A path, the bytes themselves, or an open binary file."""
@@ -36,7 +40,6 @@ UPLOADABLE: dict[str, tuple[tuple[str, ...], int]] = {
 }
 _BY_ENDING = {ending: kind for kind, (endings, _) in UPLOADABLE.items() for ending in endings}
 _LARGEST_BYTES = max(largest for _, largest in UPLOADABLE.values())
-_HEAD_BYTES = 256 * 1024  # a JPEG may carry this much EXIF and colour profile before its size
 
 
 @frozen
@@ -72,17 +75,30 @@ def inspect(
     """
     if isinstance(source, Media):
         return source
-    kept, name, head, size_bytes = _open(source)
+    with ExitStack() as opened:
+        kept, name, read, size_bytes = _open(source, opened)
+        try:
+            return _inspected(kept, name, read, size_bytes, content_type, only)
+        except OSError as exc:
+            raise MediaProblem(f"{name} can't be read: {exc.strerror or exc}") from None
+
+
+def _inspected(
+    kept: Path | bytes,
+    name: str,
+    read: Read,
+    size_bytes: int,
+    content_type: str | None,
+    only: str | None,
+) -> Media:
     if size_bytes == 0:
         raise MediaProblem(f"{name} is empty")
-    seen = sniff(head)
-    kind = content_type or seen or _BY_ENDING.get(Path(name).suffix.lower())
+    seen, by_ending = kind_of(read), _BY_ENDING.get(Path(name).suffix.lower())
+    if seen == "video/mp4" and by_ending == "audio/mp4":
+        seen = by_ending  # no track was found that says otherwise, and its maker calls it a sound
+    kind = content_type or seen or by_ending
     if kind not in UPLOADABLE or (only is not None and not kind.startswith(only + "/")):
-        wanted = sorted(k for k in UPLOADABLE if only is None or k.startswith(only + "/"))
-        raise MediaProblem(
-            f"{name} is {'of an unknown type' if kind is None else kind}; the API takes "
-            f"{', '.join(wanted)}"
-        )
+        raise _not_taken(name, kind, only)
     if kind.startswith("image/") and seen != kind:
         raise MediaProblem(
             f"{name} can't be read as {kind}"
@@ -95,14 +111,27 @@ def inspect(
         )
     if not kind.startswith("image/"):
         return Media(kept, name, kind, size_bytes)
-    size = image_size(head)
+    size = image_size(read)
     if size is None:
         raise MediaProblem(f"{name} can't be read as {kind}: its size is missing or damaged")
     if min(size) < MIN_IMAGE_SIDE_PX:
         raise MediaProblem(
             f"{name} is {size[0]} x {size[1]} px; each side needs {MIN_IMAGE_SIDE_PX} px or more"
         )
+    if is_cut(read, size_bytes):
+        raise MediaProblem(
+            f"{name} is cut: the end of the picture is missing. Copy or export it once more"
+        )
     return Media(kept, name, kind, size_bytes, *size)
+
+
+def _not_taken(name: str, kind: str | None, only: str | None) -> MediaProblem:
+    wanted = sorted(k for k in UPLOADABLE if only is None or k.startswith(only + "/"))
+    shown = "of an unknown type" if kind is None else kind
+    if kind in NAMES:
+        remedy = "JPEG or PNG" if not kind.startswith("video/") else "MP4"
+        shown = f"{kind} ({NAMES[kind]}): save it as {remedy}"
+    return MediaProblem(f"{name} is {shown}; the API takes {', '.join(wanted)}")
 
 
 def is_address(source: object) -> bool:
@@ -110,69 +139,52 @@ def is_address(source: object) -> bool:
     return isinstance(source, str) and source.lower().startswith(("http://", "https://"))
 
 
-def sniff(head: bytes) -> str | None:
-    """The content type that the first bytes show, or None; also of types the API refuses."""
-    for magic, kind in _MAGIC:
-        if head.startswith(magic):
-            return kind
-    if head[4:8] == b"ftyp":
-        return {b"M4A ": "audio/mp4", b"qt  ": "video/quicktime", b"avif": "image/avif"}.get(
-            head[8:12], "video/mp4"
-        )
-    if head[:4] == b"RIFF":
-        return {b"WAVE": "audio/wav", b"WEBP": "image/webp"}.get(head[8:12])
-    return None
+def open_regular(path: Path) -> BinaryIO:
+    """The file, open for reading; OSError where it is no plain one. Blocking, but never for long.
+
+    Opening a named pipe waits for its other end, and reading a terminal for its user.
+    """
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        mode = os.fstat(handle).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not stat.S_ISREG(mode):
+            kind = next((name for is_it, name in _NO_FILES if is_it(mode)), "no plain file")
+            raise OSError(0, f"it is {kind}, not a file")
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
 
 
-_MAGIC = (
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF8", "image/gif"),
-    (b"BM", "image/bmp"),
-    (b"ID3", "audio/mpeg"),
-    (b"\xff\xfb", "audio/mpeg"),
-    (b"\xff\xf1", "audio/aac"),
-    (b"\xff\xf9", "audio/aac"),
-    (b"fLaC", "audio/flac"),
-    (b"OggS", "audio/ogg"),
+_NO_FILES = (
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
 )
 
 
-def image_size(head: bytes) -> tuple[int, int] | None:
-    """(width, height) in pixels of a PNG or JPEG, from its first bytes; None where unreadable."""
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        if len(head) < 24 or head[12:16] != b"IHDR":
-            return None
-        width, height = struct.unpack(">II", head[16:24])
-        return width, height
-    at = 2
-    while at + 9 <= len(head) and head[at] == 0xFF:
-        marker = head[at + 1]
-        if marker == 0xFF:  # padding
-            at += 1
-            continue
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = struct.unpack(">HH", head[at + 5 : at + 9])
-            return width, height
-        at += 2 + int.from_bytes(head[at + 2 : at + 4], "big")
-    return None
-
-
-def _open(source: MediaSource) -> tuple[Path | bytes, str, bytes, int]:
-    """What to keep, what to call it, its head, its size in bytes."""
+def _open(source: MediaSource, opened: ExitStack) -> tuple[Path | bytes, str, Read, int]:
+    """What to keep, what to call it, what reads a piece of it, its size in bytes."""
     if isinstance(source, (bytes, bytearray, memoryview)):
         given = bytes(source)
-        return given, "the given file", given[:_HEAD_BYTES], len(given)
+        return given, "the given file", _reader(given), len(given)
     if isinstance(source, (str, os.PathLike)):
         if is_address(source):
             raise MediaProblem("is an address, not a file")
         path = Path(source)
         try:
-            with path.open("rb") as file:
-                return path, path.name, file.read(_HEAD_BYTES), os.fstat(file.fileno()).st_size
+            file = opened.enter_context(open_regular(path))
         except (OSError, ValueError) as exc:  # ValueError: a NUL in the path
             why = getattr(exc, "strerror", None) or exc
             raise MediaProblem(f"{path} can't be read: {why}") from None
+
+        def read_file(at: int, count: int) -> bytes:
+            file.seek(at)
+            return file.read(count)
+
+        return path, path.name, read_file, os.fstat(file.fileno()).st_size
     read = getattr(source, "read", None)
     try:
         # One byte more than the API ever takes: who knows what somebody uploaded.
@@ -190,4 +202,8 @@ def _open(source: MediaSource) -> tuple[Path | bytes, str, bytes, int]:
         )
     name = getattr(source, "name", None)
     shown = Path(name).name if isinstance(name, str) else "the given file"
-    return content, shown, content[:_HEAD_BYTES], len(content)
+    return content, shown, _reader(content), len(content)
+
+
+def _reader(content: bytes) -> Read:
+    return lambda at, count: content[at : at + count]

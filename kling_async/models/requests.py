@@ -92,6 +92,8 @@ class Request(Generic[R]):
         problems = field_problems(self)
         if self.extra is not None:
             problems.update(self._extra_problems(self.extra))
+        if self.email is not None and self.email_in == "nowhere":
+            problems.setdefault("email", "is not taken: this is about all accounts at once")
         problems.update(self.cross_problems())
         if problems:
             raise InvalidRequestError(type(self).__name__, problems)
@@ -143,7 +145,6 @@ class Request(Generic[R]):
     def preparations(self, account: str | None) -> tuple[Preparation, ...]:
         """What has to be made before it goes out, besides the uploads of its files."""
         return ()
-
 
     def _extra_problems(self, extra: Mapping[str, JSON]) -> dict[str, str]:
         if not _is_json_object(extra):

@@ -14,11 +14,11 @@ from ..errors import JSON
 from .fields import path
 from .requests import Request, Safety
 from .responses import Model, named
-from .tasks import TASK_ID
+from .tasks import TASK_ID, AnyTask, HasTaskId
 
 
 @frozen(kw_only=True)
-class RunningTask(Model):
+class RunningTask(Model, HasTaskId):
     """A job that is tracked. `reply_ref` is what its create was given to find it again by.
 
     `started` is an ISO 8601 time, `elapsed` minutes and seconds ("02:05"), as the server says them.
@@ -111,7 +111,7 @@ class ForgetTask(Request[ForgottenTask]):
     """Stop tracking a task. This does NOT cancel it: it runs on and is charged.
 
     Args:
-        task_id: a number, or its digits.
+        task_id: a number, its digits, or a result that has it.
 
     Source: `DELETE /scheduler/{task_id}`.
     """
@@ -124,7 +124,7 @@ class ForgetTask(Request[ForgottenTask]):
     missing_means_deleted = True
     accepts_text = True  # the page prints a line of confirmation
 
-    task_id: int | str | None = path("task_id", TASK_ID)
+    task_id: AnyTask | None = path("task_id", TASK_ID)
 
     def decode(self, body: JSON) -> ForgottenTask:
         """Judged by the HTTP status; whether there is a body, and in which form, is unknown."""

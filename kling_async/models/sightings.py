@@ -139,8 +139,13 @@ class Evidence(Protocol):
             since_s: by Kling's clock; what was made before is not looked for.
         """
 
-    def sighting(self, thing: Any) -> Sighting:
-        """A listed thing in the terms of evidence."""
+    def sighting(self, thing: Any, account: str | None = None) -> Sighting:
+        """A listed thing in the terms of evidence.
+
+        Args:
+            thing: what a listing shows.
+            account: whose things were asked for, where the listing was one account's.
+        """
 
     def result(self, thing: Any) -> Any:
         """The answer that was lost, as far as a listed thing tells it."""
@@ -179,7 +184,9 @@ def address_fields(cls: type[Request[Any]]) -> tuple[str, ...]:
     found = _ADDRESSES.get(cls)
     if found is None:
         found = _ADDRESSES[cls] = tuple(
-            one.name for one in fields(cls) if isinstance(one.metadata.get("check"), Url) and one.repr
+            one.name
+            for one in fields(cls)
+            if isinstance(one.metadata.get("check"), Url) and one.repr
         )
     return found
 

@@ -77,7 +77,7 @@ class TaskEvidence:
         """The account's earlier tasks: a job that is over shows in no other place."""
         return earlier(listing, listed, since_s * 1000) if isinstance(listing, ListTasks) else None
 
-    def sighting(self, thing: RunningTask | Task) -> Sighting:
+    def sighting(self, thing: RunningTask | Task, account: str | None = None) -> Sighting:
         """A tracked job shows its mark, a task its inputs.
 
         A task whose own time is missing is as old as its oldest work, at least.
@@ -93,6 +93,7 @@ class TaskEvidence:
         at_ms = made_ms(thing)
         return Sighting(
             id=str(thing.id),
+            account=account,
             paths=frozenset(input_paths(thing)),
             shown=_shown(thing),
             made_at_s=None if at_ms is None else at_ms / 1000,

@@ -66,6 +66,12 @@ def _went_well(one: HasStatus) -> bool:
     return _is_over(one) and one.status_name == SUCCEED
 
 
+class HasTaskId:
+    """Results whose `id` is a task's, so that they may stand for it."""
+
+    __slots__ = ()
+
+
 @frozen(kw_only=True)
 class WorkResource(Model):
     """A file at Kling: its address, pixels and, for video and audio, length."""
@@ -117,7 +123,7 @@ class TaskArgument(Model):
 
 
 @frozen(kw_only=True)
-class Task(HasStatus):
+class Task(HasStatus, HasTaskId):
     """A job: `id`, its state, and its `works` once it has some.
 
     The API nests it in several ways; here it is flat. What it says of the whole record counts
@@ -226,8 +232,9 @@ def tasks_of(history: JSON) -> Iterator[Task]:
                 raise
 
 
-TASK_ID = Integer(1, of=Task)
-"""A task's id: a number, its digits, or the task."""
+AnyTask = int | str | HasTaskId
+"""A task by its id, a number or its digits, or by a result that has one."""
+TASK_ID = Integer(1, of=HasTaskId)
 
 
 @frozen(kw_only=True)
@@ -235,7 +242,7 @@ class GetTask(Request[Task]):
     """The state of one task, and its works.
 
     Args:
-        task_id: a number, or its digits.
+        task_id: a number, its digits, or a result that has it.
 
     Source: `GET /tasks/{task_id}`.
     """
@@ -245,7 +252,7 @@ class GetTask(Request[Task]):
     route = "/tasks/{task_id}"
     safety = Safety.READ
 
-    task_id: int | str | None = path("task_id", TASK_ID)
+    task_id: AnyTask | None = path("task_id", TASK_ID)
 
     def decode(self, body: JSON) -> Task:
         """The record; it is known whose it is, so a missing id is filled in."""
@@ -281,7 +288,7 @@ class ListTasks(Request[list[Task]]):
     safety = Safety.READ
 
     page_size: int | None = query("pageSize", Integer(1))
-    content_type: str | None = query("contentType", OneOf(CONTENT_TYPES))
+    content_type: ContentType | None = query("contentType", OneOf(CONTENT_TYPES))
     created_before_ms: int | None = query("createdBefore", Integer(0))
     created_after_ms: int | None = query("createdAfter", Integer(0))
 
@@ -315,7 +322,7 @@ class DeleteTask(Request[DeletedTask]):
     """Delete a finished task with all its works, for good.
 
     Args:
-        task_id: a number, or its digits.
+        task_id: a number, its digits, or a result that has it.
 
     Source: `DELETE /tasks/{task_id}`.
     """
@@ -326,7 +333,7 @@ class DeleteTask(Request[DeletedTask]):
     safety = Safety.REPEATABLE  # what is deleted can't be deleted twice
     missing_means_deleted = True
 
-    task_id: int | str | None = path("task_id", TASK_ID)
+    task_id: AnyTask | None = path("task_id", TASK_ID)
 
     def decode(self, body: JSON) -> DeletedTask:
         """Judged by the HTTP status; the body may be missing."""

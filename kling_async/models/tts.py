@@ -43,6 +43,9 @@ class Voice(Model):
         return any(one.key == emotion and one.enable is not False for one in self.emotions)
 
 
+SPEAKER_ID = Text(of=Voice, by="speaker_id")
+
+
 @frozen(kw_only=True)
 class VoiceList(Model):
     """All voices of an account. Iterate over it, index it, or take `.voices`."""
@@ -109,7 +112,7 @@ class CreateSpeech(Request[Speech]):
     safety = Safety.REPEATABLE
     email_in = "body"
 
-    speaker_id: str | None = body("speakerId", Text(), required=True)
+    speaker_id: str | Voice | None = body("speakerId", SPEAKER_ID, required=True)
     text: str | None = body("text", Text(), required=True)
     speed: float | None = body("speed", SPEED)
     emotion: str | None = body("emotion", Text())  # keys are the voice's own: an open list

@@ -1,24 +1,24 @@
-"""Videos of talking avatars: what is asked for. What comes back is a `Task`.
+"""Videos: what is asked for. What comes back is a `Task`.
 
-Source: `POST /avatars/video` (vendor page, January 2026).
+Source: `POST /avatars/video` (vendor page, January 2026), `POST /videos/text2video` (vendor pages,
+February to October 2026).
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, get_args
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, get_args
 
 from attrs import field, frozen
 
 from ..errors import UnexpectedResponseError
-from .avatars import EMOTIONS, PROMPT_CHARS
-from .checks import SPEED, Boolean, Digits, OneOf, Text, Url, exactly_one
-from .fields import body, file
+from .avatars import AVATAR_ID, EMOTIONS, PROMPT_CHARS, AnyAvatar
+from .checks import SPEED, Boolean, Integer, Number, OneOf, Text, Url, exactly_one
+from .fields import Part, body, file, numbered
 from .media import Media, MediaSource
 from .requests import Preparation
-from .sightings import Evidence
-from .task_evidence import TaskEvidence
 from .task_requests import TaskRequest
-from .tts import CreateSpeech, Speech
+from .tts import SPEAKER_ID, CreateSpeech, Speech, Voice
 
 VideoMode = Literal["std", "pro"]
 VIDEO_MODES: tuple[str, ...] = get_args(VideoMode)
@@ -34,8 +34,8 @@ class CreateAvatarVideo(TaskRequest):
     `audio`.
 
     Args:
-        avatar_id: a personal avatar, or a template (8 digits or fewer). Its saved prompt and
-            voice settings are the defaults.
+        avatar_id: a personal avatar, or a template (8 digits or fewer): its id, or the avatar. Its
+            saved prompt and voice settings are the defaults.
         image_url: http or https address of a portrait that Kling can fetch.
         image: path, bytes or binary file, PNG or JPEG, at most 10 MB, each side at least 300 px;
             uploaded first.
@@ -59,19 +59,18 @@ class CreateAvatarVideo(TaskRequest):
 
     operation = "avatars.video"
     route = "/avatars/video"
-    evidence: ClassVar[Evidence | None] = TaskEvidence()
 
-    avatar_id: str | None = body("avatarId", Digits())
+    avatar_id: AnyAvatar | None = body("avatarId", AVATAR_ID)
     image_url: str | None = body("imageUrl", Url())
     image: MediaSource | Media | None = file("image_url", "image")
     audio_url: str | None = body("audioUrl", Url())
     audio: MediaSource | Media | None = file("audio_url", "audio")
     text: str | None = body("text", Text(TEXT_CHARS))
-    speaker_id: str | None = body("speakerId", Text())
+    speaker_id: str | Voice | None = body("speakerId", SPEAKER_ID)
     speed: float | None = body("speed", SPEED)
     emotion: str | None = body("emotion", OneOf(EMOTIONS))
     prompt: str | None = body("prompt", Text(PROMPT_CHARS))
-    mode: str | None = body("mode", OneOf(VIDEO_MODES))
+    mode: VideoMode | None = body("mode", OneOf(VIDEO_MODES))
     render_speech: bool = field(default=False, metadata={"check": Boolean()})
 
     def cross_problems(self) -> dict[str, str]:
@@ -106,6 +105,88 @@ class CreateAvatarVideo(TaskRequest):
         )
         clears = (*_OF_TEXT, "text", "render_speech")
         return (Preparation(speech, "audio_url", clears, _audio_of),)
+
+
+VideoModel = Literal[
+    "kling-v4-0",
+    "kling-v3-0",
+    "kling-v3-0-turbo",
+    "kling-v2-6",
+    "kling-v2-5",
+    "kling-v2-1-master",
+    "kling-v1-6",
+    "kling-v1-5",
+]
+AspectRatio = Literal["16:9", "9:16", "1:1", "21:9"]
+TextVideoMode = Literal["std", "pro", "4k"]
+VIDEO_PROMPT_CHARS = 2500
+SHOTS_S = 3, 15
+
+
+@frozen(kw_only=True)
+class Shot(Part):
+    """One shot of a video of several.
+
+    Args:
+        prompt: what is to be seen, at most 2500 characters.
+        duration_s: how long, in whole seconds; all shots together take 3 to 15.
+    """
+
+    prompt: str | None = body("prompt", Text(VIDEO_PROMPT_CHARS), required=True)
+    duration_s: int | None = body("duration", Integer(1, SHOTS_S[1]), required=True)
+
+
+@frozen(kw_only=True)
+class Text2Video(TaskRequest):
+    """Make a video of a text: a task that costs credits. What a model takes, the server knows.
+
+    Args:
+        prompt: what is to be seen, at most 2500 characters; required, unless there are `shots`.
+        negative_prompt: what is not to be seen, at most 2500 characters. Models 1.x and
+            2.1-master only.
+        model_name: kling-v4-0, kling-v3-0, kling-v3-0-turbo, kling-v2-6, kling-v2-5,
+            kling-v2-1-master, kling-v1-6 (server's default), kling-v1-5, or one that is newer than
+            this library.
+        duration_s: whole seconds, server's default 5; 5 or 10 for models 1.x and 2.x, 3 to 15 for
+            3.0, 3 to 30 for 4.0.
+        aspect_ratio: 16:9 (server's default), 9:16 or 1:1; 21:9 with model 4.0.
+        mode: std (server's default, 720p), pro (1080p) or 4k, which model 3.0 alone has. Models 2.5
+            and 2.1-master need pro.
+        cfg_scale: how closely it keeps to the prompt, 0 to 1; server's default 0.5. Models 1.x
+            only.
+        enable_audio: with sound; server's default false, true with model 3.0. Model 2.6 needs pro
+            for it; 3.0-turbo does not take it, and 4.0 always has sound.
+        shots: 2 to 6 `Shot`s, or mappings of their fields, of 3 to 15 s together, instead of
+            `prompt` and `duration_s`. Model 3.0 only.
+
+    Source: `POST /videos/text2video`.
+    """
+
+    operation = "videos.text2video"
+    route = "/videos/text2video"
+
+    prompt: str | None = body("prompt", Text(VIDEO_PROMPT_CHARS))
+    negative_prompt: str | None = body("negative_prompt", Text(VIDEO_PROMPT_CHARS))
+    model_name: VideoModel | str | None = body("model_name", OneOf(get_args(VideoModel), open=True))
+    duration_s: int | None = body("duration", Integer(3, 30))
+    aspect_ratio: AspectRatio | None = body("aspect_ratio", OneOf(get_args(AspectRatio)))
+    mode: TextVideoMode | None = body("mode", OneOf(get_args(TextVideoMode)))
+    cfg_scale: float | None = body("cfg_scale", Number(0, 1))
+    enable_audio: bool | None = body("enable_audio", Boolean())
+    shots: Sequence[Shot | Mapping[str, Any]] | None = numbered(
+        "shot_{n}_{field}", Shot, least=2, most=6
+    )
+
+    def cross_problems(self) -> dict[str, str]:
+        """A text or shots; and what the shots say of the length."""
+        problems = exactly_one(prompt=self.prompt, shots=self.shots)
+        if self.shots is not None and self.duration_s is not None:
+            problems["duration_s"] = "excludes shots: each has a length of its own"
+        shots = [one for one in self.shots or () if isinstance(one, Shot)]
+        total_s, (low_s, high_s) = sum(one.duration_s or 0 for one in shots), SHOTS_S
+        if 2 <= len(shots) <= 6 and not low_s <= total_s <= high_s:
+            problems["shots"] = f"take {total_s} s together; {low_s} to {high_s} are allowed"
+        return problems
 
 
 def _audio_of(speech: Speech) -> str:

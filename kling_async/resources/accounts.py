@@ -15,7 +15,7 @@ from ..models.accounts import (
     RemovedAccount,
     ServerAccount,
 )
-from .base import Resource
+from .base import Resource, operation
 
 
 class Accounts(Resource):
@@ -29,15 +29,7 @@ class Accounts(Resource):
         """The accounts that calls without `email=` choose from."""
         return self._pipeline.accounts
 
-    async def list(self, *, extra: Mapping[str, JSON] | None = None) -> List[ServerAccount]:  # noqa: UP006
-        """All configured accounts; an empty list where there are none.
-
-        Args:
-            extra: query fields newer than this library.
-
-        Source: `GET /accounts`.
-        """
-        return await self._pipeline.send(ListAccounts(extra=extra), self._options)
+    list = operation(ListAccounts)
 
     async def get(
         self, email: str | None = None, *, extra: Mapping[str, JSON] | None = None

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 from .._calls.pipeline import Options, Pipeline
 from .._files.downloads import Download, Downloadable, Downloads
@@ -16,7 +14,6 @@ from ..models.assets import (
     DeleteUploads,
     DownloadLink,
     FileType,
-    GeneratedAssets,
     GetDownload,
     ListGenerated,
     ListUploads,
@@ -24,8 +21,8 @@ from ..models.assets import (
     UploadedAsset,
 )
 from ..models.media import MediaSource
-from ..models.tasks import ContentType, Task, Work
-from .base import Resource, account_of
+from ..models.tasks import Task, Work
+from .base import Resource, account_of, operation
 
 AnyWork = int | str | Work | Task
 """A work by its id, a number or its digits, or by a result: a task stands for all its works."""
@@ -63,45 +60,13 @@ class Assets(Resource):
 
         Source: `POST /assets/`.
         """
-        request = await asyncio.to_thread(
+        request = await self._built(
             UploadAsset, file=file, content_type=content_type, email=email, extra=extra
         )
         return await self._pipeline.send(request, self._options)
 
-    async def uploaded(
-        self,
-        *,
-        page_num: int | None = None,
-        page_size: int | None = None,
-        content_type: ContentType | None = None,
-        file_name: str | None = None,
-        sort: Literal["asc", "desc"] | None = None,
-        email: str | None = None,
-        extra: Mapping[str, JSON] | None = None,
-    ) -> list[UploadedAsset]:
-        """The files that were uploaded, a page of them; how many there are is not told.
-
-        Args:
-            page_num: from 1; default 1.
-            page_size: from 1; default 20. A page with fewer is the last.
-            content_type: "video", "image" or "audio"; default: all.
-            file_name: only those with this in their name: letters, digits, `.`, `_` and `-`.
-            sort: "desc" (newest first, default) or "asc".
-            email: the Kling account; default: chosen by the registry.
-            extra: query fields newer than this library.
-
-        Source: `GET /assets/uploaded/`.
-        """
-        request = ListUploads(
-            page_num=page_num,
-            page_size=page_size,
-            content_type=content_type,
-            file_name=file_name,
-            sort=sort,
-            email=email,
-            extra=extra,
-        )
-        return await self._pipeline.send(request, self._options)
+    uploaded = operation(ListUploads)
+    generated = operation(ListGenerated)
 
     async def delete_uploaded(
         self,
@@ -130,40 +95,7 @@ class Assets(Resource):
                 "assets.delete_uploaded() has to name an account and this client knows none: "
                 "give email=, or call accounts.sync() first"
             )
-        ids = tuple(one.id if isinstance(one, UploadedAsset) else one for one in given)
-        request = DeleteUploads(ids=ids, email=chosen, extra=extra)
-        return await self._pipeline.send(request, self._options)
-
-    async def generated(
-        self,
-        *,
-        page_num: int | None = None,
-        page_size: int | None = None,
-        content_type: ContentType | None = None,
-        sort: Literal["asc", "desc"] | None = None,
-        email: str | None = None,
-        extra: Mapping[str, JSON] | None = None,
-    ) -> GeneratedAssets:
-        """What an account has made, a page of it by task, and what it may still make.
-
-        Args:
-            page_num: from 1; default 1.
-            page_size: from 1; default 40.
-            content_type: "video", "image" or "audio"; default: all.
-            sort: "desc" (newest first, default) or "asc".
-            email: the Kling account; default: chosen by the registry.
-            extra: query fields newer than this library.
-
-        Source: `GET /assets`.
-        """
-        request = ListGenerated(
-            page_num=page_num,
-            page_size=page_size,
-            content_type=content_type,
-            sort=sort,
-            email=email,
-            extra=extra,
-        )
+        request = DeleteUploads(ids=tuple(given), email=chosen, extra=extra)
         return await self._pipeline.send(request, self._options)
 
     async def download_link(
@@ -180,7 +112,7 @@ class Assets(Resource):
 
         Args:
             works: ids of works, or results; a task stands for all its works. All of one account.
-            file_types: of "MP4", "MP3", "WAV" and "PNG"; default: all there are.
+            file_types: of "MP4", "MOV", "MP3", "WAV" and "PNG"; default: all there are.
             email: the Kling account; default: the results' own, else chosen by the registry.
             extra: query fields newer than this library.
 
@@ -221,7 +153,7 @@ class Assets(Resource):
             to: where. An existing directory: a name of its own in it, `<work id>.mp4` for works;
                 what the server calls it for all else, `NAME-2.mp3` where that is taken. A zip is
                 always called `.zip`, also one that comes where a single file was asked for.
-            file_type: MP4, MP3, WAV or PNG; default: what the work is. Several: a zip.
+            file_type: MP4, MOV, MP3, WAV or PNG; default: what the work is. Several: a zip.
             clean: None, the default: without watermark where the account's plan allows that (paid
                 plans of Kling), else with; the result says which. True: not with. False: don't try
                 without.

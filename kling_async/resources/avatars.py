@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from .._calls.pipeline import Options, Pipeline
 from .._files.downloads import Downloads
 from .._polling.waiter import TaskWaiter
 from ..errors import JSON, CallContext, InvalidRequestError, NotFoundError
 from ..models.avatars import (
+    AVATAR_ID,
+    AnyAvatar,
     Avatar,
+    AvatarType,
     CreateAvatar,
-    CreatedAvatar,
     DeleteAvatar,
     DeletedAvatar,
     ListAvatars,
     is_template_id,
 )
-from ..models.checks import Digits
-from ..models.media import Media, MediaSource
-from ..models.tasks import Task
 from ..models.videos import CreateAvatarVideo
-from .base import Resource, account_of
+from .base import Resource, account_of, operation
 
 if TYPE_CHECKING:
     import os
@@ -41,152 +39,12 @@ class Avatars(Resource):
         self._waiting = waiting
         self._downloads = downloads
 
-    async def create(
-        self,
-        *,
-        image_url: str | None = None,
-        image: MediaSource | Media | None = None,
-        nickname: str | None = None,
-        prompt: str | None = None,
-        scene: str | None = None,
-        tts_speaker: str | None = None,
-        tts_speed: float | None = None,
-        tts_emotion: str | None = None,
-        email: str | None = None,
-        extra: Mapping[str, JSON] | None = None,
-    ) -> CreatedAvatar:
-        """A new avatar's id; details are in `get(id)`. Give exactly one of the two images.
-
-        Args:
-            image_url: http or https address that Kling can fetch.
-            image: path, bytes, binary file or `Media`; PNG or JPEG, at most 10 MB, each side at
-                least 300 px. Uploaded first, to the same account.
-            nickname: at most 30 characters; default: filled by AI.
-            prompt: at most 2000 characters; default: filled by AI.
-            scene: all, social_media, entertainment, advertising_marketing, business, education or
-                virtual_idol; the vendor's pages disagree on the default.
-            tts_speaker: a `speaker_id` of `kling.tts.voices()`; default: recommended by AI.
-            tts_speed: 0.8 to 2.0; default 1.
-            tts_emotion: neutral, happy, angry, sad, fearful, disgusted or surprised; default
-                neutral. Not every voice has each: see `kling.tts.voices()`.
-            email: the Kling account; default: chosen by the registry.
-            extra: fields newer than this library, under the API's names.
-
-        Raises:
-            InvalidRequestError: something is not allowed; all faults at once, nothing was sent.
-            OutcomeUnknownError: the answer was lost, so the avatar may exist. It was not sent
-                again; look with `list()` before you do.
-            AvatarFailedError: the server said FAILED.
-
-        Source: `POST /avatars`.
-        """
-        fields: dict[str, Any] = {
-            "image_url": image_url,
-            "nickname": nickname,
-            "prompt": prompt,
-            "scene": scene,
-            "tts_speaker": tts_speaker,
-            "tts_speed": tts_speed,
-            "tts_emotion": tts_emotion,
-            "email": email,
-            "extra": extra,
-        }
-        if image is None:
-            request = CreateAvatar(**fields)
-        else:  # looks into the file, so not on the loop
-            request = await asyncio.to_thread(CreateAvatar, image=image, **fields)
-        return await self._pipeline.send(request, self._options)
-
-    async def video(
-        self,
-        *,
-        avatar_id: str | Avatar | CreatedAvatar | None = None,
-        image_url: str | None = None,
-        image: MediaSource | None = None,
-        text: str | None = None,
-        speaker_id: str | None = None,
-        audio_url: str | None = None,
-        audio: MediaSource | None = None,
-        speed: float | None = None,
-        emotion: str | None = None,
-        prompt: str | None = None,
-        mode: Literal["std", "pro"] | None = None,
-        render_speech: bool = False,
-        max_jobs: int | None = None,
-        reply_url: str | None = None,
-        reply_ref: str | None = None,
-        email: str | None = None,
-        extra: Mapping[str, JSON] | None = None,
-    ) -> Task:
-        """A job that makes an avatar talk, just begun: `kling.tasks.wait(task)` for its video.
-
-        It costs credits, and is never sent twice by itself. Give exactly one of `avatar_id`,
-        `image_url` and `image`, and exactly one of `text`, `audio_url` and `audio`.
-
-        Args:
-            avatar_id: an id, or an avatar of this client, whose account is then used. Its saved
-                prompt and voice settings are the defaults.
-            image_url: http or https address of a portrait that Kling can fetch.
-            image: path, bytes or binary file; PNG or JPEG, at most 10 MB, each side at least
-                300 px. Uploaded first, to the same account.
-            text: what to say, at most 5000 characters; needs `speaker_id`.
-            speaker_id: a `speaker_id` of `kling.tts.voices()`.
-            audio_url: http or https address of the speech.
-            audio: path, bytes or binary file; WAV, MP3, M4A, FLAC, AAC or OGG, at most 20 MB.
-                Uploaded first.
-            speed: 0.8 to 2.0, only with `text`; default 1, or the avatar's.
-            emotion: neutral, happy, angry, sad, fearful, disgusted or surprised, only with `text`;
-                default neutral. Not every voice has each.
-            prompt: how to move, at most 2000 characters; default "Natural speaking", or the
-                avatar's.
-            mode: "std" (default) or "pro".
-            render_speech: speak the text first with the free `tts.create` and send its audio.
-                Should the answer be lost, the job can then be told by the audio's address even
-                after it has ended. For short texts: how long they may be there is not clear from
-                the vendor's pages. Default False.
-            max_jobs: 1 to 50 jobs at once on this account, instead of its own limit.
-            reply_url: http or https address that is told of progress and end.
-            reply_ref: comes back in webhooks and `kling.scheduler.running()`. Default: one made
-                for this call, by which a lost job is found; one of your own is not taken as proof.
-            email: the Kling account; default: the avatar's own, else chosen by the registry.
-            extra: fields newer than this library, under the API's names.
-
-        Raises:
-            InvalidRequestError: something is not allowed; all faults at once, nothing was sent.
-            OutcomeUnknownError: the answer was lost and the job was not found, so it may be running
-                and paid for. Look at `candidates`; see docs/lost-answers.md.
-            RateLimitedError: no job slot became free within the attempts.
-            ContentModeratedError: refused; change text, prompt or portrait.
-
-        Source: `POST /avatars/video`.
-        """
-        email = email if email is not None else account_of(avatar_id)
-        fields: dict[str, Any] = {
-            "avatar_id": None if avatar_id is None else _id_of(avatar_id),
-            "image_url": image_url,
-            "text": text,
-            "speaker_id": speaker_id,
-            "audio_url": audio_url,
-            "speed": speed,
-            "emotion": emotion,
-            "prompt": prompt,
-            "mode": mode,
-            "render_speech": render_speech,
-            "max_jobs": max_jobs,
-            "reply_url": reply_url,
-            "reply_ref": reply_ref,
-            "email": email,
-            "extra": extra,
-        }
-        if image is None and audio is None:
-            request = CreateAvatarVideo(**fields)
-        else:  # looks into the files, so not on the loop
-            request = await asyncio.to_thread(CreateAvatarVideo, image=image, audio=audio, **fields)
-        return await self._pipeline.send(request, self._options)
+    create = operation(CreateAvatar)
+    video = operation(CreateAvatarVideo)
 
     async def list(
         self,
-        type: Literal["personal", "templates"] | None = None,
+        type: AvatarType | None = None,
         *,
         email: str | None = None,
         extra: Mapping[str, JSON] | None = None,
@@ -203,9 +61,7 @@ class Avatars(Resource):
         request = ListAvatars(type=type, email=email, extra=extra)
         return await self._pipeline.send(request, self._options)
 
-    async def get(
-        self, avatar: str | Avatar | CreatedAvatar, *, email: str | None = None
-    ) -> Avatar:
+    async def get(self, avatar: AnyAvatar, *, email: str | None = None) -> Avatar:
         """One avatar, found in the account's list: the API has no call for a single one.
 
         Args:
@@ -217,8 +73,8 @@ class Avatars(Resource):
 
         Source: `GET /avatars`.
         """
-        avatar_id = _id_of(avatar)
-        if (problem := Digits()(avatar_id)) is not None:
+        avatar_id = AVATAR_ID.convert(avatar)
+        if (problem := AVATAR_ID(avatar_id)) is not None:
             raise InvalidRequestError("avatars.get()", {"avatar": problem})
         request = ListAvatars(
             type="templates" if is_template_id(avatar_id) else None,
@@ -236,9 +92,7 @@ class Avatars(Resource):
             context=CallContext(request.method, request.route, account, attempts=1),
         )
 
-    async def delete(
-        self, avatar: str | Avatar | CreatedAvatar, *, email: str | None = None
-    ) -> DeletedAvatar:
+    async def delete(self, avatar: AnyAvatar, *, email: str | None = None) -> DeletedAvatar:
         """Delete a personal avatar; the result only says that it worked.
 
         Args:
@@ -250,10 +104,7 @@ class Avatars(Resource):
 
         Source: `DELETE /avatars/{avatarId}`.
         """
-        request = DeleteAvatar(
-            avatar_id=_id_of(avatar),
-            email=email if email is not None else account_of(avatar),
-        )
+        request = await self._built(DeleteAvatar, avatar_id=avatar, email=email)
         return await self._pipeline.send(request, self._options)
 
     def create_many(
@@ -324,8 +175,3 @@ class Avatars(Resource):
                 yield bulk_row(one, made=recipe.made)
         finally:
             await results.aclose()
-
-
-def _id_of(avatar: str | Avatar | CreatedAvatar) -> str:
-    """Its id, however it is given; whether it can be one is for the request to say."""
-    return avatar.id if isinstance(avatar, (Avatar, CreatedAvatar)) else avatar

@@ -1,11 +1,37 @@
-"""What does every resource need? The pipeline, the options to send with, and whose a result is."""
+"""How does a request class become a method? `operation(CreateAvatar)` builds it and sends it.
+
+Methods whose shape is not their request's are written out; they build with `Resource._built`, too.
+"""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from functools import cache
+from inspect import Parameter, Signature, cleandoc, signature
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
+
+from attrs import fields
+
 from .._calls.pipeline import Options, Pipeline
 from ..errors import InvalidRequestError
+from ..models.checks import ListOf
+from ..models.media import Media
+from ..models.requests import Request
 from ..models.responses import Model
 from ..models.scheduler import RunningTask
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Q = TypeVar("Q", bound=Request[Any])
+
+_OF_ALL = """
+`email` names the Kling account; default: that of a result that is given, else chosen by the
+registry. `extra` holds fields newer than this library, under the API's names. What is not allowed
+raises InvalidRequestError, with all faults at once, before anything is sent."""
+_OF_PAID = """
+It is never sent twice by itself. OutcomeUnknownError says that the answer was lost and nothing
+proves what became of it: look at its `candidates`; see docs/lost-answers.md."""
 
 
 class Resource:
@@ -15,6 +41,58 @@ class Resource:
         self._pipeline = pipeline
         self._options = options
 
+    async def _built(self, request: Callable[P, Q], *args: P.args, **given: P.kwargs) -> Q:
+        """The request of these fields, for the account of the results that are among them.
+
+        It looks into files, which blocks, so in a thread; all requests with files are built here.
+        """
+        results, files = _special(request)
+        if results and given.get("email") is None:
+            given["email"] = account_of(*map(given.get, results))
+        if any(not isinstance(given.get(name), (Media, type(None))) for name in files):
+            return await asyncio.to_thread(request, *args, **given)
+        return request(*args, **given)
+
+
+class operation(Generic[P, R]):
+    """A method that takes a request's fields, by their names, and gives the request's result.
+
+    Args:
+        request: the class of the request, whose docstring the method has, too.
+    """
+
+    def __init__(self, request: Callable[P, Request[R]]) -> None:
+        async def call(resource: Resource, *args: P.args, **given: P.kwargs) -> R:
+            built = await resource._built(request, *args, **given)
+            return await resource._pipeline.send(built, resource._options)
+
+        self._call = call
+        self._request = cast("type[Request[R]]", request)
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        call, request = self._call, self._request
+        call.__name__, call.__qualname__ = name, f"{owner.__qualname__}.{name}"
+        call.__module__ = owner.__module__
+        paid = _OF_PAID if request.safety.value == "paid" else ""
+        call.__doc__ = f"{cleandoc(request.__doc__ or '')}\n{_OF_ALL}{paid}"
+        built = signature(request).parameters
+        own = sorted(fields(request), key=lambda one: one.inherited)
+        itself = Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)
+        result = request.decode.__annotations__.get("return", Signature.empty)
+        call.__signature__ = Signature(  # type: ignore[attr-defined]
+            [itself, *(built[one.name].replace(annotation=one.type) for one in own)],
+            return_annotation=result,
+        )
+
+    @overload
+    def __get__(
+        self, resource: None, owner: type
+    ) -> Callable[Concatenate[Resource, P], Coroutine[Any, Any, R]]: ...
+    @overload
+    def __get__(self, resource: Resource, owner: type) -> Callable[P, Coroutine[Any, Any, R]]: ...
+    def __get__(self, resource: Resource | None, owner: type) -> Any:
+        return self._call if resource is None else self._call.__get__(resource, owner)
+
 
 def account_of(*things: object) -> str | None:
     """The account that results belong to; None for plain ids, which do not know it.
@@ -22,7 +100,7 @@ def account_of(*things: object) -> str | None:
     Raises:
         InvalidRequestError: they belong to different ones, so no single call is about them.
     """
-    owners = {found for one in things if (found := _owner(one)) is not None}
+    owners = {found for one in _flat(things) if (found := _owner(one)) is not None}
     if len(owners) > 1:
         raise InvalidRequestError(
             "The call", {"email": f"what is given belongs to {', '.join(sorted(owners))}"}
@@ -30,7 +108,25 @@ def account_of(*things: object) -> str | None:
     return owners.pop() if owners else None
 
 
+def _flat(things: Iterable[object]) -> Iterable[object]:
+    for one in things:
+        yield from one if isinstance(one, (tuple, list)) else (one,)
+
+
 def _owner(thing: object) -> str | None:
     if isinstance(thing, RunningTask):  # listed for all accounts at once: each says its own
         return thing.email
     return thing.meta.account if isinstance(thing, Model) else None
+
+
+@cache
+def _special(request: type[Request[Any]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of the fields for which a result may stand, and of those that take a file."""
+    results = []
+    for one in fields(request):
+        check = one.metadata.get("check")
+        check = check.check if isinstance(check, ListOf) else check
+        if getattr(check, "of", ()) != ():
+            results.append(one.name)
+    files = (one.name for one in fields(request) if one.metadata.get("file"))
+    return tuple(results), tuple(files)

@@ -5,16 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..errors import JSON
-from ..models.scheduler import (
-    Availability,
-    ForgetTask,
-    ForgottenTask,
-    GetAvailable,
-    ListRunning,
-    RunningTask,
-)
-from .base import Resource
-from .tasks import AnyTask, id_of
+from ..models.scheduler import ForgetTask, ForgottenTask, GetAvailable, ListRunning
+from ..models.tasks import AnyTask
+from .base import Resource, operation
 
 
 class Scheduler(Resource):
@@ -23,25 +16,8 @@ class Scheduler(Resource):
     It is about all accounts at once, so its calls take no `email=`.
     """
 
-    async def running(self, *, extra: Mapping[str, JSON] | None = None) -> list[RunningTask]:
-        """The jobs that are tracked now, with the `reply_ref` their create was given.
-
-        Args:
-            extra: query fields newer than this library.
-
-        Source: `GET /scheduler`.
-        """
-        return await self._pipeline.send(ListRunning(extra=extra), self._options)
-
-    async def available(self, *, extra: Mapping[str, JSON] | None = None) -> Availability:
-        """The free job slots of every account, and what runs now.
-
-        Args:
-            extra: query fields newer than this library.
-
-        Source: `GET /scheduler/available`.
-        """
-        return await self._pipeline.send(GetAvailable(extra=extra), self._options)
+    running = operation(ListRunning)
+    available = operation(GetAvailable)
 
     async def forget(
         self, task: AnyTask, *, extra: Mapping[str, JSON] | None = None
@@ -60,5 +36,5 @@ class Scheduler(Resource):
 
         Source: `DELETE /scheduler/{task_id}`.
         """
-        request = ForgetTask(task_id=id_of(task), extra=extra)
+        request = ForgetTask(task_id=task, extra=extra)
         return await self._pipeline.send(request, self._options)

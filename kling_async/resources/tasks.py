@@ -13,8 +13,9 @@ from .._polling.waiter import TaskWaiter
 from .._polling.watched import PollSchedule
 from ..errors import JSON
 from ..models.history import is_between
-from ..models.scheduler import RunningTask
 from ..models.tasks import (
+    TASK_ID,
+    AnyTask,
     ContentType,
     DeletedTask,
     DeleteTask,
@@ -22,10 +23,7 @@ from ..models.tasks import (
     ListTasks,
     Task,
 )
-from .base import Resource, account_of
-
-AnyTask = int | str | Task | RunningTask
-"""A task by its id, a number or its digits, or by a result that has one."""
+from .base import Resource, account_of, operation
 
 
 class Tasks(Resource):
@@ -55,41 +53,10 @@ class Tasks(Resource):
 
         Source: `GET /tasks/{task_id}`.
         """
-        request = GetTask(task_id=id_of(task), email=email or account_of(task), extra=extra)
+        request = await self._built(GetTask, task_id=task, email=email, extra=extra)
         return await self._pipeline.send(request, self._options)
 
-    async def list(
-        self,
-        *,
-        page_size: int | None = None,
-        content_type: ContentType | None = None,
-        created_before_ms: int | None = None,
-        created_after_ms: int | None = None,
-        email: str | None = None,
-        extra: Mapping[str, JSON] | None = None,
-    ) -> List[Task]:  # noqa: UP006
-        """The latest tasks of an account, newest first. A listed task may tell less than `get`.
-
-        Args:
-            page_size: how many, from 1; the server's default and most are unknown.
-            content_type: "video", "image" or "audio"; default: all.
-            created_before_ms: only older ones, epoch milliseconds; the last task's `create_time_ms`
-                gives the next page. Not together with `created_after_ms`.
-            created_after_ms: only newer ones, epoch milliseconds.
-            email: the Kling account; default: chosen by the registry.
-            extra: query fields newer than this library.
-
-        Source: `GET /tasks`.
-        """
-        request = ListTasks(
-            page_size=page_size,
-            content_type=content_type,
-            created_before_ms=created_before_ms,
-            created_after_ms=created_after_ms,
-            email=email,
-            extra=extra,
-        )
-        return await self._pipeline.send(request, self._options)
+    list = operation(ListTasks)
 
     async def delete(
         self,
@@ -111,7 +78,7 @@ class Tasks(Resource):
 
         Source: `DELETE /tasks/{task_id}`.
         """
-        request = DeleteTask(task_id=id_of(task), email=email or account_of(task), extra=extra)
+        request = await self._built(DeleteTask, task_id=task, email=email, extra=extra)
         return await self._pipeline.send(request, self._options)
 
     async def wait(
@@ -125,11 +92,9 @@ class Tasks(Resource):
         """The task once it has succeeded; its `works` are the results.
 
         It is over when the server says so; states this library does not know are waited through.
-        Trouble on the way (lost answers, 5xx, 429) does not end the waiting. Neither does a 404:
-        the scheduler and the account's history are asked, and the job is given up when all three
-        have shown nothing of it for two minutes; a mere id that none of them ever showed, after 15
-        seconds (both at the next look, so up to 20 s later). Thousands may wait at once: one poller
-        per account serves them all, by the account's history where many tasks are due.
+        Trouble on the way (lost answers, 5xx, 429) does not end the waiting, and neither does a
+        404 in the first 15 seconds. Thousands may wait at once: one poller per account serves them
+        all, by the account's history where many tasks are due.
 
         Args:
             task: an id, or a result that has one.
@@ -139,25 +104,23 @@ class Tasks(Resource):
             email: the Kling account; default: the result's own, else chosen by the registry.
 
         Raises:
-            TaskFailedError: it is over without success; `.task` says what is known. Its kind
-                `TaskModeratedError`: change the content.
-            TaskNotFoundError: it shows nowhere; the text says what was asked, and what to do.
-                A job that was begun may have been paid for. A `NotFoundError`.
+            TaskFailedError: it is over without success; `.task` says what is known. Also where the
+                task is not there any more. Its kind `TaskModeratedError`: change the content.
             DeadlineExceededError: it is not over yet; `.task` is its latest state, and can be
                 waited for again.
+            NotFoundError: there never was such a task, as far as anybody knows.
             AuthenticationError, SubscriptionError, AccountBrokenError: nothing can be read.
             ConfigurationError: the client was closed meanwhile.
 
-        Source: `GET /tasks/{task_id}`, `GET /tasks`, `GET /scheduler`.
+        Source: `GET /tasks/{task_id}`, `GET /tasks`.
         """
         return await self._waiting.wait(
-            id_of(task),
+            TASK_ID.convert(task),
             task if isinstance(task, Task) else None,
             self._options,
             email=email or account_of(task),
             poll=poll,
             deadline_s=deadline_s,
-            begun=isinstance(task, (Task, RunningTask)),
         )
 
     def watch(
@@ -181,18 +144,17 @@ class Tasks(Resource):
 
         Raises:
             DeadlineExceededError: it is not over yet; `.task` is its latest state.
-            TaskNotFoundError: it shows nowhere; see `wait`.
+            TaskFailedError: it is not there any more.
 
-        Source: `GET /tasks/{task_id}`, `GET /tasks`, `GET /scheduler`.
+        Source: `GET /tasks/{task_id}`, `GET /tasks`.
         """
         return self._waiting.watch(
-            id_of(task),
+            TASK_ID.convert(task),
             task if isinstance(task, Task) else None,
             self._options,
             email=email or account_of(task),
             poll=poll,
             deadline_s=deadline_s,
-            begun=isinstance(task, (Task, RunningTask)),
         )
 
     def hint(self, task_id: int) -> bool:
@@ -250,8 +212,3 @@ class Tasks(Resource):
                 for one in page:
                     if is_between(one, created_after_ms, created_before_ms):
                         yield one
-
-
-def id_of(task: AnyTask) -> int | str:
-    """The id of a task, however it is given."""
-    return task.id if isinstance(task, (Task, RunningTask)) else task

@@ -5,25 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..errors import JSON
-from ..models.tts import CreateSpeech, ListVoices, Speech, Voice, VoiceList
-from .base import Resource, account_of
+from ..models.tts import CreateSpeech, ListVoices, Speech, Voice
+from .base import Resource, operation
 
 
 class Tts(Resource):
     """Text to speech."""
 
-    async def voices(
-        self, *, email: str | None = None, extra: Mapping[str, JSON] | None = None
-    ) -> VoiceList:
-        """The voices of an account, with the emotions each can do.
-
-        Args:
-            email: the Kling account; default: chosen by the registry.
-            extra: query fields newer than this library.
-
-        Source: `GET /tts/voices`.
-        """
-        return await self._pipeline.send(ListVoices(email=email, extra=extra), self._options)
+    voices = operation(ListVoices)
 
     async def create(
         self,
@@ -57,12 +46,13 @@ class Tts(Resource):
 
         Source: `POST /tts/create`.
         """
-        request = CreateSpeech(
+        request = await self._built(
+            CreateSpeech,
             text=text,
-            speaker_id=speaker_id.speaker_id if isinstance(speaker_id, Voice) else speaker_id,
+            speaker_id=speaker_id,
             speed=speed,
             emotion=emotion,
-            email=email or account_of(speaker_id),
+            email=email,
             extra=extra,
         )
         return await self._pipeline.send(request, self._options)

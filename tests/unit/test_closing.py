@@ -38,6 +38,7 @@ class Held(httpx.AsyncBaseTransport):
         self.began, self.go = asyncio.Event(), asyncio.Event()
         self.closed = False
         self.open_bodies = 0
+        self.body = b"[]"
         self.status = 200
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -58,7 +59,7 @@ class Body(httpx.AsyncByteStream):
         self.transport.open_bodies += 1
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        yield b"[]"
+        yield self.transport.body
 
     async def aclose(self) -> None:
         await asyncio.sleep(0.01)
@@ -239,7 +240,7 @@ async def test_a_downloads_connection_is_closed_before_it_ends(
     status: int, kling: AsyncKlingClient, transport: Held, tmp_path: Path
 ) -> None:
     """Also where its body was not read, and httpx has not closed it by itself."""
-    transport.status = status
+    transport.status, transport.body = status, b"\0\0\0\x18ftypisom"
     transport.go.set()
     download = kling.assets.download(URL, tmp_path / "a.mp4")
     (ended,) = await asyncio.gather(download, return_exceptions=True)

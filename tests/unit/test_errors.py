@@ -41,6 +41,7 @@ TREE: dict[str, tuple[type, ...]] = {
     "TaskFailedError": (errors.KlingError,),
     "TaskModeratedError": (errors.TaskFailedError,),
     "DeadlineExceededError": (errors.KlingError, TimeoutError),
+    "LocalFileError": (errors.KlingError, OSError),
     "LedgerError": (errors.KlingError,),
 }
 
@@ -61,6 +62,7 @@ ARGUMENTS: dict[str, Any] = {
     "code": "T.POT",
     "body": {"error": ["teapot"]},
     "retry_after_s": 7.5,
+    "errno": 28,
     "task": {"id": 7},
     "context": CONTEXT,
 }

@@ -27,7 +27,9 @@ from kling_async import (
 )
 from kling_async._transport.protocol import encode
 from kling_async.emulator import EmulatedAccount, Emulator, Fault, sample_png
-from kling_async.models.requests import Evidence
+from kling_async.models.evidence import Known, decide
+from kling_async.models.sightings import addresses
+from kling_async.models.task_evidence import TaskEvidence
 
 ADA, BEN = "ada@example.com", "ben@example.com"
 FACE, SPEECH = "https://x.y/ada.png", "https://x.y/hello.mp3"
@@ -446,81 +448,107 @@ class TestAnswers:
 
 # --- what a listed thing says -----------------------------------------------------------------
 
+START_S = 1_767_225_600.0
+ITS = TaskEvidence()
 
-class TestWeighing:
-    def weigh(self, listed: Any, *own: str, timely: bool = True, account: str | None = ADA) -> Any:
-        request = CreateAvatarVideo(**TALK, reply_ref="ref")
-        return request.weigh(listed, account=account, own=own, timely=timely)
+
+class TestEvidence:
+    def decided(self, listed: Any, *own: str, account: str | None = ADA, **given: Any) -> str:
+        """Whether the listed thing is found, only possible, or neither."""
+        request = CreateAvatarVideo(**{**TALK, "reply_ref": "ref", **given})
+        sent = ITS.sent(
+            request,
+            account=account,
+            own=[name for name in own if name != "reply_ref"],
+            own_mark="reply_ref" in own,
+            since_s=START_S,
+        )
+        decided = decide({1: sent}, [ITS.sighting(listed)], Known(now_s=START_S + 60))[1]
+        if decided.found is not None:
+            return "found"
+        return "possible" if decided.candidates else "nothing"
 
     @pytest.mark.parametrize(
         ("email", "account", "expected"),
         [
-            (ADA, ADA, Evidence.MARK),
-            ("ADA@example.com", ADA, Evidence.MARK),
-            (None, ADA, Evidence.MARK),
-            (BEN, None, Evidence.MARK),  # the server chose
-            (BEN, ADA, Evidence.POSSIBLE),
+            (ADA, ADA, "found"),
+            ("ADA@example.com", ADA, "found"),
+            (None, ADA, "found"),
+            (BEN, None, "found"),  # the server chose
+            (BEN, ADA, "possible"),
         ],
     )
     def test_a_mark_of_this_calls_own(
-        self, email: str | None, account: str | None, expected: Evidence
+        self, email: str | None, account: str | None, expected: str
     ) -> None:
-        one = RunningTask(id=1, email=email, reply_ref="ref")
-        assert self.weigh(one, "reply_ref", timely=False, account=account) is expected
+        one = RunningTask(id=1, email=email, reply_ref="ref", started="2020-01-01T00:00:00Z")
+        assert self.decided(one, "reply_ref", account=account) == expected
 
     @pytest.mark.parametrize(
-        ("email", "timely", "expected"),
-        [
-            (ADA, True, Evidence.POSSIBLE),
-            (ADA, False, Evidence.NOTHING),
-            (BEN, True, Evidence.NOTHING),
-        ],
+        ("email", "year", "expected"),
+        [(ADA, 2026, "possible"), (ADA, 2025, "nothing"), (BEN, 2026, "nothing")],
     )
-    def test_a_mark_of_the_callers(self, email: str, timely: bool, expected: Evidence) -> None:
-        assert (
-            self.weigh(RunningTask(id=1, email=email, reply_ref="ref"), timely=timely) is expected
-        )
+    def test_a_mark_of_the_callers(self, email: str, year: int, expected: str) -> None:
+        started = f"{year}-01-01T00:00:00Z"
+        one = RunningTask(id=1, email=email, reply_ref="ref", started=started)
+        assert self.decided(one) == expected
 
-    @pytest.mark.parametrize(
-        ("ref", "expected"), [("another", Evidence.NOTHING), (None, Evidence.POSSIBLE)]
-    )
-    def test_another_mark_is_anothers_job(self, ref: str | None, expected: Evidence) -> None:
+    @pytest.mark.parametrize(("ref", "expected"), [("another", "nothing"), (None, "possible")])
+    def test_another_mark_is_anothers_job(self, ref: str | None, expected: str) -> None:
         one = RunningTask(id=1, email=ADA, reply_ref=ref)
-        assert self.weigh(one, "reply_ref") is expected
+        assert self.decided(one, "reply_ref") == expected
 
     @pytest.mark.parametrize(
-        ("own", "timely", "expected"),
+        ("own", "at_s", "expected"),
         [
-            (("image_url",), True, Evidence.PROOF),
-            (("audio_url",), True, Evidence.POSSIBLE),
-            ((), True, Evidence.POSSIBLE),
-            (("image_url",), False, Evidence.NOTHING),
+            ("image_url", 1, "found"),
+            ("audio_url", 1, "possible"),
+            ("", 1, "possible"),
+            ("image_url", None, "possible"),
+            ("image_url", -601, "nothing"),
+            ("image_url", 661, "nothing"),
         ],
     )
-    def test_an_address(self, own: tuple[str, ...], timely: bool, expected: Evidence) -> None:
+    def test_an_address(self, own: str, at_s: float | None, expected: str) -> None:
+        at = {} if at_s is None else {"createTime": round((START_S + at_s) * 1000)}
         inputs = [{"url": "http://cdn/ada.png?x=1"}, {"url": None}, {"name": "image"}]
-        listed = Task.from_api({"task": {"id": 1, "taskInfo": {"inputs": inputs}}})
-        assert self.weigh(listed, *own, timely=timely) is expected
+        listed = Task.from_api({"task": {"id": 1, **at, "taskInfo": {"inputs": inputs}}})
+        assert self.decided(listed, own) == expected
+
+    @pytest.mark.parametrize(
+        ("shown", "expected"), [("Nods", "found"), ("", "found"), ("Sings", "possible")]
+    )
+    def test_a_prompt(self, shown: str, expected: str) -> None:
+        info = {
+            "inputs": [{"url": TALK["image_url"]}],
+            "arguments": [{"name": "prompt", "value": shown}],
+        }
+        at_ms = round(START_S * 1000)
+        listed = Task.from_api({"task": {"id": 1, "createTime": at_ms, "taskInfo": info}})
+        assert self.decided(listed, "image_url", prompt="Nods") == expected
 
     def test_an_image_is_no_video(self) -> None:
         listed = Task.from_api({"works": [{"workId": 1, "taskId": 1, "contentType": "image"}]})
-        assert self.weigh(listed) is Evidence.NOTHING
+        assert self.decided(listed) == "nothing"
 
     @pytest.mark.parametrize("odd", [None, 5, {"inputs": 5}, {"inputs": [5, {"url": 5}]}])
     def test_works_that_tell_nothing(self, odd: Any) -> None:
         works = [{"workId": 1, "taskId": 1, "contentType": "video", "taskInfo": odd}]
-        assert self.weigh(Task.from_api({"works": works}), "image_url") is Evidence.POSSIBLE
+        assert self.decided(Task.from_api({"works": works}), "image_url") == "possible"
 
     @pytest.mark.parametrize(
         ("started", "expected"),
         [
-            ("2026-01-01T00:00:10Z", 1767225610.0),
-            ("2026-01-01T00:00:10", 1767225610.0),
-            ("2026-01-01T01:00:10+01:00", 1767225610.0),
-            ("soon", 7.0),
-            (None, 7.0),
+            ("2026-01-01T00:00:10Z", START_S + 10),
+            ("2026-01-01T00:00:10", START_S + 10),
+            ("2026-01-01T01:00:10+01:00", START_S + 10),
+            ("soon", None),
+            (None, None),
         ],
     )
-    def test_when_it_was_started(self, started: str | None, expected: float) -> None:
-        one = RunningTask(id=1, started=started)
-        assert CreateAvatarVideo(**TALK).listed_at_s(one, 7.0) == expected
+    def test_when_it_was_started(self, started: str | None, expected: float | None) -> None:
+        assert ITS.sighting(RunningTask(id=1, started=started)).made_at_s == expected
+
+    def test_the_receivers_address_is_no_input(self) -> None:
+        request = CreateAvatarVideo(**TALK, reply_url="https://x.y/secret")
+        assert addresses(request).keys() == {"image_url", "audio_url"}

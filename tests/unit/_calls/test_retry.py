@@ -55,6 +55,7 @@ TABLE: dict[str, tuple[BaseException, tuple[bool, bool, bool]]] = {
     "configuration": (errors.ConfigurationError("x"), (False, False, False)),
     "invalid": (errors.InvalidRequestError("x"), (False, False, False)),
     "no account": (errors.AccountRequiredError("x"), (False, False, False)),
+    "file": (errors.LocalFileError("x"), (False, False, False)),
     "ledger": (errors.LedgerError("x"), (False, False, False)),
     "base class": (errors.KlingError("x"), (False, False, False)),
     "cancelled": (asyncio.CancelledError(), (False, False, False)),

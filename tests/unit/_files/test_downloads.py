@@ -21,6 +21,7 @@ from kling_async import (
     ConfigurationError,
     Download,
     InvalidRequestError,
+    LocalFileError,
     Meta,
     NotFoundError,
     RetryPolicy,
@@ -326,9 +327,31 @@ async def test_a_full_disk(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(PartFile, "write", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(LocalFileError, match=r"a\.mp4' can't be written: No space left") as caught:
         await kling.assets.download(done(), tmp_path / "a.mp4")
+    assert isinstance(caught.value, OSError)
+    assert caught.value.errno == 28
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a" * 256 + ".mp4", "\N{SNOWMAN}" * 90, "a" * 5000])
+async def test_names_that_the_disk_does_not_take(
+    kling: AsyncKlingClient, tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(LocalFileError, match="File name too long"):
+        await kling.assets.download(done(), tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_folder_that_may_not_be_written(
+    kling: AsyncKlingClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(*_: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(PartFile, "create", denied)
+    with pytest.raises(LocalFileError, match="Permission denied"):
+        await kling.assets.download(done(), tmp_path / "a.mp4")
 
 
 async def test_it_survives_a_power_cut_as_a_whole(
@@ -403,6 +426,11 @@ def test_any_name_becomes_one_in_its_directory(given_name: str) -> None:
     ("attachment; filename*=UTF-8''%C3%A9t%C3%A9.mp4", "https://x/y", "été.mp4"),
     ('attachment; filename="..\\..\\evil.exe"', "https://x/y", "evil.exe"),
     ("inline", "https://x/y.mp4", "y.mp4"),
+    # RFC 6266: the extended form wins, whichever comes first.
+    ("attachment; filename=\"e_.mp4\"; filename*=UTF-8''%C3%A9.mp4", "https://x/y", "é.mp4"),
+    ("attachment; filename*=UTF-8''%C3%A9.mp4; filename=\"e_.mp4\"", "https://x/y", "é.mp4"),
+    ("attachment; filename=a.mp4; FILENAME* = iso-8859-1'en'%E9.mp4", "https://x/y", "é.mp4"),
+    ("attachment; filename=\"a.mp4\"; filename*=UTF-8''%FF.mp4", "https://x/y", "\ufffd.mp4"),
     ("attachment; filename*=nonsense", "https://x/y.mp4", "nonsense"),
     ('attachment; filename="..."', "https://x/y.mp4", "y.mp4"),
     (None, "https://x/" + "a" * 500 + ".mp4", "a" * 146 + ".mp4"),

@@ -25,6 +25,8 @@ from kling_async import (
     RetryPolicy,
     Task,
     UnexpectedResponseError,
+    Work,
+    WorkResource,
     settings,
 )
 from kling_async.emulator import Emulator, Fault
@@ -336,6 +338,71 @@ async def test_what_is_no_file(
     error = await error_of(kling.assets.download(files.url, tmp_path / "a.mp4"))
     assert type(error) is UnexpectedResponseError
     assert only(tmp_path) == []
+
+
+@pytest.mark.parametrize(("type_", "body"), [
+    ("application/xml", b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>"),
+    ("text/plain", b"gone"), ("text/plain", b"\xff\0" * 99),
+    ("video/mp4", b"<html>sign in</html>"),
+    ("application/octet-stream", b'{"error": "expired"}'), ("image/png", b"Access denied."),
+    ("application/problem+json", b"{}"), ("binary/octet-stream", b"  <!DOCTYPE html>"),
+])  # fmt: skip
+async def test_a_page_under_a_file_s_address_is_a_failed_download(
+    kling: AsyncKlingClient, files: FileServer, tmp_path: Path, type_: str, body: bytes
+) -> None:
+    files.type, files.body = type_, body
+    error = await error_of(kling.assets.download(files.url, tmp_path / "a.mp4"))
+    assert type(error) is UnexpectedResponseError
+    assert only(tmp_path) == []
+    assert len(files.heads) == 2  # one more look, and no patience of minutes
+
+
+async def test_a_page_that_passes_is_looked_past(
+    kling: AsyncKlingClient, files: FileServer, tmp_path: Path
+) -> None:
+    files.steps = ["200 Content-Type: text/html"]
+    got = await kling.assets.download(files.url, tmp_path / "a.mp4")
+    assert got.path.read_bytes() == BODY
+
+
+@pytest.mark.parametrize(("type_", "body", "good"), [
+    ("video/mp4", b"\xff" * 99, True), ("application/octet-stream", b"\xff\0" * 99, True),
+    ("application/octet-stream", BODY, True), ("text/plain", BODY, True), ("", BODY, True),
+    ("image/png", b"\xff\0" * 99, False), ("video/mp4", b"\x89PNG\r\n\x1a\n" + bytes(90), False),
+    ("audio/mpeg", b"ID3\x04" + bytes(90), False),
+])  # fmt: skip
+async def test_what_comes_is_what_was_asked_for(
+    kling: AsyncKlingClient,
+    files: FileServer,
+    tmp_path: Path,
+    type_: str,
+    body: bytes,
+    good: bool,
+) -> None:
+    """By its bytes, or by its type where they tell nothing."""
+    files.type, files.body = type_, body
+    work = Work(work_id=7, content_type="video", resource=WorkResource(url=files.url))
+    bringing = kling.assets.download(work, tmp_path / "a.mp4", clean=False)
+    if good:
+        assert (await bringing).path.read_bytes() == body
+    else:
+        assert "came" in str(await error_of(bringing))
+        assert only(tmp_path) == []
+
+
+@pytest.mark.parametrize("answer", [
+    '206 ETag: "v2"', "206 ETag: W/x", "206 X: y",
+])  # fmt: skip
+async def test_the_rest_of_another_file_is_not_joined(
+    kling: AsyncKlingClient, files: FileServer, tmp_path: Path, answer: str
+) -> None:
+    """A 206 that says, or does not deny, that it is a part of another file than was begun."""
+    rest = f"\r\nContent-Range: bytes 1000000-{len(BODY) - 1}/{len(BODY)}"
+    files.steps = ["cut:1000000", answer + rest]
+    done = await kling.assets.download(files.url, tmp_path / "a.mp4")
+    assert done.path.read_bytes() == BODY
+    assert not done.resumed
+    assert files.asked("range") == [None, ANY, None]
 
 
 async def test_an_old_file_survives_a_failure(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
@@ -23,7 +25,9 @@ from kling_async import (
     UploadAsset,
     errors,
 )
-from kling_async._transport.protocol import Answer, decode, encode, is_refusal, retry_after_s
+from kling_async._transport.protocol import Answer, decode, encode, is_refusal
+from kling_async._transport.retry_after import retry_after_s
+from kling_async.models.text import printable
 
 NOW = datetime(2026, 7, 14, 9, 30, tzinfo=UTC)
 NOW_S = NOW.timestamp()
@@ -322,6 +326,52 @@ def test_failed_means_nothing_elsewhere() -> None:
     )
 
 
+# --- texts that break whoever shows them ---
+
+
+@pytest.mark.parametrize(("body", "message"), [
+    (rb'{"error": "no \ud83d face"}', "no \N{REPLACEMENT CHARACTER} face"),
+    (rb'{"error": "no \uDE00 face"}', "no \N{REPLACEMENT CHARACTER} face"),
+    (b'{"error": "no \xed\xa0\xbd face"}', "no \N{REPLACEMENT CHARACTER}"),
+    (b'{"error": "pi\xe8ce"}', "pi\N{REPLACEMENT CHARACTER}ce"),
+    (rb'{"error": "\ud83d\ude00"}', "\N{GRINNING FACE}"),
+    (rb'{"error": {"message": "a", "status": "\udc00"}, "\ud800": ["\ud800"]}', "a"),
+])  # fmt: skip
+def test_what_can_not_be_encoded_is_replaced(body: bytes, message: str) -> None:
+    """And the answer stays the plain refusal that it is."""
+    error = error_of(Answer(400, {}, body))
+    assert type(error) is errors.BadRequestError
+    assert message in error.message
+    for text in (str(error), error.message, json.dumps(error.body, ensure_ascii=False)):
+        text.encode()
+
+
+def test_listed_texts_are_replaced_too() -> None:
+    listed = rb'[{"id": "1", "prompt": "\ud83d", "nickname": "\ud83d", "imageResources": []}]'
+    (avatar,) = decode(ListAvatars(), Answer(200, {}, listed), NOW_S)
+    assert avatar.nickname == avatar.prompt == "\N{REPLACEMENT CHARACTER}"
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_numbers_that_json_does_not_have_are_none(number: str) -> None:
+    listed = f'[{{"id": "1", "prompt": "a", "imageResources": [], "ttsSpeed": {number}}}]'
+    (avatar,) = decode(ListAvatars(), Answer(200, {}, listed.encode()), NOW_S)
+    assert avatar.tts_speed is None
+    json.dumps(avatar.raw, allow_nan=False)
+
+
+@pytest.mark.parametrize(("unseen", "shown"), [
+    ("\x1b[2J", "\\x1b[2J"), ("\x1b]0;owned\x07", "\\x1b]0;owned\\x07"), ("a\rb", "a\\x0db"),
+    ("\x9b1A", "\\x9b1A"), ("\u202egnp.exe", "\\u202egnp.exe"), ("a\u200bb", "a\\u200bb"),
+    ("\ufeffa", "\\ufeffa"), ("\U000e0041", "\\U000e0041"),
+])  # fmt: skip
+def test_control_characters_are_shown_and_not_obeyed(unseen: str, shown: str) -> None:
+    assert shown in str(error_of(answer(500, {"error": unseen})))
+    text = str(error_of(answer(500, raw=f"oh {unseen}".encode())))  # no JSON: an excerpt of it
+    assert printable(text) == text
+    assert "\r" not in text
+
+
 # --- Retry-After ------------------------------------------------------------------------------
 
 
@@ -339,6 +389,27 @@ def http_date(offset_s: float) -> str:
 ])  # fmt: skip
 def test_retry_after_header(header: str, expected: float) -> None:
     assert retry_after_s({"retry-after": header}, None, NOW_S) == expected
+
+
+@pytest.fixture
+def in_new_york(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize("shape", [
+    "%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y",
+    "%a, %d %b %Y %H:%M:%S -0000", "%a, %d %b %Y %H:%M:%S",
+])  # fmt: skip
+@pytest.mark.usefixtures("in_new_york")
+def test_each_form_of_http_date_is_utc(shape: str) -> None:
+    """IMF-fixdate, RFC 850 and asctime; a date without a zone is not one of this machine's."""
+    until, sent = ((NOW + timedelta(seconds=offset)).strftime(shape) for offset in (2, 0))
+    assert retry_after_s({"retry-after": until}, None, NOW_S) == 2
+    assert retry_after_s({"retry-after": until, "date": sent}, None, NOW_S + 999) == 2
 
 
 @pytest.mark.parametrize("skew_s", [-600, 0, 600])

@@ -14,7 +14,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class Mint:
+class Ids:
     """Makes names that are never given twice.
 
     Args:

@@ -9,26 +9,33 @@ from collections import Counter
 
 from .calls import Call, CallLog
 from .clock import EmulatorClock
+from .delivery import WebhookDelivery
 from .faults import Fault, FaultPlan
-from .postman import Postman
 from .tasks import Task
+from .views import Views
 from .webhooks import Webhook
 from .world import Avatar, EmulatedAccount, Speech, Upload, World
 
 
-class Inside:
+class Truth:
     """The truth, read-only; lists are copies, tasks in them live on."""
 
     _clock: EmulatorClock
     _world: World
     _log: CallLog
     _plan: FaultPlan
-    _postman: Postman
+    _views: Views
+    _webhook_delivery: WebhookDelivery
 
     @property
     def clock(self) -> EmulatorClock:
         """The clock behind every timestamp, window and delay."""
         return self._clock
+
+    @property
+    def views(self) -> Views:
+        """How far what is shown is from the truth."""
+        return self._views
 
     @property
     def accounts(self) -> list[EmulatedAccount]:
@@ -68,7 +75,7 @@ class Inside:
     @property
     def webhooks(self) -> list[Webhook]:
         """The callbacks that were due, oldest first, as far as `record_calls` keeps them."""
-        return self._postman.sent
+        return self._webhook_delivery.sent
 
     @property
     def counts(self) -> Counter[str]:

@@ -1,6 +1,6 @@
-"""Who brings the webhooks? One errand for each task that asked for them.
+"""How do webhooks get to their receivers? By one follow-up for each task that asked for them.
 
-An errand sleeps on the emulator's clock until a callback is due. It belongs to the server or the
+A follow-up sleeps on the emulator's clock until a callback is due. It belongs to the server or the
 transport through which the task was created, and ends with it. Nothing is sent twice but on
 purpose, and nothing again: the vendor documents no retries.
 """
@@ -18,7 +18,7 @@ from attrs import evolve
 
 from .calls import KEPT_BODY_BYTES
 from .clock import EmulatorClock
-from .messages import Errand
+from .messages import FollowUp
 from .tasks import Task
 from .webhooks import Moment, Webhook, Webhooks, content, moments
 from .world import World
@@ -30,8 +30,8 @@ _TIMEOUT_S = 10.0  # the vendor's is unknown
 _AGENT = "kling-async-emulator"
 
 
-class Postman:
-    """Brings webhooks and keeps a list of them.
+class WebhookDelivery:
+    """Sends webhooks and keeps a list of them.
 
     Args:
         clock: whose time they are due by.
@@ -60,13 +60,13 @@ class Postman:
         return list(self._sent)
 
     def forget(self) -> None:
-        """Start with an empty list, and bring nothing of what was still to come."""
+        """Start with an empty list, and send nothing of what was still to come."""
         self._round += 1
         self._sent.clear()
         self._last_number = 0
 
-    def errand(self, task: Task, world: World) -> Errand | None:
-        """What brings the webhooks of a task, None where it asked for none."""
+    def follow_up(self, task: Task, world: World) -> FollowUp | None:
+        """What sends the webhooks of a task, None where it asked for none."""
         planned = moments(task, self.options)
         this_round = self._round
         return (lambda: self._run(task, planned, world, this_round)) if planned else None
@@ -80,9 +80,9 @@ class Postman:
                 gone = task.forgotten or not task.is_there_at(moment.told_s)
                 if gone or this_round != self._round:
                     return
-                await self._bring(task, moment.told_s, world, client)
+                await self._send(task, moment.told_s, world, client)
 
-    async def _bring(
+    async def _send(
         self, task: Task, told_s: float, world: World, client: httpx.AsyncClient
     ) -> None:
         self._last_number += 1
