@@ -125,7 +125,7 @@ class Ledger(LedgerReader, Protocol):
     """The ledger of a running job. A method that writes has written, synced, when it returns.
 
     Every method that writes raises LedgerError where that is not possible, and then nothing of it
-    was written. After the first such error nothing may be sent any more.
+    was written. After the first such error no `intended` is taken any more, so nothing is sent.
     """
 
     service: str
@@ -157,7 +157,7 @@ class Ledger(LedgerReader, Protocol):
     def post(self, change: Change) -> asyncio.Future[Applied]:
         """The same, not waited for: carried out after all earlier changes, before all later ones.
 
-        The future may be dropped; an error of it stops the next write as well.
+        The future may be dropped: after an error of it no `intended` is taken any more.
         """
         ...
 
@@ -195,8 +195,15 @@ class Ledger(LedgerReader, Protocol):
         """
         ...
 
-    async def forget_uploads(self) -> int:
-        """Ready -> planned for every step: what was uploaded is gone; how many."""
+    async def begin_run(self) -> None:
+        """A further input begins: its rows may have the places that others had. Opening does it."""
+        ...
+
+    async def forget_server(self) -> int:
+        """The server has forgotten all (a built-in emulator begins empty); how many steps changed.
+
+        Every step of a row that is not done begins anew, but for those that failed or were given.
+        """
         ...
 
     async def settled(self) -> None:

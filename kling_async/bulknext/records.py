@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 
 from attrs import field, frozen
 
@@ -116,7 +117,10 @@ class Step:
     attempts: int
     """How often it was about to go out."""
     intent_at: float | None
-    """When it was last about to go out with this content; epoch seconds. None: never."""
+    """When it was last about to go out with this content; epoch seconds. None: it was never sent,
+    or certainly did nothing."""
+    sent_since: float | None
+    """When it first was, where it was sent again after its first outcome stayed unknown."""
     deadline_at: float | None
     owner: str | None
     """The worker that has it; always None in SQLite."""
@@ -132,6 +136,11 @@ class Step:
     changed_at: float
     """When its state last changed; epoch seconds."""
     works: Sequence[WorkRecord] = ()
+
+    @property
+    def first_intent_at(self) -> float | None:
+        """The earliest time at which something of it may have been made; None: nothing was."""
+        return self.intent_at if self.sent_since is None else self.sent_since
 
 
 @frozen(kw_only=True)
@@ -215,3 +224,67 @@ class Change:
     """The remote id that becomes this step's; another step's: CLAIMED."""
     works: Sequence[WorkRecord] = ()
     """Of `finished`: what the task made."""
+
+
+# --- how they are read from SQL, and kept there ---
+
+_JSON = json.JSONEncoder(separators=(",", ":"))  # kept: `json.dumps` makes one a call
+_ENCODED = frozenset({"addresses", "own", "candidates"})
+"""Columns that hold JSON."""
+
+
+def as_text(value: JSON) -> str:
+    """JSON as the ledger keeps it. ASCII: it holds even what can't be sent."""
+    return _JSON.encode(value)
+
+
+def as_column(name: str, value: object) -> object:
+    """A value of a `Change` as its column keeps it; what is empty is NULL."""
+    if name not in _ENCODED:
+        return value
+    if not value:
+        return None
+    return as_text(value if isinstance(value, Mapping) else list(cast("Sequence[str]", value)))
+
+
+def step_of(columns: Sequence[str], found: Sequence[Any], works: Sequence[WorkRecord]) -> Step:
+    """The step that a row of SQL stands for: `sql.STEP_COLUMNS`, then the row's key."""
+    values = dict(zip(columns, found, strict=False))
+    values["key"] = found[-1]
+    values["payload"] = json.loads(values["payload"])
+    values["addresses"] = json.loads(values["addresses"] or "{}")
+    values["own"] = frozenset(json.loads(values["own"] or "[]"))
+    values["candidates"] = tuple(json.loads(values["candidates"] or "[]"))
+    return Step(works=works, **values)
+
+
+def new_step(
+    step_id: int, row_id: int, key: str, values: Mapping[str, Any], one: StepInput
+) -> Step:
+    """A step as it would be read, that was just written with these values of its columns."""
+    return Step(
+        id=step_id,
+        row_id=row_id,
+        key=key,
+        number=one.number,
+        operation=one.operation,
+        kind=one.kind,
+        digest=one.digest,
+        payload=one.payload,
+        state=values["state"],
+        account=None,
+        addresses={},
+        own=frozenset(),
+        mark=None,
+        attempts=0,
+        intent_at=None,
+        sent_since=None,
+        deadline_at=None,
+        owner=None,
+        attempt=None,
+        remote_id=values["remote_id"],
+        evidence=values["evidence"],
+        candidates=(),
+        error=values["error"],
+        changed_at=values["now"],
+    )
