@@ -92,8 +92,10 @@ class Writing(Reading):
         result: list[Row] = []
         for row in rows:
             old = known.get(row.key)
-            if old is None and (former := known.get(row.former_key or "")) is not None:
-                if len(former.steps) == 1 and seen[former.key] != self._run:
+            if old is None and row.former_key is not None:
+                former = known.get(row.former_key)
+                # One that this input has as it was is another row.
+                if former and len(former.steps) == 1 and seen[former.key] != self._run:
                     del known[former.key]
                     old = known[row.key] = self._rename(former, row.key)
                     seen[row.key] = seen.pop(former.key)
