@@ -11,6 +11,7 @@ from functools import cache
 from .machine import OPEN, PAID, Event, State, only_target, sources
 from .records import ABANDONED, ANSWER, RECOVERED, REOPENED
 from .sql import AS_NEW, quoted
+from .values import mended
 
 _ALWAYS: Mapping[Event, str] = {
     "prepared": "error = NULL",
@@ -42,7 +43,8 @@ _ELSEWHERE = frozenset({"tokens", "works", "work", "file", "name_key", "size_byt
 def written_values(event: Event, values: Mapping[str, object]) -> Mapping[str, object]:
     """What an event writes into the step's own columns: what was given, and its defaults."""
     defaults = _DEFAULTS.get(event)
-    given = {name: value for name, value in values.items() if name not in _ELSEWHERE}
+    # What a server said may hold half a character, which no database takes.
+    given = {name: mended(value) for name, value in values.items() if name not in _ELSEWHERE}
     return given if defaults is None else {**defaults, **given}
 
 

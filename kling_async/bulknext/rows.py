@@ -130,6 +130,10 @@ class RowBuilder:
             return self._recipe
         try:
             kind = request_type(chosen) if isinstance(chosen, str) else chosen
+            if not (isinstance(kind, type) and issubclass(kind, Request)):
+                name = type(chosen).__name__
+                problems["operation"] = f"must be the name of an operation, not {name}"
+                return None
             if kind not in self._recipes:
                 if not self._mixed:
                     problems["row"] = self._no_row(given)

@@ -34,6 +34,7 @@ from .records import (
     new_step,
 )
 from .sqlite_reading import Reading, listed_fact, place_of
+from .values import mended
 
 _UNNOTED = frozenset({"prepared", "intended", "answered", "reserved"})
 """Events without an entry in the history: the usual way of a step, which it says itself."""
@@ -260,7 +261,7 @@ class Writing(Reading):
         })  # fmt: skip
 
     def _note(self, step_id: int, now: float, event: str, text: str | None) -> None:
-        values = {"step_id": step_id, "now": now, "event": event, "text": text}
+        values = {"step_id": step_id, "now": now, "event": event, "text": mended(text)}
         self._db.execute(sql.NOTE, values)
 
     # --- turns ---

@@ -56,7 +56,7 @@ def plain(value: Any, depth: int = 0) -> JSON:
 def mended(value: Any) -> Any:
     """The JSON value with U+FFFD in place of each half character."""
     if isinstance(value, str):
-        return HALF.sub("\ufffd", value) if HALF.search(value) else value
+        return value if value.isascii() else HALF.sub("\ufffd", value)
     if isinstance(value, Mapping):
         return {mended(name): mended(one) for name, one in value.items()}
     return [mended(one) for one in value] if isinstance(value, list) else value
