@@ -18,11 +18,12 @@ HALF = re.compile("[\ud800-\udfff]")
 OF_BYTES = "sha256:"
 """How the ledger names a file of which it was given the bytes, which it does not keep."""
 _DEPTH = 30
+_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"))  # json.dumps makes one a call
 
 
 def digest_of(content: Mapping[str, JSON]) -> str:
     """A digest of the content: equal for equal content, 1.0 and 1 being equal."""
-    text = json.dumps(_normal(content), sort_keys=True, separators=(",", ":"))
+    text = _JSON.encode(_normal(content))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

@@ -160,12 +160,12 @@ async def test_a_row_has_one_key_with_its_video_and_without() -> None:
 
 
 KEYS = [
-    "row-10c7cccb6d8e",
-    "row-60477fe3b882",
-    "row-6016f1c0bc9c",
-    "row-db319b5e60d7",
-    "row-3100311d5e07",
-    "row-7bfb4c8a53ba",
+    "row-1311e0552ff1",
+    "row-b2f205670c0b",
+    "row-865f583d47e4",
+    "row-c760b0235279",
+    "row-bc1ce3cd6913",
+    "row-e37ad9af5f5b",
 ]
 
 
