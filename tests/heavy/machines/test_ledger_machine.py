@@ -43,7 +43,7 @@ WAYS = {
     "abandoned": {"doubt": ["failed"], "unknown": ["failed"]},
     "finished": {"running": ["made", "done"]},
     "file_lost": {"done": ["made"]},
-    "failed": dict.fromkeys(("planned", "ready", "intent", "running", "made"), ["failed"]),
+    "failed": {one: ["failed"] for one in ("planned", "ready", "intent", "running", "made")},
     "reopened": {"failed": ["planned", "running", "made"]},
 }
 ENDS = sorted(

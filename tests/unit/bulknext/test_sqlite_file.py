@@ -57,6 +57,7 @@ async def test_a_clean_end_leaves_one_file(path: Path) -> None:
         await in_state(ledger, "k1", "done")
         assert path.with_name("jobs.sqlite-wal").exists()
     assert [one.name for one in path.parent.iterdir()] == ["jobs.sqlite"]
+    assert path.read_bytes()[18:20] == b"\1\1"  # no wal is asked for: it can be read anywhere
     async with opened(path) as ledger:
         assert await ledger.counts() == {"done": 1}
     assert [one.name for one in path.parent.iterdir()] == ["jobs.sqlite"]
@@ -326,6 +327,14 @@ async def test_names_that_leave_no_ledger_are_refused(
     assert sorted(tmp_path.rglob("*")) == before
 
 
+async def test_what_is_no_file_is_named_as_such(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert "is not a regular file" in await refusal(tmp_path / "pipe")
+    assert "is a folder" in await refusal(tmp_path)
+    assert "the next run would make everything again" in await refusal(":memory:")
+    assert "nothing stays there" in await refusal("/dev/null")
+
+
 async def test_other_names_are_names(tmp_path: Path) -> None:
     for name in ("a?mode=memory", "a#b %41.sqlite", "ä ö", "-", "memory:", os.fsdecode(b"\xff.db")):
         async with opened(tmp_path / name) as ledger:
@@ -589,3 +598,29 @@ async def test_half_a_copy_is_none(path: Path, monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(LedgerError, match="disk full"):
         await copy_ledger(path, path.with_name("copy.sqlite"))
     assert [one.name for one in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("made", ["copy", "ledger"])
+async def test_what_came_meanwhile_keeps_its_place(
+    path: Path, monkeypatch: pytest.MonkeyPatch, made: str
+) -> None:
+    target = path.with_name("copy.sqlite")
+    async with opened(path):
+        pass
+    sync = sqlite_copy._sync
+
+    def meanwhile(one: Path) -> None:
+        sync(one)
+        if not target.exists():
+            in_shell("cp", path, target)
+
+    monkeypatch.setattr(sqlite_copy, "_sync", meanwhile)
+    if made == "copy":
+        with pytest.raises(LedgerError, match="there is something at"):
+            await copy_ledger(path, target)
+    else:
+        async with opened(target) as ledger:  # another process was quicker: its ledger is used
+            assert await ledger.fact("born_at") is not None
+    async with read_ledger(target) as reader, read_ledger(path) as first:
+        assert await reader.fact("born_at") == await first.fact("born_at")
+        assert await reader.fact("copied_at") is None
