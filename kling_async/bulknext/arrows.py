@@ -54,10 +54,9 @@ def may_start_from(event: Event, to: State | None, evidence: object) -> tuple[St
     end = to if to is not None else only_target(event)
     if end is None:
         return ()
-    starts = sources(event, end)
     if event == "found" and evidence != RECOVERED:  # never sent: only in an old copy of a ledger
-        starts = tuple(state for state in starts if state not in OPEN)
-    return starts
+        return tuple(state for state in sources(event, end) if state not in OPEN)
+    return sources(event, end)
 
 
 @cache
