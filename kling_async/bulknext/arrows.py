@@ -51,14 +51,14 @@ def written_values(event: Event, values: Mapping[str, object]) -> Mapping[str, o
 def may_start_from(event: Event, to: State | None, evidence: object) -> tuple[State, ...]:
     """The states from which this event may go; empty: the state machine has no such arrow."""
     if event == "put_off":
-        return () if to is not None else (*OPEN, *PAID)
+        anywhere: tuple[State, ...] = OPEN + PAID
+        return anywhere if to is None else ()
     end = to if to is not None else only_target(event)
     if end is None:
         return ()
-    starts = sources(event, end)
     if event == "found" and evidence != RECOVERED:  # never sent: only in an old copy of a ledger
-        starts = tuple(state for state in starts if state not in OPEN)
-    return starts
+        return tuple(state for state in sources(event, end) if state not in OPEN)
+    return sources(event, end)
 
 
 @cache
