@@ -19,8 +19,8 @@ from attrs import define, field
 
 from ..aio import in_thread
 from ..errors import ConfigurationError, LedgerError
+from .flat import OF_ANY, OF_AVATARS, OF_VIDEOS, flat, is_avatar
 from .ledger import LedgerReader
-from .results import OF_ANY, OF_AVATARS, OF_VIDEOS, flat, is_avatar
 from .values import mended
 
 CHUNK_ROWS = 200
