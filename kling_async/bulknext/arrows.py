@@ -11,6 +11,7 @@ from functools import cache
 from .machine import OPEN, PAID, Event, State, only_target, sources
 from .records import ABANDONED, ANSWER, RECOVERED, REOPENED
 from .sql import AS_NEW, quoted
+from .values import mended
 
 _ALWAYS: Mapping[Event, str] = {
     "prepared": "error = NULL",
@@ -42,21 +43,22 @@ _ELSEWHERE = frozenset({"tokens", "works", "work", "file", "name_key", "size_byt
 def written_values(event: Event, values: Mapping[str, object]) -> Mapping[str, object]:
     """What an event writes into the step's own columns: what was given, and its defaults."""
     defaults = _DEFAULTS.get(event)
-    given = {name: value for name, value in values.items() if name not in _ELSEWHERE}
+    # What a server said may hold half a character, which no database takes.
+    given = {name: mended(value) for name, value in values.items() if name not in _ELSEWHERE}
     return given if defaults is None else {**defaults, **given}
 
 
 def may_start_from(event: Event, to: State | None, evidence: object) -> tuple[State, ...]:
     """The states from which this event may go; empty: the state machine has no such arrow."""
     if event == "put_off":
-        return () if to is not None else (*OPEN, *PAID)
+        anywhere: tuple[State, ...] = OPEN + PAID
+        return anywhere if to is None else ()
     end = to if to is not None else only_target(event)
     if end is None:
         return ()
-    starts = sources(event, end)
     if event == "found" and evidence != RECOVERED:  # never sent: only in an old copy of a ledger
-        starts = tuple(state for state in starts if state not in OPEN)
-    return starts
+        return tuple(state for state in sources(event, end) if state not in OPEN)
+    return sources(event, end)
 
 
 @cache

@@ -119,5 +119,5 @@ def sources(event: Event, to: State) -> tuple[State, ...]:
 @cache
 def only_target(event: Event) -> State | None:
     """Where `event` always leads; None where it may lead to several states."""
-    ends = {end for targets in ARROWS[event].values() for end in targets}
-    return ends.pop() if len(ends) == 1 else None
+    ends = frozenset[State]().union(*ARROWS[event].values())
+    return next(iter(ends)) if len(ends) == 1 else None

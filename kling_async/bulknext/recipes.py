@@ -173,18 +173,23 @@ class Recipe:
 
     steps: tuple[StepSpec, ...]
     made: int = -1
+    columns: tuple[str, ...] = field(init=False, eq=False, repr=False)
+    """All columns that an input may have, but for those of the user's own."""
+    fields: frozenset[str] = field(init=False, eq=False, repr=False)
+    """What a mapping of a row's fields may hold, beside its key."""
 
     def __attrs_post_init__(self) -> None:
         if self.made < 0:
             object.__setattr__(self, "made", len(self.steps))
+        columns = self._columns()
+        object.__setattr__(self, "columns", columns)
+        object.__setattr__(self, "fields", frozenset(columns) - {"key", "account"} | {"extra"})
 
     def step(self, number: int) -> StepSpec:
         """The step of this number, from 1."""
         return self.steps[number - 1]
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """All columns that an input may have, but for those of the user's own."""
+    def _columns(self) -> tuple[str, ...]:
         names = dict.fromkeys(["key"])
         for spec in self.steps:
             own = list(spec.columns)

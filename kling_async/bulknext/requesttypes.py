@@ -11,7 +11,6 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from attrs import fields
 
-from .. import models
 from ..errors import ConfigurationError
 from ..models.requests import Request, Safety, file_fields
 
@@ -27,6 +26,7 @@ def request_type(operation: str) -> type[Request[Any]]:
     """
     types = {one.operation: one for one in _request_types(Request)}
     if operation not in types:
+        models = import_module(Request.__module__.rpartition(".")[0])
         for module in pkgutil.iter_modules(models.__path__):
             import_module(f"{models.__name__}.{module.name}")
         types = {one.operation: one for one in _request_types(Request)}

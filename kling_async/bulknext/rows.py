@@ -7,6 +7,7 @@ Each step that the row asks for is checked and gets a digest and a payload of it
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import Any
 
 from attrs import asdict, evolve
@@ -131,6 +132,10 @@ class RowBuilder:
             return self._recipe
         try:
             kind = request_type(chosen) if isinstance(chosen, str) else chosen
+            if not (isinstance(kind, type) and issubclass(kind, Request)):
+                name = type(chosen).__name__
+                problems["operation"] = f"must be the name of an operation, not {name}"
+                return None
             if kind not in self._recipes:
                 if not self._mixed:
                     problems["row"] = self._no_row(given)
@@ -154,7 +159,7 @@ class RowBuilder:
         return key, self._counted("former ", steps[:1]) if len(steps) > 1 else None
 
     def _counted(self, group: str, steps: Sequence[StepInput]) -> str:
-        name = digest_of({"steps": [one.digest for one in steps]})[:KEY_HEX]
+        name = sha256(" ".join(one.digest for one in steps).encode()).hexdigest()[:KEY_HEX]
         count = self._seen.count(f"{group}{name}")
         return f"row-{name}" if count == 1 else f"row-{name}-{count}"
 
@@ -186,11 +191,10 @@ def _steps(
     problems: dict[str, str],
 ) -> list[StepInput]:
     """The steps that a row asks for; what is wrong with them goes into `problems`."""
-    known = {name for name in recipe.columns if name not in ("key", "account")} | {"extra"}
-    strange = [n for n in said if n not in known and not n.startswith(OWN_PREFIX)]
+    strange = [n for n in said if n not in recipe.fields and not n.startswith(OWN_PREFIX)]
     if request is None and strange:
         thing = recipe.step(1).thing
-        text = f"is no field of {thing}; known are {', '.join(sorted(known))}"
+        text = f"is no field of {thing}; known are {', '.join(sorted(recipe.fields))}"
         problems.update(dict.fromkeys(strange, text))
     steps = list[StepInput]()
     for number in range(1, len(recipe.steps) + 1):

@@ -137,6 +137,7 @@ INSERT_ROW = (
     "INSERT INTO rows (key, position, columns, run) VALUES (:key, :position, :columns, :run)"
 )
 ROW_SEEN = "UPDATE rows SET position = :position, run = :run WHERE id = :id"
+RENAME_ROW = "UPDATE rows SET key = :key WHERE id = :id"
 ROW_COLUMNS = "UPDATE rows SET columns = :columns WHERE id = :id"
 INSERT_STEP = (
     "INSERT INTO steps (row_id, number, operation, kind, digest, payload, state, remote_id, "

@@ -15,6 +15,10 @@ from ..errors import LedgerError
 from . import sql
 from .sqlite_names import explained, traces
 
+IN_USE = 1
+"""The mark in the file's head (`user_version`) while a job has the ledger open; 0 after a clean
+end."""
+
 # --- making one ---
 
 
@@ -77,25 +81,38 @@ def _sync(path: Path) -> None:
 
 def open_to_read(path: Path) -> sqlite3.Connection:
     """A connection that only reads; works without the right to write, the folder's included."""
-    uri = path.as_uri()
-
-    def connected(how: str) -> sqlite3.Connection:
-        db = sqlite3.connect(
-            f"{uri}?{how}", uri=True, timeout=30, isolation_level=None, check_same_thread=False
-        )
-        try:
-            db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
-        except BaseException:
-            db.close()
-            raise
-        return db
-
+    with closing(open_as_it_lies(path)) as db:
+        in_use = db.execute("PRAGMA user_version").fetchone() == (IN_USE,)
+    if in_use and not path.with_name(path.name + "-wal").exists():
+        # Moved, or under a second name: SQLite would begin another wal beside this one.
+        return open_as_it_lies(path)
     try:
-        return connected("mode=ro")
+        return _connected(path, "mode=ro")
     except sqlite3.OperationalError:
         if traces(path):
             raise
-        return connected("mode=ro&immutable=1")  # nobody writes it, and nobody can from here
+        return open_as_it_lies(path)  # nobody writes it, and nobody can from here
+
+
+def open_as_it_lies(path: Path) -> sqlite3.Connection:
+    """A connection to the file alone, whatever lies beside it; makes and locks nothing."""
+    return _connected(path, "mode=ro&immutable=1")
+
+
+def _connected(path: Path, how: str) -> sqlite3.Connection:
+    db = sqlite3.connect(
+        f"{path.as_uri()}?{how}",
+        uri=True,
+        timeout=30,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    try:
+        db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+    except BaseException:
+        db.close()
+        raise
+    return db
 
 
 def look(path: Path) -> sqlite3.Connection:

@@ -22,11 +22,9 @@ from attrs import frozen
 from ..errors import LedgerError
 from . import sql
 from .file_lock import FileLock, LockTakenError, NoLocksError, acquire
-from .sqlite_copy import check_layout, check_size, fact, make, open_to_read
+from .sqlite_copy import IN_USE, check_layout, check_size, fact, make, open_as_it_lies
 from .sqlite_names import explained, traces
 
-IN_USE = 1
-"""The head's mark (`user_version`) while a job has the ledger open; 0 after a clean end."""
 _HEAD_BYTES = 100
 _MAGIC = b"SQLite format 3\x00"
 
@@ -171,7 +169,8 @@ def _opened(
             f"other names, or copy the ledger and use the copy"
         )
     wal = path.with_name(path.name + "-wal")
-    if in_use and not despite_loss and not (wal.exists() and wal.stat().st_size):
+    loss = in_use and not (wal.exists() and wal.stat().st_size)
+    if loss and not despite_loss:
         raise LedgerError(
             f"{path} was not closed by its last run, and {wal.name}, with its newest rows, is not "
             f"beside it: it was moved or copied without it, and rows that were sent would be sent "
@@ -189,14 +188,14 @@ def _opened(
                 f"{path} belongs to a run against {recorded}, and this one goes to {service}: its "
                 f"rows would look done where nothing was made. Use another ledger"
             )
-        _begin(db, now_s)
+        _begin(db, now_s, loss=loss)
         return OwnedFile(path, lock, db)
     except BaseException:
         db.close()
         raise
 
 
-def _begin(db: sqlite3.Connection, now_s: float) -> None:
+def _begin(db: sqlite3.Connection, now_s: float, *, loss: bool) -> None:
     """From now on it is in use: so says its head, also where the wal is not beside it."""
     (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
@@ -207,6 +206,8 @@ def _begin(db: sqlite3.Connection, now_s: float) -> None:
     db.execute("BEGIN IMMEDIATE")
     db.execute(f"PRAGMA user_version = {IN_USE}")
     db.execute(sql.SET_FACT, {"name": "owner", "value": json.dumps(owner)})
+    if loss:
+        db.execute(sql.SET_FACT, {"name": "opened_despite_loss_at", "value": str(now_s)})
     db.execute("COMMIT")
     db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
@@ -247,7 +248,7 @@ def _host() -> str:
 def _owner(path: Path) -> dict[str, object]:
     """What the ledger says of the process that has it open; empty where it can't be read."""
     try:
-        with closing(open_to_read(path)) as db:
+        with closing(open_as_it_lies(path)) as db:
             found: dict[str, object] = json.loads(fact(db, "owner") or "{}")
             return found
     except (sqlite3.Error, ValueError, OSError):

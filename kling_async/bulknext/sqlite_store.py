@@ -34,6 +34,7 @@ from .records import (
     new_step,
 )
 from .sqlite_reading import Reading, listed_fact, place_of
+from .values import mended
 
 _UNNOTED = frozenset({"prepared", "intended", "answered", "reserved"})
 """Events without an entry in the history: the usual way of a step, which it says itself."""
@@ -86,12 +87,19 @@ class Writing(Reading):
 
     def register(self, rows: Sequence[RowInput]) -> list[Row]:
         """See `Ledger.register`."""
-        keys = [row.key for row in rows]
+        keys = [key for row in rows for key in (row.key, row.former_key) if key is not None]
         seen = {key: run for _, key, _, _, run in self.among(sql.ROWS_OF_KEYS, keys)}
         known = self.known(keys)
         result: list[Row] = []
         for row in rows:
             old = known.get(row.key)
+            if old is None and row.former_key is not None:
+                former = known.get(row.former_key)
+                # One that this input has as it was is another row.
+                if former and len(former.steps) == 1 and seen[former.key] != self._run:
+                    del known[former.key]
+                    old = known[row.key] = self._rename(former, row.key)
+                    seen[row.key] = seen.pop(former.key)
             if old is None:
                 new = known[row.key] = self._insert(row)
                 seen[row.key] = self._run
@@ -102,6 +110,11 @@ class Writing(Reading):
                 seen[row.key] = self._run
             result.append(new)
         return result
+
+    def _rename(self, old: Row, key: str) -> Row:
+        """A row without a key of its own that asks for more steps now, under its new name."""
+        self._db.execute(sql.RENAME_ROW, {"id": old.id, "key": key})
+        return self.row_of(old.id)
 
     def _insert(self, row: RowInput) -> Row:
         values = {"key": row.key, "position": row.position, "columns": as_text(row.columns)}
@@ -248,7 +261,7 @@ class Writing(Reading):
         })  # fmt: skip
 
     def _note(self, step_id: int, now: float, event: str, text: str | None) -> None:
-        values = {"step_id": step_id, "now": now, "event": event, "text": text}
+        values = {"step_id": step_id, "now": now, "event": event, "text": mended(text)}
         self._db.execute(sql.NOTE, values)
 
     # --- turns ---

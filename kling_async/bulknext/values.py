@@ -18,11 +18,12 @@ HALF = re.compile("[\ud800-\udfff]")
 OF_BYTES = "sha256:"
 """How the ledger names a file of which it was given the bytes, which it does not keep."""
 _DEPTH = 30
+_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"))  # json.dumps makes one a call
 
 
 def digest_of(content: Mapping[str, JSON]) -> str:
     """A digest of the content: equal for equal content, 1.0 and 1 being equal."""
-    text = json.dumps(_normal(content), sort_keys=True, separators=(",", ":"))
+    text = _JSON.encode(_normal(content))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -56,7 +57,7 @@ def plain(value: Any, depth: int = 0) -> JSON:
 def mended(value: Any) -> Any:
     """The JSON value with U+FFFD in place of each half character."""
     if isinstance(value, str):
-        return HALF.sub("\ufffd", value) if HALF.search(value) else value
+        return value if value.isascii() else HALF.sub("\ufffd", value)
     if isinstance(value, Mapping):
         return {mended(name): mended(one) for name, one in value.items()}
     return [mended(one) for one in value] if isinstance(value, list) else value

@@ -169,7 +169,7 @@ async def test_what_was_never_sent_is_found_only_as_recovered(ledger: Ledger, st
 ])  # fmt: skip
 async def test_what_no_arrow_says_is_a_mistake(ledger: Ledger, event: Any, fields: Any) -> None:
     (step,) = await planned(ledger)
-    with pytest.raises(ValueError, match="event|found"):
+    with pytest.raises(ValueError, match=r"event|found"):
         await ledger.apply(Change(step_id=step.id, event=event, **fields))
     assert await ledger.step(step.id) == step
 
@@ -408,11 +408,13 @@ async def test_a_known_row_again(opener: Opener, state: Any, change: str) -> Non
     ([("failed", None, {})], False),  # its upload was refused
     ([("intended", None, {}), ("failed", None, {})], False),  # refused by the server
     ([("intended", None, {}), ("lost", None, {}), ("abandoned", None, {})], False),
-    ([("intended", None, {}), ("answered", "running", {"claim": "1"}), ("failed", None, {})], False),
+    ([("intended", None, {}), ("answered", "running", {"claim": "1"}),
+      ("failed", None, {})], False),
     ([("intended", None, {}), ("answered", "running", {"claim": "1"}),
       ("failed", None, {"evidence": "missing"})], True),  # its task may still end
     ([("prepared", None, {"tokens": {"/up.png": True}, "own": ["image"], "mark": "ka-1",
-                          "addresses": {"image": "https://x.y/up.png"}, "account": ACCOUNT})], False),
+                          "addresses": {"image": "https://x.y/up.png"},
+                          "account": ACCOUNT})], False),
     ([("intended", None, {}), ("retracted", None, {})], False),
 ])  # fmt: skip
 async def test_a_failed_or_unsent_row_takes_its_new_content(
