@@ -49,7 +49,7 @@ async def test_who_waits_is_woken_long_before_the_next_look(webhooks: str) -> No
         assert done.succeeded
         await asyncio.sleep(0.1)  # the rest of the callbacks: nobody waits any more
     assert {one.status for one in emulator.webhooks} == {204}
-    assert emulator.counts["tasks.get"] <= 5
+    assert emulator.counts["tasks.get"] <= len(emulator.webhooks) + 1  # however slow the machine
 
 
 @pytest.mark.parametrize(
