@@ -215,10 +215,17 @@ class TaskNotFoundError(NotFoundError):
         message: str = "",
         code: int | str | None = None,
         body: JSON = None,
+        retry_after_s: float | None = None,
         context: CallContext | None = None,
     ) -> None:
         super().__init__(
-            text, status_code=status_code, message=message, code=code, body=body, context=context
+            text,
+            status_code=status_code,
+            message=message,
+            code=code,
+            body=body,
+            retry_after_s=retry_after_s,
+            context=context,
         )
         self.task = task
 

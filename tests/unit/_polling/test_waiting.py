@@ -398,16 +398,16 @@ async def test_who_leaves_while_the_history_is_read_is_not_looked_at(
     await asyncio.gather(*waits, return_exceptions=True)
 
 
-async def test_thousands_are_cheap(kling: AsyncKlingClient, server: Server) -> None:
-    for task_id in range(1, 3001):
+async def test_a_thousand_are_cheap(kling: AsyncKlingClient, server: Server) -> None:
+    for task_id in range(1, 1001):
         server.tasks[task_id] = done_at(task_id, 30)
     began_s = time.process_time()
     waits = [asyncio.create_task(kling.tasks.wait(submitted(one))) for one in server.tasks]
     await asyncio.sleep(1.5)
-    assert len(asyncio.all_tasks()) <= 3000 + 4  # this test, the poller, and its two naps
-    assert len(asyncio.get_running_loop()._scheduled) <= 3000 + 4  # type: ignore[attr-defined]
+    assert len(asyncio.all_tasks()) <= 1000 + 4  # this test, the poller, and its two naps
+    assert len(asyncio.get_running_loop()._scheduled) <= 1000 + 4  # type: ignore[attr-defined]
     await asyncio.gather(*waits)
-    assert time.process_time() - began_s < 30  # some 5 s on a quiet machine
+    assert time.process_time() - began_s < 10  # 0.5 s on a quiet machine
 
 
 @pytest.mark.parametrize("listed", [

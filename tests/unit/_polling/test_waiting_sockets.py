@@ -1,4 +1,4 @@
-"""Waiting and the emulator together, over sockets on both transports, in real time."""
+"""Waiting and the emulator together, over sockets on both transports; jobs go by its clock."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def started(emulator: Emulator, base_url: str, count: int = 1) -> list[Tas
 
 @pytest.mark.parametrize("transport", ["httpx", "aiohttp"])
 @pytest.mark.parametrize("options", [
-    {}, {"task_visible_after_s": 0.3}, {"history_works_only": True}, {"history_lag_s": 0.5},
+    {}, {"task_visible_after_s": 3}, {"history_works_only": True}, {"history_lag_s": 5},
     {"faults": [Fault("tasks.*", kind, p=0.1) for kind in
                 ("reset_after", "html_200", "truncated_body", "refuse_connection")]},
     {"faults": [Fault("tasks.*", "status", p=0.4, status=502)]},
@@ -43,12 +43,16 @@ async def started(emulator: Emulator, base_url: str, count: int = 1) -> list[Tas
 async def test_over_sockets(open_client: Any, transport: str, options: dict[str, Any]) -> None:
     if transport == "aiohttp":
         pytest.importorskip("httpx_aiohttp")
-    emulator = Emulator(job_s=(0.2, 0.8), **options)
+    emulator = Emulator(job_s=(2, 8), **options)
     async with emulator.serve() as base_url:
         kling = await open_client(base_url=base_url, transport=transport)
         tasks = await started(emulator, base_url, 12)
-        poll = PollSchedule(waits_s=(0.1, 0.2))
-        done = await asyncio.gather(*(kling.tasks.wait(one, poll=poll) for one in tasks))
+        poll = PollSchedule(waits_s=(0.02, 0.04))
+        waits = asyncio.gather(*(kling.tasks.wait(one, poll=poll) for one in tasks))
+        for _ in range(20):
+            await asyncio.sleep(0.02)
+            emulator.clock.advance(0.5)
+        done = await waits
     assert [one.id for one in done] == [one.id for one in tasks]
     assert all(one.works for one in done)
 

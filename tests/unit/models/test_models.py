@@ -247,7 +247,7 @@ OPERATIONS: dict[str, tuple[str, str, set[str], set[str], set[str]]] = {
     "avatars.create": ("POST", "/avatars", set(), set(), {
         "email", "imageUrl", "nickname", "prompt", "scene", "ttsSpeaker", "ttsSpeed",
         "ttsEmotionKey"}),
-    # avatarId and imageUrl, text and audioUrl exclude each other: test_videos.py sends the others.
+    # avatarId and imageUrl, text and audioUrl exclude each other; others: resources/test_videos.py.
     "avatars.video": ("POST", "/avatars/video", set(), set(), {
         "email", "avatarId", "text", "speakerId", "speed", "emotion", "prompt", "mode", "maxJobs",
         "replyUrl", "replyRef"}),
