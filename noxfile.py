@@ -92,7 +92,8 @@ def tests(session: nox.Session) -> None:
     """The tests; arguments go to pytest.
 
     The newest Python runs all of them and reports the coverage of statements and branches. The
-    oldest leaves out the heavy ones (matrix, chaos, storms, docs), which take longer than the rest.
+    oldest leaves out the heavy ones (tests/heavy: matrix, chaos, storms, docs, memory, commands as
+    processes), which take longer than the rest.
     Those between run the core alone, unless arguments say more: what works on the oldest and the
     newest SQLite, server and shell works on theirs, but the loop and attrs have forms in between.
     Nothing gets a second chance: what fails on a busy machine only is a flaw of the test.
@@ -179,7 +180,8 @@ def bench(session: nox.Session) -> None:
 def chaos(session: nox.Session) -> None:
     """Bulk runs killed at random: `nox -s chaos -- --runs 1000 --seed 1`; exit 1 on any fault.
 
-    CHAOS_SEEDS=50 in the environment sweeps all failpoints as well, that many seeds each.
+    CHAOS_SEEDS=50 in the environment sweeps all failpoints as well, that many seeds each; those of
+    videos: `pytest tests/heavy/chaos/test_sigkill_videos.py`.
     """
     install(session, "-e", ".[all]", groups=("test",))
     session.run("python", "tests/heavy/chaos/run.py", *session.posargs)

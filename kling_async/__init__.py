@@ -40,6 +40,7 @@ from .errors import (
     SubscriptionError,
     TaskFailedError,
     TaskModeratedError,
+    TaskNotFoundError,
     UnexpectedResponseError,
 )
 from .models.media import Media
@@ -52,7 +53,7 @@ from .version import __version__
 if _typing.TYPE_CHECKING:
     from ._files.downloads import Download
     from ._polling.watched import PollSchedule
-    from .bulk.rows import BulkRow
+    from .bulknext.results import BulkResult, BulkRow
     from .models.accounts import (
         AccountBalance,
         AccountSession,
@@ -139,6 +140,7 @@ __all__ = [
     "AvatarFailedError",
     "BadRequestError",
     "BalancePoints",
+    "BulkResult",
     "BulkRow",
     "CallContext",
     "Clock",
@@ -210,6 +212,7 @@ __all__ = [
     "TaskFailedError",
     "TaskInput",
     "TaskModeratedError",
+    "TaskNotFoundError",
     "TaskRequest",
     "Text2Video",
     "UnexpectedResponseError",
@@ -229,7 +232,7 @@ if not _typing.TYPE_CHECKING:
     # these are sixty, so a file is loaded when a name is asked for that it may hold.
     _LATER = (
         *(f"models.{name}" for name in (*_MODULES, "task_requests")),
-        *("_files.downloads", "_polling.watched", "webhooks", "bulk.rows"),
+        *("_files.downloads", "_polling.watched", "webhooks", "bulknext.results"),
     )
 
     def __getattr__(name: str) -> object:

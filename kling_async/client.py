@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .resources.accounts import Accounts
     from .resources.assets import Assets
     from .resources.avatars import Avatars
+    from .resources.bulk import Bulk
     from .resources.scheduler import Scheduler
     from .resources.tasks import Tasks
     from .resources.tts import Tts
@@ -195,6 +196,13 @@ class AsyncKlingClient:
         from .resources.avatars import Avatars
 
         return Avatars(self._pipeline, self._options, self._later.waiting, self._later.downloads)
+
+    @cached_property
+    def bulk(self) -> Bulk:
+        """Many rows of any operation that makes something."""
+        from .resources.bulk import Bulk
+
+        return Bulk(self._pipeline, self._options, self._later.waiting, self._later.downloads)
 
     @cached_property
     def tasks(self) -> Tasks:

@@ -10,6 +10,7 @@
     │   ├── BadRequestError 400           ├── AuthenticationError 401
     │   ├── SubscriptionError 402         ├── PermissionDeniedError 403
     │   ├── NotFoundError 404             ├── GoneError 410
+    │   │   └── TaskNotFoundError         a job that was waited for shows nowhere; .task
     │   ├── InsufficientCreditsError 412  ├── ContentModeratedError 422, or 500 with a marker
     │   ├── RateLimitedError 429          │   .retry_after_s
     │   ├── ServerError 5xx               └── AccountBrokenError 596
@@ -196,6 +197,37 @@ class PermissionDeniedError(APIError):
 
 class NotFoundError(APIError):
     """404: account, avatar, file or task unknown; while polling also: failed at moderation."""
+
+
+class TaskNotFoundError(NotFoundError):
+    """A job that was waited for shows nowhere: not by its id, in the scheduler or in the history.
+
+    Whether it failed, was deleted, or ran and was paid for is not known; the text says what was
+    asked and what to do. `.task` is what was last known of it, None for a mere id.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        task: Any = None,
+        status_code: int = 404,
+        message: str = "",
+        code: int | str | None = None,
+        body: JSON = None,
+        retry_after_s: float | None = None,
+        context: CallContext | None = None,
+    ) -> None:
+        super().__init__(
+            text,
+            status_code=status_code,
+            message=message,
+            code=code,
+            body=body,
+            retry_after_s=retry_after_s,
+            context=context,
+        )
+        self.task = task
 
 
 class GoneError(APIError):

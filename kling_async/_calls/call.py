@@ -20,7 +20,7 @@ from ..errors import (
 )
 from ..models.requests import Request, Safety
 from ..models.responses import Meta, with_meta
-from .reconcile import Trail, Verdict
+from .reconcile import Lookup, PendingCreate
 
 if TYPE_CHECKING:
     from .attempt import Attempt
@@ -47,7 +47,7 @@ class Call(Generic[R]):
         """The latest one, from when it began to wait; none after a success."""
         self.sent_s = 0.0
         """Wall clock of the latest attempt."""
-        self.trail: Trail[R] | None = None
+        self.pending: PendingCreate[R] | None = None
         self.may_be_done = False
         """An earlier attempt may have been carried out, so "not found" may be what it left."""
         self._clock = clock
@@ -83,13 +83,13 @@ class Call(Generic[R]):
         """The answer is lost, and is being looked for."""
         self._doubt = error
 
-    def not_found(self, error: OutcomeUnknownError, verdict: Verdict[Any]) -> OutcomeUnknownError:
+    def not_found(self, error: OutcomeUnknownError, lookup: Lookup[Any]) -> OutcomeUnknownError:
         """`error` after looking in vain."""
-        ids = [self.request.listed_id(one) for one in verdict.candidates]
+        ids = [str(one.id) for one in lookup.candidates]
         shown = ", ".join(ids[:5]) + (", ..." if ids[5:] else "")
         looked = f"{len(ids)} that could be it ({shown})" if ids else "nothing that could be it"
         more = self._unknown(f"{error.text}; its account lists {looked}")
-        more.candidates = verdict.candidates
+        more.candidates = lookup.candidates
         return more
 
     def out_of_time(self, deadline_s: float) -> KlingError:
@@ -97,7 +97,7 @@ class Call(Generic[R]):
         text = f"the deadline of {deadline_s:g} s ran out"
         if self._doubt is not None:
             more = self._unknown(f"{text} while it was looked for: {self._doubt.text}")
-            more.candidates = () if self.trail is None else self.trail.candidates
+            more.candidates = () if self.pending is None else self.pending.candidates
             return more
         if self._may_have_begun() and self.request.safety is Safety.PAID:
             return self._unknown(f"{text} while the answer was awaited")

@@ -5,13 +5,12 @@ oldest are forgotten, all those before a moment, and that moment is known: what 
 be made after it is none of them, whatever else it resembles.
 
 Why nothing is lost by that. A forgotten result was answered (or found) before `forgotten_s` by our
-clock, so Kling's shows at most `forgotten_s + ClockSkew.latest_s` for it: what is younger can be
-taken
-as ever. And nothing is forgotten that is not `_BEHIND_S` older than the oldest call under way. Its
-own result is at most `CLOCK_SLACK_S` earlier than its sending by Kling's clock, which leaves
-`CLOCK_SLACK_S` for `latest_s`; so it always is among the younger ones. What states no time, or one
-before the call, may be a forgotten one, and is shown as a candidate at most, unless it carries the
-call's own mark, which was not in the world before.
+clock, so Kling's shows at most `forgotten_s` and the most of `ClockSkew.slack` for it: what is
+younger can be taken as ever. And nothing is forgotten that is not `_BEHIND_S` older than the oldest
+call under way. Its own result is at most `CLOCK_SLACK_S` earlier than its sending by Kling's clock,
+which leaves `CLOCK_SLACK_S` for that; so it always is among the younger ones. What states no time,
+or one before the call, may be a forgotten one, and is shown as a candidate at most, unless it
+carries the call's own mark, which was not in the world before.
 """
 
 from __future__ import annotations
@@ -49,9 +48,9 @@ class Claims:
     def __len__(self) -> int:
         return len(self._latest) + sum(len(ids) for _, ids in self._earlier)
 
-    def add(self, operation: str, result_id: str, now_s: float) -> None:
+    def add(self, kind: str, result_id: str, now_s: float) -> None:
         """A result has its caller now."""
-        self._latest.add((operation, result_id))
+        self._latest.add((kind, result_id))
         if now_s > self._latest_s:  # a wall clock may be set back
             self._latest_s = now_s
         if now_s >= self._next_part_s and 4 * len(self._latest) > self._at_least:

@@ -6,11 +6,9 @@ the true one; the largest seen is the closest. Until one was seen: ten minutes e
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable
 
-from ..models.requests import Request
+from ..models.sightings import Sighting
 from ..settings import CLOCK_SLACK_S
 
 
@@ -26,14 +24,12 @@ class ClockSkew:
         self._closest_s: dict[type, float] = {}
         """By the kind of what is listed: each service has a clock of its own."""
 
-    def earliest_s(self, listed: Any) -> float:
-        """The least that the time of such a thing may differ from our time of sending."""
-        closest_s = self._closest_s.get(type(listed))
-        return -CLOCK_SLACK_S if closest_s is None else closest_s - 2.0
-
-    def latest_s(self, listed: Any) -> float:
-        """The most that the time of such a thing may differ from our time of receiving it."""
-        return self._closest_s.get(type(listed), 0.0) + CLOCK_SLACK_S
+    def slack(self, seen: Sighting) -> tuple[float, float]:
+        """The least that its time may differ from our time of sending, and the most from now."""
+        closest_s = self._closest_s.get(type(seen.thing))
+        if closest_s is None:
+            return -CLOCK_SLACK_S, CLOCK_SLACK_S
+        return closest_s - 2.0, closest_s + CLOCK_SLACK_S
 
     def answered(self, result_id: str, began_s: float, received_s: float) -> None:
         """An answered create; a few of the latest are enough."""
@@ -43,13 +39,12 @@ class ClockSkew:
         if len(self._received_s) > 64:
             del self._received_s[next(iter(self._received_s))]
 
-    def listed(self, request: Request[Any], listed: Sequence[Any]) -> None:
+    def listed(self, sightings: Iterable[Sighting]) -> None:
         """Learn from a listing, of what it states a time for."""
-        for one in listed:
-            received_s = self._received_s.get(request.listed_id(one))
-            if received_s is None:
+        for one in sightings:
+            received_s = self._received_s.get(one.id)
+            if received_s is None or one.made_at_s is None or not one.made_at_is_its_own:
                 continue
-            apart_s = request.listed_at_s(one, math.nan) - received_s
-            if not math.isnan(apart_s):
-                known_s = self._closest_s.get(type(one), apart_s)
-                self._closest_s[type(one)] = max(apart_s, known_s)
+            apart_s = one.made_at_s - received_s
+            known_s = self._closest_s.get(type(one.thing), apart_s)
+            self._closest_s[type(one.thing)] = max(apart_s, known_s)

@@ -104,8 +104,7 @@ class Pipeline:
         async with _Span(call, self.accounts, self._reconciler, options.deadline_s):
             call.request = await self._prepared(request, call.account, options)
             if options.retry.reconcile_within_s > 0:
-                own = () if call.request is request else _made_for_it(call.request, request)
-                call.trail = self._reconciler.begin(call.request, call.account, own)
+                call.pending = self._reconciler.begin(call.request, call.account, request)
             out = _encoded(call.request, call.account)
             try:
                 async for again in RetryLoop(
@@ -163,26 +162,28 @@ class Pipeline:
         """
         once = evolve(options, deadline_s=None)
         ready, _ = await prepared(request, account, lambda needed: self.send(needed, once))
-        return ready.marked()
+        evidence = request.evidence
+        marked: Request[R] = ready if evidence is None else evidence.marked(ready)
+        return marked
 
     async def _looked_for(self, call: Call[R], error: OutcomeUnknownError, options: Options) -> R:
         """The result of a create whose answer was lost, found where it is listed; or `error`."""
-        if call.trail is None:
+        if call.pending is None:
             raise error
         call.in_doubt(error)
         once = evolve(options, deadline_s=None)
         try:
-            verdict = await self._reconciler.follow(
-                call.trail,
+            lookup = await self._reconciler.follow(
+                call.pending,
                 call.sent_s,
                 options.retry.reconcile_within_s,
                 lambda listing: self.send(listing, once),
             )
         except ConfigurationError:  # the client was closed meanwhile
             raise error from error.__cause__
-        if verdict.found is None:
-            raise call.not_found(error, verdict)
-        found = await self._whole(verdict.found, verdict.whole, options)
+        if lookup.found is None:
+            raise call.not_found(error, lookup)
+        found = await self._whole(lookup.found, lookup.whole, options)
         self.attempts.note_jobs(call, found)
         return call.result(found, 200, adopted=True)
 
@@ -241,12 +242,7 @@ class _Span:
             raise self._call.out_of_time(self._deadline_s) from None
         finally:
             self._busy.__exit__(None, None, None)
-            self._reconciler.end(self._call.trail, lost=self._call.lost)
-
-
-def _made_for_it(request: Request[R], given: Request[R]) -> Collection[str]:
-    """The fields of `request` that the call itself filled in: nobody else can have their values."""
-    return [name for name in request.tokens() if getattr(given, name) is None]
+            self._reconciler.end(self._call.pending, lost=self._call.lost)
 
 
 def _encoded(request: Request[Any], account: str | None) -> Outgoing:

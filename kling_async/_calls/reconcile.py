@@ -1,33 +1,36 @@
 """Was it made after all? Finds the result of a create whose answer was lost, for single calls.
 
-The pipeline opens a `Trail` for each paid call that can be looked for, and follows it when the
-answer is lost. Only presence concludes: what is not listed may still come. What a listed thing says
-is weighed by the request itself; whether that is enough, next to all other calls of this client, is
-decided here. Bulk jobs have their own judge (`bulk/doubts.py`), which knows more: what was listed
-before the job began.
+The pipeline opens a `PendingCreate` for each paid call that can be looked for, and follows it when
+the answer is lost. What proves that a listed thing is a call's is said in `models/evidence.py`;
+here is what this client knows: which calls are open, which were lost, and which results have a
+caller. Bulk jobs ask the same rules about what their ledger knows.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from functools import cached_property
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, TypeVar
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from .. import settings
 from ..clock import Clock
 from ..errors import ConfigurationError, KlingError
-from ..models.requests import Evidence, Request
+from ..models.evidence import Decided, Known, complete_since, decide
+from ..models.requests import Request
+from ..models.sightings import Evidence, Sent, Sighting
 from .claims import Claims
 from .clock_skew import ClockSkew
 
 R = TypeVar("R")
+Look = Callable[[Request[Any]], Awaitable[Sequence[Any]]]
+_SETTLED = 256  # calls that ended well, of which one knows what they looked like
 
 
 @frozen
-class Verdict(Generic[R]):
+class Lookup(Generic[R]):
     """What looking came to: the result that was found, or what could be it.
 
     `whole` asks for the rest of a result of which the listing showed only a part.
@@ -38,247 +41,243 @@ class Verdict(Generic[R]):
     whole: Request[R] | None = None
 
 
-class Seen:
-    """What the latest looks at a listing showed to a call."""
+class Sightings:
+    """What the latest looks at one listing showed to a call."""
 
     def __init__(self) -> None:
-        self.possible: dict[str, tuple[float, Evidence, Any]] = {}
-        """What could be the call's result, with the time when it was made."""
-        self.rivalled = False
-        """The latest look showed what may be alike, or an earlier call's that is forgotten."""
+        self.shown: dict[str, Sighting] = {}
+        self.complete_since_s = math.inf
+        """The listing shows all that was made since then, by Kling's clock; inf: unknown."""
+        self.longest = 0
+        """The most that it ever showed at once."""
 
-    def by_age(self) -> list[tuple[float, Evidence, Any]]:
-        """The possible ones, the oldest first."""
-        return sorted(self.possible.values(), key=lambda one: one[0])
+    def is_whole(self, listed: Sequence[Sighting], fresh: set[str]) -> None:
+        """All that it shows now; what it showed before is gone."""
+        self.shown = {one: self.shown[one] for one in self.shown if one in fresh}
+        self.complete_since_s = complete_since(listed, self.longest)
+        self.longest = max(self.longest, len(listed))
 
 
-class Trail(Generic[R]):
+class PendingCreate(Generic[R]):
     """One paid call, from before its first attempt to its end.
 
     Args:
         request: as it goes out.
+        evidence: how its result is looked for.
         account: whose listings show the result.
-        own: fields of `request.tokens()` whose value was made for this call (a file uploaded for
-            it alone, a mark).
+        given: as the user gave it; what it has not was made for this call alone.
         began_s: when it began, by our wall clock.
     """
 
     def __init__(
-        self, request: Request[R], account: str | None, own: Collection[str], began_s: float
+        self,
+        request: Request[R],
+        evidence: Evidence,
+        account: str | None,
+        given: Request[R],
+        began_s: float,
     ) -> None:
         self.request = request
+        self.evidence = evidence
         self.account = account
-        self.own = own
         self.began_s = began_s
         self.in_doubt = False
-        self.seen: dict[str, Seen] = {}
+        self.seen: dict[str, Sightings] = {}
         """By the operation that lists."""
-
-    # Most calls end well and nobody asks for these, so they wait until somebody does.
-
-    @cached_property
-    def tokens(self) -> dict[int, str]:
-        """Hashes of values that may be unique, and their fields. Equal ones cost only certainty."""
-        return {hash(value): name for name, value in self.request.tokens().items()}
-
-    @cached_property
-    def fingerprint(self) -> tuple[int | None, ...]:
-        """Operation, account, image and texts; None where the server chose."""
-        known = (self.request.operation, self.account, *self.request.fingerprint())
-        return tuple(None if one is None else hash(one) for one in known)
+        self.others: set[str] = set()
+        """Ids that a listing has shown to be another's, whatever it shows later."""
+        self.candidates: tuple[Any, ...] = ()
+        """What could be its result, as far as was looked."""
+        self._given = given
+        self._sent: Sent | None = None
 
     @property
-    def candidates(self) -> tuple[Any, ...]:
-        """What could be its result, each thing once: a later listing tells more of it."""
-        shown = [one for seen in self.seen.values() for _, _, one in seen.by_age()]
-        return tuple({self.request.listed_id(one): one for one in shown}.values())
-
-    def is_like(self, other: tuple[int | None, ...]) -> bool:
-        """Whether its result could be taken for that of a call with this fingerprint."""
-        pairs = zip(self.fingerprint, other, strict=False)
-        return all(ours == theirs or None in (ours, theirs) for ours, theirs in pairs)
+    def sent(self) -> Sent:
+        """What was sent. Most calls end well and nobody asks, so it waits until somebody does."""
+        if self._sent is None:
+            evidence, given = self.evidence, self._given
+            mark = getattr(self.request, "reply_ref", None)
+            self._sent = evidence.sent(
+                self.request,
+                account=self.account,
+                own=evidence.own_of(self.request, given),
+                own_mark=mark is not None and getattr(given, "reply_ref", None) is None,
+                since_s=self.began_s,
+            )
+        return self._sent
 
 
 class Reconciler:
-    """Follows trails. One per client, so that no two of its calls ever take the same result.
+    """Follows pending creates. One per client, so that no two calls ever take the same result.
 
     Args:
         clock: sleeps and tells the time.
-        remembers: how many of the latest results at least; see `taken.py`.
+        remembers: how many of the latest results at least; see `claims.py`.
     """
 
     def __init__(self, clock: Clock, remembers: int = settings.RESULTS_REMEMBERED) -> None:
         self._clock = clock
-        self._open: dict[Trail[Any], None] = {}
+        self._born_s = clock.wall()
+        self._open: dict[PendingCreate[Any], None] = {}
         self._claims = Claims(self._oldest_s, remembers)
         # Of calls that ended without their result. It may show up any time, so no age makes these
-        # harmless; they are kept, some 400 bytes for each call whose caller was told (or left).
-        self._lost: set[tuple[int | None, ...]] = set()
-        self._lost_tokens: set[int] = set()
+        # harmless; they are kept, about a kilobyte for each kind of call whose caller was told (or
+        # left), however often it happened.
+        self._lost: dict[tuple[Any, ...], Sent] = {}
+        # Of calls that ended otherwise, the latest: what looks like theirs and has no caller, and
+        # can be no other call's of ours, was made by somebody else.
+        self._settled: deque[tuple[Request[Any], str | None, float]] = deque(maxlen=_SETTLED)
         self._skew = ClockSkew()
 
     def begin(
-        self, request: Request[R], account: str | None, own: Collection[str]
-    ) -> Trail[R] | None:
-        """A call goes out; its trail, or None where nothing lists what it makes."""
-        if type(request).listings is Request.listings:  # to ask it would build them on every call
-            return None
-        trail = Trail(request, account, own, self._clock.wall())
-        self._open[trail] = None
-        return trail
+        self, request: Request[R], account: str | None, given: Request[R]
+    ) -> PendingCreate[R] | None:
+        """A call goes out; None where nothing lists what it makes.
 
-    def end(self, trail: Trail[Any] | None, *, lost: bool) -> None:
+        Args:
+            request: as it goes out.
+            account: that it goes to.
+            given: as the user gave it, before anything was made for it.
+        """
+        evidence = request.evidence
+        if evidence is None:
+            return None
+        pending = PendingCreate(request, evidence, account, given, self._clock.wall())
+        self._open[pending] = None
+        return pending
+
+    def end(self, pending: PendingCreate[Any] | None, *, lost: bool) -> None:
         """It is over. `lost`: it may have made something that its caller does not know of."""
-        if trail is None:
+        if pending is None:
             return
         if lost:
-            self._lost.add(trail.fingerprint)
-            self._lost_tokens |= trail.tokens.keys()
-        del self._open[trail]
+            sent = pending.sent.brief()
+            values = (*sorted(sent.paths.items()), *sorted(sent.stated.items(), key=str))
+            # The first of those alike stands for all: whatever it can't have made, none can have.
+            self._lost.setdefault((sent.kind, sent.account, values), sent)
+        elif pending.evidence.likeness:
+            self._settled.append((pending.request, pending.account, pending.began_s))
+        del self._open[pending]
 
-    def answered(self, trail: Trail[Any] | None, result: Any) -> None:
+    def answered(self, pending: PendingCreate[Any] | None, result: Any) -> None:
         """It was answered: its result is nobody else's."""
-        if trail is None:
+        if pending is None:
             return
-        result_id, now_s = trail.request.result_id(result), self._clock.wall()
-        self._claims.add(trail.request.operation, result_id, now_s)
-        self._skew.answered(result_id, trail.began_s, now_s)
+        result_id, now_s = pending.evidence.result_id(result), self._clock.wall()
+        self._claims.add(pending.evidence.kind, result_id, now_s)
+        self._skew.answered(result_id, pending.began_s, now_s)
 
     async def follow(
-        self,
-        trail: Trail[R],
-        sent_s: float,
-        within_s: float,
-        look: Callable[[Request[Any]], Awaitable[Sequence[Any]]],
-    ) -> Verdict[R]:
+        self, pending: PendingCreate[R], sent_s: float, within_s: float, look: Look
+    ) -> Lookup[R]:
         """The result, as soon as a listing proves it; else what could be it when time is up.
 
         Args:
-            trail: a call whose answer was lost.
+            pending: a call whose answer was lost.
             sent_s: wall clock when the attempt went out whose answer was lost.
             within_s: how long to look, in seconds; 0: not at all.
             look: sends one of the request's listings.
         """
-        trail.in_doubt = True
-        request = trail.request
+        pending.in_doubt = True
+        evidence = pending.evidence
         until = self._clock.monotonic() + within_s
         looks = 0
         while (left_s := until - self._clock.monotonic()) > 1e-6:  # less is rounding
             waits = settings.LOOK_AFTER_S
             await self._clock.sleep(min(left_s, waits[min(looks, len(waits) - 1)]))
             looks += 1
-            others: set[str] = set()  # what one listing shows to be another's is it in the next
-            for listing in request.listings(trail.account):
+            for listing in evidence.listings(pending.account):
                 try:
-                    mine = await self._shown(trail, sent_s, listing, others, until, look)
+                    found = await self._shown(pending, sent_s, listing, until, look)
                 except ConfigurationError:
                     raise  # this client can't look any more
                 except KlingError:
                     continue  # an account that can't be listed now may be listed later
-                if mine is not None:
-                    mine_id = request.listed_id(mine)
-                    self._claims.add(request.operation, mine_id, self._clock.wall())
-                    whole = request.whole(mine, trail.account)
-                    return Verdict(request.adopt(mine), trail.candidates, whole)
-        return Verdict(None, trail.candidates)
+                if found is not None:
+                    self._claims.add(evidence.kind, found.id, self._clock.wall())
+                    whole = evidence.refetch(found.thing, pending.account)
+                    return Lookup(evidence.result(found.thing), pending.candidates, whole)
+        return Lookup(None, pending.candidates)
 
     async def _shown(
         self,
-        trail: Trail[Any],
+        pending: PendingCreate[Any],
         sent_s: float,
         listing: Request[Any],
-        others: set[str],
         until: float,
-        look: Callable[[Request[Any]], Awaitable[Sequence[Any]]],
-    ) -> Any:
+        look: Look,
+    ) -> Sighting | None:
         """The listed thing that is this call's, where that can be decided.
 
         A listing that goes by pages is read back to the sending, each time: what was made long ago
         may be listed only now, among the things of its time.
         """
-        request, seen = trail.request, trail.seen.setdefault(listing.operation, Seen())
-        seen.rivalled, shown = False, set[str]()
+        evidence = pending.evidence
+        seen = pending.seen.setdefault(listing.operation, Sightings())
+        seen.complete_since_s = math.inf  # before it is read to its end
+        all_listed: list[Sighting] = []
+        ids: set[str] = set()
         for _ in range(settings.LOOK_PAGES):
             listed = await look(listing)
-            self._skew.listed(request, listed)
-            if (proven := self._proven(trail, sent_s, listed, seen, others)) is not None:
-                return proven
-            fresh = {request.listed_id(one) for one in listed} - shown
-            shown |= fresh
+            page = [evidence.sighting(one, pending.account) for one in listed]
+            self._skew.listed(page)
+            seen.shown.update((one.id, one) for one in page)
+            if (found := self._decided(pending, sent_s, seen).found) is not None:
+                return found
+            fresh = {one.id for one in page} - ids
+            ids |= fresh
+            all_listed += page
             if not fresh:
                 break
-            since_s = sent_s + min(map(self._skew.earliest_s, listed))
-            if (further := request.further(listing, listed, since_s)) is None:
+            since_s = sent_s + min(self._skew.slack(one)[0] for one in page)
+            if (further := evidence.next_page(listing, listed, since_s)) is None:
                 break
             if self._clock.monotonic() >= until:
                 return None  # likeness would need the whole of it
             listing = further
         else:
             return None  # likewise
-        for gone in seen.possible.keys() - shown:
-            del seen.possible[gone]
-        alike = [one for _, evidence, one in seen.by_age() if evidence is Evidence.ALIKE]
-        return None if seen.rivalled else self._unrivalled(trail, alike)
+        seen.is_whole(all_listed, ids)
+        return self._decided(pending, sent_s, seen).found
 
-    def _proven(
-        self,
-        trail: Trail[Any],
-        sent_s: float,
-        listed: Sequence[Any],
-        seen: Seen,
-        others: set[str],
-    ) -> Any:
-        """The one of these that is certainly this call's; what only could be goes into `seen`."""
-        request, own = trail.request, self._exclusive(trail)
-        for one in listed:
-            listed_id = request.listed_id(one)
-            seen.possible.pop(listed_id, None)
-            if listed_id in others or (request.operation, listed_id) in self._claims:
-                continue
-            earliest_s = sent_s + self._skew.earliest_s(one)
-            at_s = request.listed_at_s(one, earliest_s)
-            timely = at_s >= earliest_s
-            evidence = request.weigh(one, account=trail.account, own=own, timely=timely)
-            if evidence in (Evidence.ALIKE, Evidence.PROOF) and self._may_be_forgotten(trail, one):
-                evidence, seen.rivalled = Evidence.POSSIBLE, True  # it may be one of those alike
-            if evidence is Evidence.NOTHING:
-                others.add(listed_id)
-            else:
-                seen.possible[listed_id] = (at_s, evidence, one)
-        proven = (one for _, evidence, one in seen.by_age() if evidence >= Evidence.PROOF)
-        return next(proven, None)  # more than one carry our token: all are ours, the oldest counts
+    def _decided(self, pending: PendingCreate[Any], sent_s: float, seen: Sightings) -> Decided:
+        """What all that is known says of this call now."""
+        sent = evolve(pending.sent, since_s=sent_s)
+        shown = [one for each in pending.seen.values() for one in each.shown.values()]
+        pending.others |= {one.id for one in shown if one.mark not in (None, sent.mark)}
+        kind = pending.evidence.kind
+        known = Known(
+            now_s=self._clock.wall(),
+            claimed={one.id for one in shown if (kind, one.id) in self._claims},
+            before=pending.others,
+            rivals=self._rivals(pending),
+            settled=self._settled_alike(pending),
+            born_s=self._born_s,
+            complete_since_s=seen.complete_since_s,
+            slack=self._skew.slack,
+            forgotten_s=self._claims.forgotten_s,
+        )
+        decided = decide({pending: sent}, shown, known)[pending]
+        could_be = decided.surplus if decided.found is not None else decided.candidates
+        taken = () if decided.found is None else (decided.found.thing,)
+        pending.candidates = (*taken, *(one.thing for one in could_be))
+        return decided
 
-    def _may_be_forgotten(self, trail: Trail[Any], listed: Any) -> bool:
-        """Whether it may be that of an earlier call, whose id is not remembered any more."""
-        if self._claims.forgotten_s is None:
-            return False
-        made_s = trail.request.listed_at_s(listed, -math.inf)
-        return made_s <= self._claims.forgotten_s + self._skew.latest_s(listed)
+    def _rivals(self, pending: PendingCreate[Any]) -> list[Sent]:
+        """The other calls that may have made what has no caller: open ones, and lost ones."""
+        kind = pending.evidence.kind
+        others = (one.sent for one in self._open if one is not pending)
+        return [one for one in (*others, *self._lost.values()) if one.kind == kind]
+
+    def _settled_alike(self, pending: PendingCreate[Any]) -> list[Sent]:
+        if not pending.evidence.likeness:
+            return []
+        return [
+            request.evidence.sent(request, account=account, since_s=began_s)
+            for request, account, began_s in self._settled
+            if request.evidence is not None and request.evidence.kind == pending.evidence.kind
+        ]
 
     def _oldest_s(self) -> float:
         """When the oldest call under way began."""
         return min((one.began_s for one in self._open), default=self._clock.wall())
-
-    def _exclusive(self, trail: Trail[Any]) -> frozenset[str]:
-        """Its own tokens that no other call of this client has or had, and lost.
-
-        The server may give equal files equal addresses; that it does not is not documented.
-        """
-        others = {token for one in self._open if one is not trail for token in one.tokens}
-        return frozenset(
-            name
-            for token, name in trail.tokens.items()
-            if name in trail.own and token not in others and token not in self._lost_tokens
-        )
-
-    def _unrivalled(self, trail: Trail[Any], alike: Sequence[Any]) -> Any:
-        """The one of these that only this call can have made."""
-        if not alike or any(trail.is_like(lost) for lost in self._lost):
-            return None  # it may be that of a call like this one, whose caller was told so
-        calls = [one for one in self._open if trail.is_like(one.fingerprint)]
-        if not all(one.in_doubt and one.fingerprint == trail.fingerprint for one in calls):
-            return None  # another call's answer is awaited, or its texts fit as well: it may be its
-        if len(alike) > len(calls):
-            return None  # somebody else made one like it
-        place = calls.index(trail)
-        return alike[place] if place < len(alike) else None

@@ -1,8 +1,9 @@
 """When is which task looked at? One poller per account, for all who wait for its tasks.
 
-`waiting.py` puts a `Listener` on a task and takes it away; the poller runs while there is any. It
+`waiter.py` puts a `Listener` on a task and takes it away; the poller runs while there is any. It
 has one timer. Where many tasks are due, their account's history is asked first, and only those
-that moved on are read; what listeners get is always a record of `GET /tasks/{id}`.
+that moved on are read. What listeners get is a record of `GET /tasks/{id}`; only the end of a task
+that is missing there may come from the history.
 """
 
 from __future__ import annotations
@@ -22,7 +23,15 @@ from ..clock import Clock
 from ..errors import ConfigurationError, KlingError, NotFoundError
 from ..models.tasks import GetTask, ListTasks, Task
 from .history import pages
-from .watched import Listener, PollSchedule, WatchedTask, ends_waiting, may_have_moved, tells
+from .missing import MissingTasks, Running, SharedLook
+from .watched import (
+    Listener,
+    PollSchedule,
+    WatchedTask,
+    is_final_error,
+    needs_read,
+    states_progress,
+)
 
 log = logging.getLogger("kling_async")
 
@@ -36,12 +45,20 @@ class Poller:
     Args:
         account: whose tasks; None where the server decides.
         pipeline: reads them.
+        scheduler: shows which of them run, where they are missing.
         clock: sleeps and tells the time.
     """
 
-    def __init__(self, account: str | None, pipeline: Pipeline, clock: Clock) -> None:
+    def __init__(
+        self,
+        account: str | None,
+        pipeline: Pipeline,
+        scheduler: SharedLook[Running],
+        clock: Clock,
+    ) -> None:
         self._account = account
         self._pipeline = pipeline
+        self._missing = MissingTasks(account, pipeline, scheduler)
         self._clock = clock
         self._watched: dict[int, WatchedTask] = {}
         self._due: list[tuple[float, int, WatchedTask]] = []
@@ -58,6 +75,7 @@ class Poller:
         listener: Listener,
         *,
         given: Task | None,
+        begun: bool,
         at_once: bool,
         poll: PollSchedule,
         options: Options,
@@ -68,6 +86,7 @@ class Poller:
             task_id: which.
             listener: is told its changes.
             given: what its caller knows of it.
+            begun: whether its caller knows that it was started.
             at_once: look now; else after the first wait of `poll`.
             poll: when to look.
             options: to read it with.
@@ -78,12 +97,15 @@ class Poller:
         if found is None:
             found = self._watched[task_id] = WatchedTask(task_id, given, poll, options, now_s)
             found.looks = -1 if at_once else 0
+            found.begun, found.scheduled_s = begun, due_s
             self._plan(found, due_s)
         else:
             found.poll, found.options = poll, options
             found.given = found.given or given
+            found.begun = found.begun or begun
             if found.latest is not None:
                 listener.tell(found.latest)
+            found.scheduled_s = min(found.scheduled_s, due_s)
             if found.reading is None and due_s < found.due_s:
                 self._plan(found, due_s)
         found.listeners.append(listener)
@@ -100,14 +122,13 @@ class Poller:
             self._forget(watched)
 
     def hint(self, task_id: int) -> bool:
-        """Read the task now; False where nobody waits for it."""
+        """Read the task now; False where nobody waits for it. The schedule stays as it is."""
         found = self._watched.get(task_id)
         if found is None:
             return False
-        if found.reading is not None:
-            found.hinted = True
-        else:
-            self._plan(found, self._clock.monotonic(), hinted=True)
+        found.hinted = True
+        if found.reading is None:
+            self._plan(found, self._clock.monotonic())
         return True
 
     async def aclose(self, why: Callable[[WatchedTask], KlingError]) -> None:
@@ -184,9 +205,9 @@ class Poller:
     async def _sleep(self, seconds: float) -> None:
         await self._clock.sleep(seconds)  # any awaitable will do for a clock
 
-    def _plan(self, watched: WatchedTask, due_s: float, *, hinted: bool = False) -> None:
+    def _plan(self, watched: WatchedTask, due_s: float) -> None:
         watched.due_s, watched.plan = due_s, next(self._order)
-        if hinted or not self._due or due_s < self._due[0][0]:
+        if watched.hinted or not self._due or due_s < self._due[0][0]:
             self._woken.set()
         heapq.heappush(self._due, (due_s, watched.plan, watched))
         if len(self._due) > 2 * len(self._watched) + _STALE:
@@ -200,12 +221,14 @@ class Poller:
     # The looks
 
     def _start(self, due: list[WatchedTask]) -> None:
-        listed = len(due) >= settings.LIST_FROM and self._clock.monotonic() >= self._list_from_s
-        if not listed:
-            for watched in due:
+        unhinted = [one for one in due if not one.hinted]
+        may_list = self._clock.monotonic() >= self._list_from_s
+        sifted = unhinted if may_list and len(unhinted) >= settings.LIST_FROM else []
+        if sifted:
+            self._begin(sifted, self._sift(sifted))
+        for watched in due:
+            if watched.hinted or not sifted:
                 self._begin([watched], self._read(watched))
-            return
-        self._begin(due, self._sift(due))
 
     def _begin(self, watched: Sequence[WatchedTask], look: Coroutine[Any, Any, None]) -> None:
         work = asyncio.create_task(look)
@@ -227,32 +250,39 @@ class Poller:
     def _over(self, watched: WatchedTask) -> None:
         """A look is over: plan the next one, unless nobody waits any more."""
         watched.reading = None
-        watched.looks += 1
-        if self._watched.get(watched.task_id) is not watched:
-            return
         now_s = self._clock.monotonic()
-        wait_s = 0.0 if watched.hinted else watched.poll.wait_s(watched.looks, random.random())
-        watched.hinted = False
-        self._plan(watched, now_s + wait_s)
+        if now_s + _EARLY_S >= watched.scheduled_s:  # else a hint brought it forward
+            watched.looks += 1
+            watched.scheduled_s = now_s + watched.poll.wait_s(watched.looks, random.random())
+        if self._watched.get(watched.task_id) is watched:
+            self._plan(watched, now_s if watched.hinted else watched.scheduled_s)
 
     async def _read(self, watched: WatchedTask) -> None:
-        async with self._places:
-            request = GetTask(task_id=watched.task_id, email=self._account)
-            try:
+        request = GetTask(task_id=watched.task_id, email=self._account)
+        try:
+            async with self._places:
+                watched.hinted = False
                 task = await self._pipeline.send(request, watched.options)
-            except NotFoundError as exc:
-                watched.missing += 1
-                young = self._clock.monotonic() - watched.began_s < settings.MISSING_FOR_S
-                if not (young and watched.latest is None) and watched.missing > 1:
-                    self._end(watched, exc)
-            except KlingError as exc:
-                if ends_waiting(exc):
-                    self._end(watched, exc)
-            else:
-                self._seen(watched, task)
+        except NotFoundError as exc:
+            await self._not_found(watched, exc)
+        except KlingError as exc:
+            if is_final_error(exc):
+                self._end(watched, exc)
+        else:
+            self._seen(watched, task)
+
+    async def _not_found(self, watched: WatchedTask, error: NotFoundError) -> None:
+        """Ask the scheduler and the history; end the watch where they show its end, or nothing."""
+        search = await self._missing.search(watched)
+        now_s = self._clock.monotonic()
+        watched.not_found(search, now_s)
+        if search.listed is not None and search.listed.is_final:
+            self._seen(watched, search.listed)
+        elif watched.is_gone(now_s):
+            self._end(watched, error)
 
     def _seen(self, watched: WatchedTask, task: Task) -> None:
-        watched.missing = 0
+        watched.missing, watched.search, watched.begun = 0, None, True
         if task != watched.latest:
             watched.latest = task
             for listener in watched.listeners:
@@ -270,8 +300,8 @@ class Poller:
             )
             self._list_from_s = self._clock.monotonic() + settings.LIST_AGAIN_AFTER_S
             listed = {}
-        changed = [one for one in due if may_have_moved(one, listed.get(one.task_id))]
-        if sum(not tells(listed.get(one.task_id)) for one in due) * 2 > len(due):
+        changed = [one for one in due if needs_read(one, listed.get(one.task_id))]
+        if sum(not states_progress(listed.get(one.task_id)) for one in due) * 2 > len(due):
             self._list_from_s = self._clock.monotonic() + settings.LIST_AGAIN_AFTER_S
         for watched in changed:
             if self._watched.get(watched.task_id) is watched:
@@ -283,13 +313,12 @@ class Poller:
         sought = {one.task_id for one in due}
         found: dict[int, Task] = {}
 
-        async def page_before(before_ms: int | None) -> list[Task]:
-            request = ListTasks(created_before_ms=before_ms, email=self._account)
-            return await self._pipeline.send(request, options)
+        async def ask(listing: ListTasks) -> list[Task]:
+            return await self._pipeline.send(listing, options)
 
         most_pages = max(1, len(sought) // settings.LIST_FROM)  # more would cost what they spare
         asked = 0
-        async with aclosing(pages(page_before)) as history:
+        async with aclosing(pages(ask, ListTasks(email=self._account))) as history:
             async for page in history:
                 shown = {one.id: one for one in page if one.id in sought}
                 found.update(shown)

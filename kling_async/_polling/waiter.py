@@ -1,6 +1,6 @@
 """How is a job waited for? Looks at it until the server says that it is over, or time is up.
 
-`kling.tasks` asks; `polling.py` decides when to look. Callbacks only make it look sooner
+`kling.tasks` asks; `poller.py` decides when to look. Callbacks only make it look sooner
 (`TaskWaiter.hint`): what a caller gets has always been read from the API.
 """
 
@@ -26,8 +26,10 @@ from ..errors import (
     NotFoundError,
     TaskFailedError,
     TaskModeratedError,
+    TaskNotFoundError,
 )
 from ..models.tasks import GetTask, Task
+from .missing import scheduler_look
 from .poller import Poller
 from .watched import Listener, PollSchedule, WatchedTask
 
@@ -43,6 +45,7 @@ class TaskWaiter:
     def __init__(self, pipeline: Pipeline, clock: Clock) -> None:
         self._pipeline = pipeline
         self._clock = clock
+        self._scheduler = scheduler_look(pipeline)
         self._pollers: dict[str | None, Poller] = {}
         self._closed = False
 
@@ -55,10 +58,13 @@ class TaskWaiter:
         email: str | None,
         poll: PollSchedule,
         deadline_s: float | None,
+        begun: bool = False,
     ) -> Task:
-        """See `Tasks.wait`."""
+        """See `Tasks.wait`. `begun`: its job was certainly started, also where `given` is None."""
         last: Task | None = None
-        states = self.watch(task_id, given, options, email=email, poll=poll, deadline_s=deadline_s)
+        states = self.watch(
+            task_id, given, options, email=email, poll=poll, deadline_s=deadline_s, begun=begun
+        )
         async with aclosing(states):
             async for state in states:
                 last = state
@@ -76,8 +82,9 @@ class TaskWaiter:
         email: str | None,
         poll: PollSchedule,
         deadline_s: float | None,
+        begun: bool = False,
     ) -> AsyncGenerator[Task, None]:
-        """See `Tasks.watch`."""
+        """See `Tasks.watch`. `begun`: its job was certainly started, also where `given` is None."""
         if (problem := invalid_deadline(deadline_s)) is not None:
             raise InvalidRequestError("Waiting", {"deadline_s": problem})
         request = GetTask(task_id=task_id, email=self._pipeline.accounts.choose(email))
@@ -88,13 +95,14 @@ class TaskWaiter:
         poller = self._pollers.get(request.email)
         if poller is None:
             poller = self._pollers[request.email] = Poller(
-                request.email, self._pipeline, self._clock
+                request.email, self._pipeline, self._scheduler, self._clock
             )
         listener = Listener()
         watched = poller.listen(
             request.missing_task() or 0,  # the request has checked it
             listener,
             given=given,
+            begun=begun or given is not None,
             # A new job takes a while; of one that may be old, or over, nothing is known.
             at_once=given is None or given.is_final,
             poll=poll,
@@ -106,26 +114,33 @@ class TaskWaiter:
         )
 
         def expired() -> KlingError:
-            what, then = "over", "it goes on at Kling"
-            if watched.missing and watched.latest is None:
-                what, then = (
-                    "found",
-                    "a new one may not show at once; another account's needs email=",
-                )
             return DeadlineExceededError(
-                f"task {watched.task_id} was not {what} within {deadline_s:g} s; {then}",
-                task=watched.latest or watched.given,
+                _out_of_time(watched, deadline_s or 0.0),
+                task=watched.known,
                 context=self._context(watched, request),
             )
 
+        async def next_state() -> Task:
+            """The next news; a last look is had in time for its answer to come."""
+            if until is not None and deadline_s is not None:
+                limit = asyncio.timeout_at(until - min(settings.LAST_LOOK_S, deadline_s / 10))
+                try:
+                    async with limit:
+                        return await listener.next()
+                except TimeoutError as exc:
+                    if not limit.expired() or isinstance(exc, KlingError):
+                        raise  # not ours
+                    poller.hint(watched.task_id)
+            left_s = None if until is None else until - loop.time()
+            async with time_limit(left_s, expired):
+                return await listener.next()
+
         try:
             while True:
-                left_s = None if until is None else until - loop.time()
                 try:
-                    async with time_limit(left_s, expired):
-                        state = await listener.next()
+                    state = await next_state()
                 except NotFoundError as exc:
-                    raise _gone(watched, exc) from exc
+                    raise self._gone(watched, request, exc) from exc
                 yield state
                 if state.is_final:
                     return
@@ -142,6 +157,20 @@ class TaskWaiter:
         self._closed = True
         pollers = tuple(self._pollers.values())
         await asyncio.gather(*(poller.aclose(_closed) for poller in pollers))
+
+    def _gone(
+        self, watched: WatchedTask, request: GetTask, error: NotFoundError
+    ) -> TaskNotFoundError:
+        """The error for a task that shows nowhere, to one of those who wait for it."""
+        return TaskNotFoundError(
+            _nowhere(watched, request.email, self._clock.monotonic()),
+            task=watched.known,
+            status_code=error.status_code,
+            message=error.message,
+            code=error.code,
+            body=error.body,
+            context=self._context(watched, request),
+        )
 
     def _context(self, watched: WatchedTask, request: GetTask) -> CallContext:
         spent_s = self._clock.monotonic() - watched.began_s
@@ -164,15 +193,37 @@ def _failed(task: Task) -> TaskFailedError:
     )
 
 
-def _gone(watched: WatchedTask, error: NotFoundError) -> KlingError:
-    """What a lasting 404 means. The reference knows three meanings, and no way to tell them."""
-    if (watched.latest or watched.given) is None:
-        return error  # nobody has ever seen it: a wrong id, or another account's
-    return TaskFailedError(
-        f"task {watched.task_id} is not there any more: it failed at moderation, was deleted, or "
-        f"its account ran out of credits",
-        task=watched.latest or watched.given,
-        context=error.context,
+def _nowhere(watched: WatchedTask, account: str | None, now_s: float) -> str:
+    """What was asked for a task that shows nowhere, and what to do now."""
+    search, unseen_s = watched.search, now_s - watched.unseen_since_s
+    asked = f"GET /tasks/{{id}} has answered 404 for {unseen_s:.0f} s, {search}"
+    if search is not None and search.elsewhere is not None:
+        remedy = f"it is another account's: pass email={search.elsewhere!r}"
+    elif watched.begun:
+        remedy = (
+            "it failed at moderation, was deleted, its account ran out of credits, or the server "
+            "lost sight of it. It may have been made and paid for: look at kling.tasks.list() and "
+            "at Kling's own page before you make it again"
+        )
+    else:
+        whose = "the account that the server chooses" if account is None else account
+        remedy = f"check the id; a task that is not of {whose} needs email="
+    return f"task {watched.task_id} is nowhere to be found: {asked}; {remedy}"
+
+
+def _out_of_time(watched: WatchedTask, deadline_s: float) -> str:
+    """What is said when the caller's time is up."""
+    task, within = f"task {watched.task_id}", f"within {deadline_s:g} s"
+    if not watched.missing or watched.search is None:
+        return f"{task} was not over {within}; it goes on at Kling"
+    asked = f"GET /tasks/{{id}} answers 404, {watched.search}"
+    if watched.search.shows_it or watched.latest is not None:
+        return f"{task} was not over {within}: {asked}; wait for it again"
+    if watched.begun:
+        return f"{task} was not found {within}: {asked}; wait for it again before you make another"
+    return (
+        f"{task} was not found {within}; {asked}. A new one may not show at once; another "
+        "account's needs email="
     )
 
 

@@ -50,6 +50,7 @@ class Equipment:
             email=account,
             poll=POLL,
             deadline_s=settings.WAIT_WITHIN_S,
+            begun=True,
         )
 
     async def fetch(

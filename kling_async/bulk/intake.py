@@ -6,7 +6,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 
-from ..models.avatars import url_path
+from ..models.sightings import url_path
 from .records import GIVEN, Record, State, TokenKind, as_text
 from .rows import RowInput
 from .videoledger import VideoLedger

@@ -25,7 +25,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from ..errors import LedgerError
-from ..models.avatars import url_path
+from ..models.sightings import url_path
 from .intake import Intake
 from .ledgerfile import (
     FROM_LAYOUT_1,

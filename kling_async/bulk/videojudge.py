@@ -17,8 +17,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from attrs import define, field, frozen
 
 from ..models.scheduler import RunningTask
+from ..models.task_evidence import input_paths
 from ..models.tasks import Task
-from ..models.videos import input_paths
 from ..settings import CLOCK_SLACK_S
 from .ledger import Ledger
 from .ledgerview import LedgerView

@@ -22,7 +22,7 @@ import uuid
 from collections.abc import Callable, Sequence
 
 from ..errors import LedgerError
-from ..models.avatars import url_path
+from ..models.sightings import url_path
 from .records import ABANDONED, GIVEN, REOPENED, Record, as_text
 from .rows import RowInput
 from .videonames import file_name, name_key, with_digest

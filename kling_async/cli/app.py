@@ -1,28 +1,28 @@
-"""What commands are there? Puts them together; each lives in a file of its part."""
+"""What commands are there? Puts together those of request types, special ones, bulk, emulator."""
 
 from __future__ import annotations
 
 import click
 
 from ..version import __version__
-from .accounts import accounts
-from .assets import assets
-from .avatars import avatars
 from .bulk import bulk
 from .emulator import emulator
-from .scheduler import scheduler
-from .tasks import tasks
-from .tts import tts
+from .operations import COMMANDS
+from .special import accounts, assets, avatars, scheduler, tasks, tts, videos
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="kling-async")
 def cli() -> None:
-    """Avatars through the Kling API of useapi.net, one by one and in bulk.
+    """Avatars and videos through the Kling API of useapi.net, one by one and in bulk.
 
     The token is read from USEAPI_TOKEN, the accounts from KLING_ACCOUNTS (comma separated).
     """
 
 
-for command in (avatars, tasks, scheduler, assets, tts, accounts, bulk, emulator):
-    cli.add_command(command)
+for group in (avatars, videos, tasks, scheduler, assets, tts, accounts):
+    for command in COMMANDS.get(group.name or "", ()):
+        group.add_command(command)
+    cli.add_command(group)
+cli.add_command(bulk)
+cli.add_command(emulator)

@@ -56,6 +56,18 @@ def _span_of(context: click.Context, option: click.Parameter, text: str) -> tupl
     default="",
     help="Callbacks to replyUrl: off, twice, shuffled, reversed, delay_s=2, progress=3, broken, …",
 )
+@click.option(
+    "--views",
+    metavar="OPTIONS",
+    default="",
+    help="Listings that are late, cut, shuffled, empty: listing_lag_s=2,listing_limit=20, …",
+)
+@click.option(
+    "--foreign",
+    metavar="OPTIONS",
+    default="",
+    help="Somebody else on the account makes things with the same pictures: every=3,texts=other, …",
+)
 # By default ids differ from those of an emulator before this one: what a ledger has must not come
 # a second time.
 @click.option("--seed", type=int, help="Equal seeds, equal runs. Default: another one each time.")
@@ -70,11 +82,13 @@ def emulator(
     job_s: tuple[float, float],
     max_jobs: int,
     webhooks: str,
+    views: str,
+    foreign: str,
     seed: int | None,
 ) -> None:
     """Serve the API from this machine: no token needed, nothing costs money."""
     try:
-        from ..emulator import EmulatedAccount, Emulator, parse_faults, run_server
+        from ..emulator import EmulatedAccount, Emulator, parse_faults, parse_views, run_server
     except ImportError:
         fail(ConfigurationError("the emulator needs an extra: pip install 'kling-async[emulator]'"))
     try:
@@ -88,6 +102,8 @@ def emulator(
             record_calls=1000,
             job_s=job_s,
             webhooks=webhooks,
+            foreign=foreign,
+            **parse_views(views),
         )
     except ValueError as exc:
         raise click.UsageError(str(exc)) from None

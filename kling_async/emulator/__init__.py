@@ -13,10 +13,12 @@ from .clock import EmulatorClock
 from .emulator import Emulator
 from .faults import Fault
 from .faulttext import format_fault, parse_faults
+from .foreign import ForeignWriter
 from .images import sample_png
 from .server import run_server
 from .tasks import Task, TaskInput, Work
 from .transport import EmulatorTransport
+from .views import Views, parse_views
 from .webhooks import Webhook, Webhooks
 from .world import Avatar, EmulatedAccount, Speech, Upload
 
@@ -28,15 +30,18 @@ __all__ = [
     "EmulatorClock",
     "EmulatorTransport",
     "Fault",
+    "ForeignWriter",
     "Speech",
     "Task",
     "TaskInput",
     "Upload",
+    "Views",
     "Webhook",
     "Webhooks",
     "Work",
     "format_fault",
     "parse_faults",
+    "parse_views",
     "run_server",
     "sample_png",
 ]

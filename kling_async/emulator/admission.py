@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 
 from .bodies import parse_fields
-from .envelopes import Refusal, bad_request, not_found, unauthorized
+from .envelopes import Refusal, malformed, missing, not_found, unauthorized
 from .messages import Request
 from .operation import Operation
 from .world import EmulatedAccount
@@ -72,10 +72,10 @@ def chosen_account(
         if len(accounts) == 1:
             return next(iter(accounts))
         if accounts:
-            raise bad_request(f"email is required: {len(accounts)} accounts are configured")
+            raise missing("email")
         raise not_found("No Kling account is configured")
     if not isinstance(email, str):
-        raise bad_request("email must be a string")
+        raise malformed("email", email)
     if email not in accounts:
         raise not_found(f"Account {email} is not configured")
     return email

@@ -14,7 +14,7 @@ from typing import cast
 
 import h11
 
-from .messages import Delivery, Errand, Handler, Reply, Request
+from .messages import Delivery, FollowUp, Handler, Reply, Request
 
 MAX_HEAD_BYTES = 64 * 1024
 MAX_BODY_BYTES = 128 * 1024 * 1024  # above the largest upload, so its own limit answers first
@@ -36,7 +36,7 @@ class Connection:
         writer: ours.
         origin: where media URLs point when a request names no host.
         local: whether the pages under `/_emulator` may be asked for.
-        own: takes over an errand that outlives the connection.
+        own: takes over a follow-up that outlives the connection.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Connection:
         *,
         origin: str,
         local: bool,
-        own: Callable[[Errand], None],
+        own: Callable[[FollowUp], None],
     ) -> None:
         self._handler = handler
         self._reader = reader
@@ -88,8 +88,8 @@ class Connection:
         if exchange.wait_s > 0:
             await self._handler.clock.sleep(exchange.wait_s)
         delivery = exchange.work()
-        if delivery.errand is not None:
-            self._own(delivery.errand)
+        if delivery.follow_up is not None:
+            self._own(delivery.follow_up)
         if delivery.wait_s > 0:
             await self._handler.clock.sleep(delivery.wait_s)
         return await self._deliver(delivery, head_only=request.method == "HEAD")
@@ -141,7 +141,10 @@ class Connection:
 
     async def _deliver(self, delivery: Delivery, *, head_only: bool) -> bool:
         if delivery.reply is not None:
-            await self._reply(delivery.reply, head_only=head_only)
+            at_once = b"" if delivery.surplus_after_s > 0 else delivery.surplus
+            await self._reply(delivery.reply, head_only=head_only, surplus=at_once)
+            if delivery.surplus and not at_once:
+                self._own(lambda: self._write_later(delivery.surplus, delivery.surplus_after_s))
             return self._h11.our_state is h11.DONE and self._h11.their_state is h11.DONE
         await self._write_raw(delivery)
         if delivery.ending == "reset":
@@ -152,7 +155,12 @@ class Connection:
             await self._finish()
         return False
 
-    async def _reply(self, reply: Reply, *, head_only: bool) -> None:
+    async def _write_later(self, surplus: bytes, after_s: float) -> None:
+        await self._handler.clock.sleep(after_s)
+        if not self._writer.is_closing():
+            self._writer.write(surplus)
+
+    async def _reply(self, reply: Reply, *, head_only: bool, surplus: bytes = b"") -> None:
         await self._send(
             h11.Response(
                 status_code=reply.status,
@@ -164,6 +172,7 @@ class Connection:
             ),
             *(() if head_only or not reply.body else (h11.Data(data=reply.body),)),
             h11.EndOfMessage(),
+            surplus=surplus,
         )
 
     async def _write_raw(self, delivery: Delivery) -> None:
@@ -185,8 +194,8 @@ class Connection:
         await self._reply(reply.with_headers(length, ("Connection", "close")), head_only=False)
         await self._finish()
 
-    async def _send(self, *events: h11.Event) -> None:
-        self._writer.write(b"".join(self._h11.send(event) or b"" for event in events))
+    async def _send(self, *events: h11.Event, surplus: bytes = b"") -> None:
+        self._writer.write(b"".join(self._h11.send(event) or b"" for event in events) + surplus)
         await self._writer.drain()
 
     # Ending

@@ -160,6 +160,32 @@ def _no_slot(strike: _Strike) -> Delivery:
     return Delivery(reply=no_free_slot(strike.number("retry_after_s", 1), strike.now_ms, form))
 
 
+def _surplus(strike: _Strike) -> Delivery:
+    settings, extra = strike.fault.settings, strike.reply
+    if "body" in settings:
+        extra = evolve(extra, status=200, body=cast(str, settings["body"]).encode())
+    elif settings.get("form", "invented") == "invented":
+        extra = evolve(extra, body=_of_nothing(extra.body))
+    return Delivery(
+        reply=strike.reply,
+        surplus=strike.dressed(extra).encoded(head_only=strike.request.method == "HEAD"),
+        surplus_after_s=strike.number("after_s", 0),
+    )
+
+
+def _of_nothing(body: bytes) -> bytes:
+    """The same answer with ids of things that were never made: those begin with 7."""
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return body
+    for entry in (answer, answer.get("task")) if isinstance(answer, dict) else ():
+        if isinstance(entry, dict) and "id" in entry:
+            number = f"7{str(entry['id'])[1:]}"
+            entry["id"] = number if isinstance(entry["id"], str) else int(number)
+    return Reply.of_json(answer).body
+
+
 EFFECTS: Mapping[str, Callable[[_Strike], Delivery]] = {
     "latency": _latency,
     "status": _status,
@@ -176,10 +202,12 @@ EFFECTS: Mapping[str, Callable[[_Strike], Delivery]] = {
     "invalid_json": _invalid_json,
     "html_200": _html_200,
     "garbage": _garbage,
+    "surplus": _surplus,
     # These bend the work, see `Context.struck_by`; its answer stays as it is.
     "task_failed": _latency,
     "task_moderated": _latency,
     "task_lost": _latency,
+    "task_hidden": _latency,
     "no_task_id": _no_task_id,
     "no_range": _latency,
     "changed_file": _latency,

@@ -1,14 +1,14 @@
 """An in-process Kling: takes a request, gives what the wire shall carry.
 
 `Emulator` owns the world, the clock, the faults, the quota and the log. It does no I/O and never
-waits; `transport.py`, `server.py` and `postman.py` do both for it.
+waits; `transport.py`, `server.py` and `delivery.py` do both for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from attrs import evolve
 
@@ -16,22 +16,25 @@ from . import inspection
 from .admission import Given, check_token, chosen_account, given_fields, named_account
 from .calls import Call, CallLog
 from .clock import EmulatorClock
+from .delivery import OnWebhook, WebhookDelivery
 from .effects import dressed, strike
 from .envelopes import Refusal, error
 from .faults import Fault, FaultPlan
 from .fields import Fields
-from .inside import Inside
+from .foreign import Foreign, ForeignWriter
+from .ids import Ids
 from .messages import Delivery, Exchange, Reply, Request
-from .mint import Mint
-from .operation import API_ROOT, Context, Views
-from .operations import NAMES, OPERATIONS
-from .postman import OnWebhook, Postman
+from .operation import API_ROOT, Context
+from .operations import CREATES, NAMES, OPERATIONS
 from .quota import Quota, RetryForm
 from .routes import Match, Routes
 from .server import serve
+from .tasks import Task
 from .transport import EmulatorTransport
+from .truth import Truth
+from .views import ViewOptions, Views
 from .webhooks import Webhooks
-from .world import EmulatedAccount, World, configured
+from .world import Avatar, EmulatedAccount, World, configured
 
 if TYPE_CHECKING:
     from kling_async._limits.limits import RateLimit
@@ -40,7 +43,7 @@ _API_SEGMENTS = tuple(API_ROOT.split("/")[1:])
 _ROUTES = Routes(OPERATIONS)
 
 
-class Emulator(Inside):
+class Emulator(Truth):
     """The Kling API with its own state and clock; nothing leaves the machine, nothing costs money.
 
     Args:
@@ -54,23 +57,13 @@ class Emulator(Inside):
         quota_form: how a 429 of the quota says when to come back; see `Quota`.
         quota_operations: which operations the quota counts; None: all that have an account.
         record_calls: True keeps every call record, False none, a number that many of the latest.
-        rehost_images: `GET /avatars` shows another URL than the create was given.
-        listing_lag_s: seconds until a new avatar shows in `GET /avatars`; default 0.
-        listing_limit: `GET /avatars` shows that many of the newest; None: all.
-        listing_shuffled: `GET /avatars` in no order instead of newest first.
         keep_media_bytes: uploaded content that stays fetchable, oldest dropped; default 256 MiB.
         job_s: seconds from a video's create to its end, or (least, most); default 2; inf: never.
-        task_visible_after_s: `GET /tasks/{id}` answers 404 for so long after the create.
-        history_lag_s: seconds until a new task shows in `GET /tasks`.
-        history_limit: `GET /tasks` knows that many of the newest; None: all.
-        history_shuffled: each page of `GET /tasks` in no order.
-        history_inclusive: createdBefore and createdAfter include their own millisecond.
-        history_works_only: entries of `GET /tasks` have `works` alone, so unfinished ones are out.
-        scheduler_lag_s: seconds until a new task shows in `/scheduler`.
-        rehost_inputs: tasks show other URLs of their inputs than the create was given.
         result_bytes: least size of a result video; default 0: a few KB.
         webhooks: how those are called back who gave a `replyUrl`; a `Webhooks` or its text.
         on_webhook: gets the callbacks instead of their URLs; may be async, may return a status.
+        foreign: who else is at work on the accounts; a `ForeignWriter` or its text, default nobody.
+        **views: how far what is shown is from the truth; see the table in `views.py`.
     """
 
     def __init__(
@@ -86,23 +79,13 @@ class Emulator(Inside):
         quota_form: RetryForm = "seconds",
         quota_operations: Collection[str] | None = None,
         record_calls: bool | int = True,
-        rehost_images: bool = False,
-        listing_lag_s: float = 0.0,
-        listing_limit: int | None = None,
-        listing_shuffled: bool = False,
         keep_media_bytes: int = 256 * 1024 * 1024,
         job_s: float | tuple[float, float] = 2.0,
-        task_visible_after_s: float = 0.0,
-        history_lag_s: float = 0.0,
-        history_limit: int | None = None,
-        history_shuffled: bool = False,
-        history_inclusive: bool = False,
-        history_works_only: bool = False,
-        scheduler_lag_s: float = 0.0,
-        rehost_inputs: bool = False,
         result_bytes: int = 0,
         webhooks: Webhooks | str = "",
         on_webhook: OnWebhook | None = None,
+        foreign: ForeignWriter | str | None = None,
+        **views: Unpack[ViewOptions],
     ) -> None:
         self.latency_s = latency_s
         self._token = token
@@ -113,26 +96,15 @@ class Emulator(Inside):
         self._clock = clock or EmulatorClock()
         self._plan = FaultPlan(faults, seed, NAMES)
         self._quota = Quota(quota, self._clock, form=quota_form, operations=quota_operations)
-        self._views = Views(
-            rehost_images=rehost_images,
-            listing_lag_s=listing_lag_s,
-            listing_limit=listing_limit,
-            listing_shuffled=listing_shuffled,
-            rehost_inputs=rehost_inputs,
-            task_visible_after_s=task_visible_after_s,
-            history_lag_s=history_lag_s,
-            history_limit=history_limit,
-            history_shuffled=history_shuffled,
-            history_inclusive=history_inclusive,
-            history_works_only=history_works_only,
-            scheduler_lag_s=scheduler_lag_s,
-        )
+        self._views = Views(**views)
+        writer = ForeignWriter.parse(foreign) if isinstance(foreign, str) else foreign
+        self._foreign = Foreign(self._clock, self._views, writer)
         self._job_s = job_s if isinstance(job_s, tuple) else (job_s, job_s)
         if not 0 <= self._job_s[0] <= self._job_s[1]:
             raise ValueError(f"job_s must be seconds or (least, most), not {job_s!r}")
         self._result_bytes = result_bytes
         options = Webhooks.parse(webhooks) if isinstance(webhooks, str) else webhooks
-        self._postman = Postman(self._clock, options, record_calls, on_webhook)
+        self._webhook_delivery = WebhookDelivery(self._clock, options, record_calls, on_webhook)
         self._world = self._new_world()
         self._log = CallLog(record_calls)
 
@@ -180,7 +152,83 @@ class Emulator(Inside):
         self._log = CallLog(self._record_calls)
         self._plan.reset()
         self._quota.forget()
-        self._postman.forget()
+        self._webhook_delivery.forget()
+        self._foreign.forget()
+
+    def foreign_avatar(
+        self,
+        image_url: str,
+        *,
+        account: str | None = None,
+        nickname: str | None = None,
+        prompt: str | None = None,
+        scene: str | None = None,
+        tts_speaker: str | None = None,
+        tts_speed: float = 1.0,
+        tts_emotion: str = "neutral",
+        age_s: float = 0.0,
+    ) -> Avatar:
+        """An avatar that somebody else makes on an account, without a call that we would see.
+
+        Args:
+            image_url: its picture; may well be one of ours.
+            account: default: the first one.
+            nickname: this and the rest as in a create; what is left out is made up.
+            prompt: see `nickname`.
+            scene: see `nickname`.
+            tts_speaker: see `nickname`.
+            tts_speed: see `nickname`.
+            tts_emotion: see `nickname`.
+            age_s: made so many seconds ago; below 0: to come.
+        """
+        return self._foreign.avatar(
+            self._world,
+            account or next(iter(self._world.accounts)),
+            image_url,
+            nickname=nickname,
+            prompt=prompt,
+            scene=scene,
+            tts_speaker=tts_speaker,
+            tts_speed=tts_speed,
+            tts_emotion=tts_emotion,
+            age_s=age_s,
+        )
+
+    def foreign_task(
+        self,
+        inputs: Mapping[str, str],
+        arguments: Mapping[str, str] | None = None,
+        *,
+        account: str | None = None,
+        task_type: str = "avatar_video",
+        reply_ref: str | None = None,
+        age_s: float = 0.0,
+        job_s: float = 2.0,
+        tracked: bool = False,
+    ) -> Task:
+        """A job that somebody else begins on an account, on the vendor's site or by this token.
+
+        Args:
+            inputs: names and addresses of the files it is made from.
+            arguments: its other values; default none.
+            account: default: the first one.
+            task_type: the vendor's name of what it does.
+            reply_ref: the other's own reference; the scheduler shows it.
+            age_s: begun so many seconds ago; below 0: to come.
+            job_s: seconds from there to its end.
+            tracked: True: by this token, so that it takes a slot and the scheduler lists it.
+        """
+        return self._foreign.task(
+            self._world,
+            account or next(iter(self._world.accounts)),
+            task_type,
+            inputs,
+            arguments or {},
+            reply_ref=reply_ref,
+            age_s=age_s,
+            job_s=job_s,
+            tracked=tracked,
+        )
 
     # One request
 
@@ -238,6 +286,8 @@ class Emulator(Inside):
         fault: Fault | None,
     ) -> Delivery:
         reply: Reply | None = None
+        if call.operation in CREATES and not isinstance(given, Refusal):
+            self._foreign.sees(call.operation, given, call.account, self._world)
         if fault is None or fault.does_work:
             try:
                 reply = self._answer(request, match, given, call, fault)
@@ -253,7 +303,8 @@ class Emulator(Inside):
         self._log.close(call, delivery, worked=reply is not None and reply.status < 300)
         if reply is None or reply.started is None:
             return delivery
-        return evolve(delivery, errand=self._postman.errand(reply.started, self._world))
+        follow_up = self._webhook_delivery.follow_up(reply.started, self._world)
+        return evolve(delivery, follow_up=follow_up)
 
     def _answer(
         self,
@@ -295,13 +346,13 @@ class Emulator(Inside):
 
     def _inspect(self, request: Request) -> Delivery:
         try:
-            reply = inspection.answer(self, request, add_faults=self.add_faults, reset=self.reset)
+            reply = inspection.answer(self, request)
         except Refusal as refusal:
             reply = refusal.reply
         return Delivery.of(dressed(reply, self._clock.now_ms()))
 
     def _new_world(self) -> World:
-        return World(dict(self._accounts), Mint(self._seed), self._keep_media_bytes)
+        return World(dict(self._accounts), Ids(self._seed), self._keep_media_bytes)
 
 
 def _is_inspection(request: Request) -> bool:

@@ -6,6 +6,8 @@ emulator turns it into the reply it carries. Wording is ours wherever the refere
 
 from __future__ import annotations
 
+import json
+
 from .messages import Reply
 
 _CODE = "(CM_EXT.POther)"  # the documented code of a moderated request
@@ -54,6 +56,17 @@ def unauthorized() -> Reply:
 def bad_request(text: str) -> Refusal:
     """400 with a text for people."""
     return Refusal(error(text, 400))
+
+
+def missing(name: str) -> Refusal:
+    """400 of a parameter that must be there, documented to the letter."""
+    return bad_request(f"Parameter {name} is required")
+
+
+def malformed(name: str, value: object) -> Refusal:
+    """400 of a value that is not allowed, documented to the letter; how long texts show is not."""
+    shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return bad_request(f"Parameter {name} ({shown}) has incorrect format")
 
 
 def invalid_parameters() -> Refusal:

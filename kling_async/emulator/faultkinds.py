@@ -17,16 +17,21 @@
 | `invalid_json` | yes | 200 with half of the JSON | |
 | `html_200` | yes | 200 with a web page | `before_work` |
 | `garbage` | yes | bytes that are not HTTP, FIN | `before_work` |
+| `surplus` | yes | the right answer, and then one that nobody asked for on the same connection | `form`=invented or repeated; `after_s`=0, `body` |
 | `refuse_connection` | no | no connection (a socket is reset instead) | `form`=refused, timeout, dns or pool |
 | `task_failed` | yes | a task that ends as failed | `message` |
 | `task_moderated` | yes | the same, for moderation; with `form`=create the create itself is refused with 500 | `form`=task |
 | `task_lost` | yes | a task that nobody finds any more: 404 while polling | `after_s`=when the job ends |
+| `task_hidden` | yes | `GET /tasks/{id}` answers 404 for a while; scheduler and history show the task | `for_s`=9; `after_s`=0 |
 | `no_task_id` | yes | 200 without `task.id` | `before_work` |
 | `no_slot` | no | 429: no free job slot | `form`=seconds, date, body or none; `retry_after_s`=1 |
 | `no_range` | yes | the whole file, from a server that knows no ranges | |
 | `changed_file` | yes | other bytes, as many, under another ETag | |
 
-The last two are for media, the five before them for creates that start a task, and they strike
+A `surplus` answer follows in the same packet, or after `after_s`; an `invented` one names ids of things
+that were never made, `body` is one word for word. There is none without a socket.
+
+The last two are for media, the six before them for creates that start a task, and they strike
 nothing else, whatever pattern names them. `task_moderated` is also for `tts.create`, which it
 refuses in any form.
 
@@ -61,6 +66,7 @@ RETRY_AFTER_FORMS = (
     "garbage",
 )
 NO_SLOT_FORMS = ("seconds", "date", "body", "none")
+SURPLUS_FORMS = ("invented", "repeated")
 MODERATED_FORMS = ("task", "create")
 REFUSAL_FORMS = ("refused", "timeout", "dns", "pool")
 
@@ -92,7 +98,8 @@ class Kind:
         return None if first in ("after_work", "before_work") else first
 
 
-_TASK_CREATES = ("avatars.video",)
+# Of each job in `operations/jobs.py`, too; a test compares them.
+_TASK_CREATES = ("avatars.video", "videos.text2video")
 
 KINDS: Mapping[str, Kind] = {
     "latency": Kind(True, ("delay_s", "after_work"), ("delay_s",)),
@@ -114,10 +121,12 @@ KINDS: Mapping[str, Kind] = {
     "invalid_json": Kind(True),
     "html_200": Kind(True, ("before_work",)),
     "garbage": Kind(True, ("before_work",)),
+    "surplus": Kind(True, ("form", "after_s", "body")),
     "refuse_connection": Kind(False, ("form",)),
     "task_failed": Kind(True, ("message",), only=_TASK_CREATES),
     "task_moderated": Kind(True, ("form",), only=(*_TASK_CREATES, "tts.create")),
     "task_lost": Kind(True, ("after_s",), only=_TASK_CREATES),
+    "task_hidden": Kind(True, ("for_s", "after_s"), only=_TASK_CREATES),
     "no_task_id": Kind(True, ("before_work",), only=_TASK_CREATES),
     "no_slot": Kind(False, ("form", "retry_after_s"), only=_TASK_CREATES),
     "no_range": Kind(True, only=("media.*",)),
@@ -160,6 +169,8 @@ def checked(kind: str, settings: Mapping[str, object]) -> dict[str, object]:
 def _forms(kind: str, status: object) -> tuple[str, ...]:
     if kind == "refuse_connection":
         return REFUSAL_FORMS
+    if kind == "surplus":
+        return SURPLUS_FORMS
     if kind == "no_slot":
         return NO_SLOT_FORMS
     if kind == "task_moderated":
@@ -228,6 +239,7 @@ _READERS: Mapping[str, Callable[[str, object], object]] = {
     "form": _text,
     "message": _text,
     "after_s": _number,
+    "for_s": _number,
     "retry_after_s": _number,
     "body": _text,
     "headers": _headers,

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
-from .envelopes import Refusal, bad_request, invalid_parameters
+from .envelopes import Refusal, invalid_parameters, malformed, missing
 
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
 _SPACE = re.compile(r"\s")
@@ -24,31 +24,34 @@ class Fields:
     def __init__(self, values: Mapping[str, object]) -> None:
         self._values = values
 
+    def has(self, name: str) -> bool:
+        """Whether a field was given at all."""
+        return self._values.get(name) not in (None, "")
+
     def text(self, name: str, *, max_chars: int | None = None) -> str | None:
         """A string, None where absent; more than `max_chars` code points are refused."""
         value = self._values.get(name)
         if value is None or value == "":
             return None
         if not isinstance(value, str):
-            raise bad_request(f"{name} must be a string")
-        if _HALF_PAIR.search(value):
-            raise bad_request(f"{name} is not valid text")
-        if max_chars is not None and len(value) > max_chars:
-            raise bad_request(f"{name} must not be longer than {max_chars} characters")
+            raise malformed(name, value)
+        too_long = max_chars is not None and len(value) > max_chars
+        if too_long or _HALF_PAIR.search(value):
+            raise malformed(name, value)
         return value
 
     def needed_text(self, name: str, *, max_chars: int | None = None) -> str:
         """A string that may not be absent."""
         value = self.text(name, max_chars=max_chars)
         if value is None:
-            raise bad_request(f"{name} is required")
+            raise missing(name)
         return value
 
     def choice(self, name: str, allowed: Sequence[str]) -> str | None:
         """One of the `allowed` strings, None where absent."""
         value = self.text(name)
         if value is not None and value not in allowed:
-            raise bad_request(f"{name} must be one of: {', '.join(allowed)}")
+            raise malformed(name, value)
         return value
 
     def number(self, name: str, *, low: float, high: float) -> float | None:
@@ -61,16 +64,16 @@ class Fields:
                 raise ValueError
             number = float(value)
         except (ValueError, OverflowError):
-            raise bad_request(f"{name} must be a number") from None
+            raise malformed(name, value) from None
         if not math.isfinite(number) or not low <= number <= high:
-            raise bad_request(f"{name} must be between {low:g} and {high:g}")
+            raise malformed(name, value)
         return number
 
     def whole(self, name: str, *, low: int, high: int) -> int | None:
         """A whole number from `low` to `high`, both included."""
         number = self.number(name, low=low, high=high)
         if number is not None and number != int(number):
-            raise bad_request(f"{name} must be a whole number")
+            raise malformed(name, self._values.get(name))
         return None if number is None else int(number)
 
     def flag(self, name: str) -> bool:
@@ -80,7 +83,7 @@ class Fields:
             return False
         known = {"true": True, "false": False}.get(str(value).lower())
         if known is None or not isinstance(value, (bool, str)):
-            raise bad_request(f"{name} must be true or false")
+            raise malformed(name, value)
         return known
 
     def page(self, default_size: int) -> tuple[int, int, bool]:
@@ -102,5 +105,5 @@ class Fields:
         except ValueError:
             fine = False
         if not fine or _SPACE.search(value):
-            raise bad_request(f"{name} must be a valid http or https URL")
+            raise malformed(name, value)
         return value

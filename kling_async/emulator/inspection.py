@@ -2,6 +2,8 @@
 
     GET  /_emulator/state     what exists, what was asked, which faults are left
     POST /_emulator/faults    add faults: the text of `faulttext.py`, or {"faults": text}
+    POST /_emulator/foreign   somebody else makes something: the arguments of `foreign_avatar`
+                              as JSON, or, where `inputs` are among them, of `foreign_task`
     POST /_emulator/reset     back to the start
 
 No token is needed, so a server that listens beyond loopback refuses all of it. These requests are
@@ -11,30 +13,26 @@ neither numbered nor recorded, and no fault strikes them.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from attrs import asdict
 
 from .calls import Call
 from .envelopes import Refusal, bad_request, error, not_found
-from .faults import Fault
 from .faulttext import format_fault, parse_faults
-from .inside import Inside
 from .messages import Reply, Request
 from .tasks import Task
+from .truth import Truth
 from .webhooks import Webhook
 from .world import EmulatedAccount
+
+if TYPE_CHECKING:
+    from .emulator import Emulator
 
 ROOT = "_emulator"
 
 
-def answer(
-    emulator: Inside,
-    request: Request,
-    *,
-    add_faults: Callable[[Iterable[Fault]], None],
-    reset: Callable[[], None],
-) -> Reply:
+def answer(emulator: Emulator, request: Request) -> Reply:
     """The page asked for; Refusal 403 from afar, 404 or 405 where there is none."""
     if not request.local:
         raise Refusal(error("Only served to a server that listens on loopback", 403))
@@ -43,16 +41,18 @@ def answer(
     if (method, page) == ("GET", "state"):
         return Reply.of_json(state(emulator))
     if (method, page) == ("POST", "faults"):
-        return _add_faults(add_faults, request)
+        return _add_faults(emulator, request)
+    if (method, page) == ("POST", "foreign"):
+        return _make_foreign(emulator, request)
     if (method, page) == ("POST", "reset"):
-        reset()
+        emulator.reset()
         return Reply.of_json({"reset": True})
-    if page in ("state", "faults", "reset"):
+    if page in ("state", "faults", "foreign", "reset"):
         raise Refusal(error(f"{request.method} is not allowed here", 405))
-    raise not_found("There are: GET state, POST faults, POST reset")
+    raise not_found("There are: GET state, POST faults, POST foreign, POST reset")
 
 
-def state(emulator: Inside) -> dict[str, object]:
+def state(emulator: Truth) -> dict[str, object]:
     """Everything a test compares with, ready for JSON."""
     return {
         "accounts": [_account(account) for account in emulator.accounts],
@@ -75,16 +75,28 @@ def state(emulator: Inside) -> dict[str, object]:
     }
 
 
-def _add_faults(add: Callable[[Iterable[Fault]], None], request: Request) -> Reply:
+def _add_faults(emulator: Emulator, request: Request) -> Reply:
     try:
         text = request.body.decode()
         if text.lstrip().startswith("{"):
             text = json.loads(text)["faults"]
         faults = parse_faults(text)
-        add(faults)
+        emulator.add_faults(faults)
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
         raise bad_request(f"Can't add that: {exc}") from None
     return Reply.of_json({"added": [format_fault(fault) for fault in faults]})
+
+
+def _make_foreign(emulator: Emulator, request: Request) -> Reply:
+    try:
+        given = json.loads(request.body)
+        if given.get("account", "") not in ("", *(one.email for one in emulator.accounts)):
+            raise ValueError(f"account {given['account']} is not configured")
+        if "inputs" in given:
+            return Reply.of_json(_task(emulator.foreign_task(**given)))
+        return Reply.of_json(asdict(emulator.foreign_avatar(**given)))
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise bad_request(f"Can't make that: {exc}") from None
 
 
 def _account(account: EmulatedAccount) -> dict[str, object]:
@@ -104,6 +116,7 @@ def _task(task: Task) -> dict[str, object]:
         "create_time_ms": task.create_time_ms,
         "call_number": task.call_number,
         "failure": task.failure,
+        "foreign": task.foreign,
         "forgotten": task.forgotten,
         "deleted": task.deleted,
         "works": [work.id for work in task.works],

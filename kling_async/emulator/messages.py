@@ -24,7 +24,7 @@ Ending = Literal["keep", "close", "reset", "stall"]
 ever sent again.
 """
 
-Errand = Callable[[], Coroutine[object, object, None]]
+FollowUp = Callable[[], Coroutine[object, object, None]]
 """Work that goes on after an answer; whoever carries out the delivery owns and ends it."""
 
 
@@ -138,7 +138,9 @@ class Delivery:
         wait_s: pause on the emulator's clock before anything is sent.
         ending: see `Ending`.
         status: what a call record shows: the status that went out, None where none did.
-        errand: what goes on afterwards, None for nothing.
+        follow_up: what goes on afterwards, None for nothing.
+        surplus: bytes that nobody asked for, sent after a `reply` on the same connection.
+        surplus_after_s: pause before them; 0 sends them together with the reply.
     """
 
     reply: Reply | None = None
@@ -147,7 +149,9 @@ class Delivery:
     wait_s: float = 0.0
     ending: Ending = "keep"
     status: int | None = None
-    errand: Errand | None = None
+    follow_up: FollowUp | None = None
+    surplus: bytes = b""
+    surplus_after_s: float = 0.0
 
     @classmethod
     def of(cls, reply: Reply) -> Delivery:

@@ -16,6 +16,7 @@ from .faults import Fault
 from .fields import Fields
 from .messages import Reply, Request
 from .quota import RetryForm
+from .views import Views, undated
 from .world import World
 
 API_ROOT = "/v1/kling"
@@ -25,24 +26,6 @@ EmailPlace = Literal["query", "body", "path", "new", "none"]
 
 `new` is the body too, for an account that need not be configured.
 """
-
-
-@frozen
-class Views:
-    """How far what is shown is from the truth; see `Emulator` for the meaning of each."""
-
-    rehost_images: bool = False
-    listing_lag_s: float = 0.0
-    listing_limit: int | None = None
-    listing_shuffled: bool = False
-    rehost_inputs: bool = False
-    task_visible_after_s: float = 0.0
-    history_lag_s: float = 0.0
-    history_limit: int | None = None
-    history_shuffled: bool = False
-    history_inclusive: bool = False
-    history_works_only: bool = False
-    scheduler_lag_s: float = 0.0
 
 
 @frozen
@@ -76,6 +59,20 @@ class Context:
     def struck_by(self, kind: str) -> Fault | None:
         """The fault of the request, if it is of that kind."""
         return self.fault if self.fault is not None and self.fault.kind == kind else None
+
+    def upstream_ms(self) -> int:
+        """Wall time on the clock that `createTime` comes from; `Date` comes from the edge's."""
+        return self.clock.now_ms() + round(self.views.create_time_skew_s * 1000)
+
+    def shown(self, answer: object) -> Reply:
+        """What was found, as JSON, dated or not."""
+        return Reply.of_json(undated(answer) if self.views.create_time_absent else answer)
+
+    def is_empty_yet(self, listing: str, times: int) -> bool:
+        """Whether this look at a listing is among the first ones, which find nothing."""
+        looks = self.world.looks
+        looks[listing, self.account] += 1
+        return looks[listing, self.account] <= times
 
 
 @frozen

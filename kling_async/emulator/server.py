@@ -1,7 +1,7 @@
 """The emulator behind a real port: who listens, who is connected, and how it all ends.
 
-One task per connection and per errand, each owned here and ended with the server. What is said on
-a connection is in `connection.py`.
+One task per connection and per follow-up, each owned here and ended with the server. What is said
+on a connection is in `connection.py`.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class _Connections:
             writer,
             origin=self.origin,
             local=self.local,
-            own=lambda errand: self._own(errand()),
+            own=lambda follow_up: self._own(follow_up()),
         )
         self._own(connection.run())
 
@@ -98,7 +98,7 @@ class _Connections:
         task.add_done_callback(self._tasks.discard)
 
     async def end(self) -> None:
-        """End every conversation and errand, and wait until all have ended."""
+        """End every conversation and follow-up, and wait until all have ended."""
         self._ending = True
         tasks = tuple(self._tasks)
         for task in tasks:

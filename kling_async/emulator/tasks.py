@@ -68,6 +68,9 @@ class Task:
         planned_works: what it will have made by then, unless it fails.
         failure: why it fails, None for a job that succeeds.
         lost_after_s: seconds after which nobody finds it any more, None for never.
+        hidden_s: from when to when after the create it is not known by its id; listings show it.
+        foreign: whether somebody else on the account started it.
+        tracked: whether it was started through this token, so that the scheduler follows it.
         forgotten: whether its tracking was stopped; the job runs on.
         deleted: whether its results were deleted.
         clock: what its state goes by.
@@ -89,6 +92,9 @@ class Task:
     planned_works: tuple[Work, ...] = field(repr=False)
     failure: str | None = None
     lost_after_s: float | None = None
+    hidden_s: tuple[float, float] = (0.0, 0.0)
+    foreign: bool = False
+    tracked: bool = True
     forgotten: bool = False
     deleted: bool = False
     clock: EmulatorClock = field(repr=False)
@@ -132,6 +138,10 @@ class Task:
         """Whether anybody can find it: neither deleted nor lost."""
         lost = self.lost_after_s is not None and now_s >= self.started_s + self.lost_after_s
         return not self.deleted and not lost
+
+    def is_hidden_at(self, now_s: float) -> bool:
+        """Whether its id is not known just now, although it is there."""
+        return self.hidden_s[0] <= now_s - self.started_s < self.hidden_s[1]
 
     def is_tracked_at(self, now_s: float) -> bool:
         """Whether it takes a job slot: not final, not forgotten, not older than an hour."""

@@ -111,8 +111,8 @@ class EmulatorTransport(httpx.AsyncBaseTransport):
 
     def _work(self, exchange: Exchange) -> Delivery:
         delivery = exchange.work()
-        if delivery.errand is not None:
-            self._own(asyncio.create_task(delivery.errand()))
+        if delivery.follow_up is not None:
+            self._own(asyncio.create_task(delivery.follow_up()))
         return delivery
 
     def _own(self, task: asyncio.Task[Any]) -> None:

@@ -1,6 +1,6 @@
 """What do webhooks say, when, and how wrong? Options, the plan of one task, and what was sent.
 
-Sending is left to `postman.py`. Of the vendor's webhooks only that they POST the task record is
+Sending is left to `delivery.py`. Of the vendor's webhooks only that they POST the task record is
 known; order, repeats, retries and the place of `replyRef` are not. Here it is a key at top level.
 """
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import re
 from bisect import bisect_left, insort
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 
 from attrs import define, field, frozen
 from attrs.validators import ge, instance_of, le
 
-from .mint import Mint
+from .ids import Ids
 from .tasks import Task, Work
 
 
@@ -38,9 +38,10 @@ class EmulatedAccount:
 class Avatar:
     """A personal avatar that was really made.
 
-    `image_url` is the URL of the create, `listed_url` the one `GET /avatars` shows; `upload_name`
-    names the upload behind it, None for a picture from elsewhere; `call_number` is the number of
-    the creating call in `Emulator.calls`; `visible_from_s` is clock time.
+    `foreign` says that somebody else on the account made it; `image_url` is the URL of the create,
+    `listed_url` the one `GET /avatars` shows; `upload_name` names the upload behind it, None for a
+    picture from elsewhere; `call_number` is the number of the creating call in `Emulator.calls`;
+    `visible_from_s` is clock time.
     """
 
     id: str
@@ -57,6 +58,7 @@ class Avatar:
     create_time_ms: int
     call_number: int
     visible_from_s: float = field(default=0.0, repr=False)
+    foreign: bool = False
 
 
 @frozen
@@ -103,12 +105,12 @@ class World:
 
     Args:
         accounts: the configured ones.
-        mint: where new names come from.
+        ids: where new names come from.
         keep_media_bytes: how much of uploaded content stays fetchable.
     """
 
     accounts: dict[str, EmulatedAccount]
-    mint: Mint
+    ids: Ids
     keep_media_bytes: int
     avatars: dict[str, Avatar] = field(factory=dict[str, Avatar], init=False)
     deleted_avatars: list[Avatar] = field(factory=list[Avatar], init=False)
@@ -120,14 +122,16 @@ class World:
         factory=dict[str, "tuple[tuple[Work, str], ...]"], init=False
     )
     portraits: dict[str, str] = field(factory=dict[str, str], init=False)
+    looks: Counter[tuple[str, str]] = field(factory=Counter[tuple[str, str]], init=False)
     _tasks_of: dict[str, list[Task]] = field(factory=dict[str, list[Task]], init=False)
     _tracked: dict[int, Task] = field(factory=dict[int, Task], init=False)
     _blobs: OrderedDict[str, bytes] = field(factory=OrderedDict[str, bytes], init=False)
     _blob_bytes: int = field(default=0, init=False)
 
     def avatars_of(self, account: str) -> list[Avatar]:
-        """The avatars of one account, oldest first."""
-        return [avatar for avatar in self.avatars.values() if avatar.account == account]
+        """The avatars of one account by the time they tell, oldest first."""
+        found = [avatar for avatar in self.avatars.values() if avatar.account == account]
+        return sorted(found, key=_avatar_ms)
 
     def uploads_of(self, account: str) -> list[Upload]:
         """The uploads of one account, oldest first."""
@@ -139,11 +143,12 @@ class World:
         self.deleted_avatars.append(avatar)
 
     def start(self, task: Task) -> None:
-        """Let a task begin; it takes a job slot from now on."""
+        """Let a task begin; it takes a job slot from now on, unless it is not tracked here."""
         self.tasks[task.id] = task
         self.works.update((work.id, work) for work in task.planned_works)
         insort(self._tasks_of.setdefault(task.account, []), task, key=_created_ms)
-        self._tracked[task.id] = task
+        if task.tracked:
+            self._tracked[task.id] = task
 
     def tasks_of(self, account: str) -> Sequence[Task]:
         """The tasks of one account by the time they tell, oldest first, deleted ones too."""
@@ -178,6 +183,10 @@ class World:
     def blob(self, digest: str) -> bytes | None:
         """The content with that SHA-256, None when it was dropped."""
         return self._blobs.get(digest)
+
+
+def _avatar_ms(avatar: Avatar) -> int:
+    return avatar.create_time_ms
 
 
 def _created_ms(task: Task) -> int:

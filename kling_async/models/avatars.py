@@ -5,10 +5,9 @@ Source: `POST /avatars`, `GET /avatars`, `DELETE /avatars/{avatarId}` (vendor pa
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Literal, get_args
-from urllib.parse import urlsplit
+from typing import Any, Literal, get_args
 
 from attrs import frozen
 
@@ -16,8 +15,9 @@ from ..errors import JSON, AvatarFailedError
 from .checks import SPEED, Digits, OneOf, Text, Url
 from .fields import body, file, path, query
 from .media import Media, MediaSource
-from .requests import Evidence, Request, Safety
+from .requests import Request, Safety
 from .responses import Model, list_of, moment, named
+from .sightings import Sent, Sighting, addresses, own_addresses, url_path
 
 Scene = Literal[
     "all",
@@ -105,14 +105,84 @@ AnyAvatar = str | Avatar | CreatedAvatar
 AVATAR_ID = Digits(of=(Avatar, CreatedAvatar))
 
 
-def url_path(url: str) -> str:
-    """The path of an image's address: what stays the same where hosts and queries change."""
-    return urlsplit(url).path or url
-
-
 def is_template_id(avatar_id: str) -> bool:
     """Whether an id is a template's (8 digits or fewer) and not a personal avatar's."""
     return len(avatar_id) <= 8
+
+
+class AvatarEvidence:
+    """How an avatar is looked for whose answer was lost. It is free, so likeness counts."""
+
+    kind = "avatar"
+    likeness = True
+
+    def marked(self, request: CreateAvatar) -> CreateAvatar:
+        """As it is: an avatar bears no mark."""
+        return request
+
+    def own_of(self, request: CreateAvatar, given: CreateAvatar) -> frozenset[str]:
+        """The image, where it was uploaded for the call."""
+        return own_addresses(request, given)
+
+    def sent(
+        self,
+        request: CreateAvatar,
+        *,
+        account: str | None,
+        own: Collection[str] = (),
+        own_mark: bool = False,
+        since_s: float | None = None,
+        never_sent: bool = False,
+    ) -> Sent:
+        """The image, the texts and the voice."""
+        stated = {name: getattr(request, name) for name in ("image_url", *_SHOWN_AGAIN)}
+        return Sent(
+            kind=self.kind,
+            account=account,
+            paths=addresses(request),
+            own=frozenset(own),
+            stated={name: value for name, value in stated.items() if value is not None},
+            since_s=since_s,
+            likeness=True,
+            never_sent=never_sent,
+        )
+
+    def listings(self, account: str | None) -> tuple[Request[Any], ...]:
+        """Where it would show."""
+        return (ListAvatars(email=account),)
+
+    def next_page(
+        self, listing: Request[Any], listed: Sequence[Any], since_s: float
+    ) -> Request[Any] | None:
+        """There is no paging."""
+        return None
+
+    def sighting(self, thing: Avatar, account: str | None = None) -> Sighting:
+        """What it shows of the create. A blank text says nothing."""
+        shown = {name: getattr(thing, name) for name in _SHOWN_AGAIN}
+        urls = frozenset(one.url for one in thing.image_resources)
+        return Sighting(
+            id=thing.id,
+            account=account,
+            paths=thing.image_paths,
+            shown={"image_url": urls, **{name: one for name, one in shown.items() if one}},
+            made_at_s=None if thing.create_time_ms is None else thing.create_time_ms / 1000,
+            thing=thing,
+        )
+
+    def result(self, thing: Avatar) -> CreatedAvatar:
+        """The answer that was lost, as far as it is known."""
+        return CreatedAvatar.from_api({"id": thing.id, "status": "SUCCESS"})
+
+    def refetch(self, thing: Avatar, account: str | None) -> None:
+        """The answer has no more than the listing."""
+
+    def result_id(self, result: CreatedAvatar) -> str:
+        """The avatar's id."""
+        return result.id
+
+
+_SHOWN_AGAIN = ("nickname", "prompt", "scene", "tts_speaker", "tts_speed", "tts_emotion")
 
 
 @frozen(kw_only=True)
@@ -140,6 +210,7 @@ class CreateAvatar(Request[CreatedAvatar]):
     # Usually free of credits, but every send may make another avatar, so it counts as paid.
     safety = Safety.PAID
     email_in = "body"
+    evidence = AvatarEvidence()
 
     image_url: str | None = body("imageUrl", Url())
     image: MediaSource | Media | None = file("image_url", "image")
@@ -175,52 +246,6 @@ class CreateAvatar(Request[CreatedAvatar]):
         if not made.id:
             raise ValueError("status is SUCCESS, but the id is empty")
         return made
-
-    # --- looking for one whose answer was lost ---
-
-    def listings(self, account: str | None) -> tuple[ListAvatars]:
-        """Where it would show."""
-        return (ListAvatars(email=account),)
-
-    def tokens(self) -> Mapping[str, str]:
-        """The image's path."""
-        return {} if self.image_url is None else {"image_url": url_path(self.image_url)}
-
-    def fingerprint(self) -> tuple[str | None, ...]:
-        """The image and the texts. The rest is filled in by AI, or not listed as it was sent."""
-        path = None if self.image_url is None else url_path(self.image_url)
-        return (path, self.nickname, self.prompt)
-
-    def weigh(
-        self, listed: Avatar, *, account: str | None, own: Collection[str], timely: bool
-    ) -> Evidence:
-        """The same image, and the same texts where they were given; an own image is proof."""
-        if not (
-            self.image_url is not None
-            and url_path(self.image_url) in listed.image_paths
-            and self.nickname in (None, listed.nickname)
-            and self.prompt in (None, listed.prompt)
-        ):
-            return Evidence.NOTHING
-        if "image_url" in own:
-            return Evidence.PROOF
-        return Evidence.ALIKE if timely else Evidence.NOTHING
-
-    def listed_id(self, listed: Avatar) -> str:
-        """The avatar's id."""
-        return listed.id
-
-    def listed_at_s(self, listed: Avatar, default_s: float) -> float:
-        """The avatar's createTime."""
-        return default_s if listed.create_time_ms is None else listed.create_time_ms / 1000
-
-    def result_id(self, result: CreatedAvatar) -> str:
-        """The avatar's id."""
-        return result.id
-
-    def adopt(self, listed: Avatar) -> CreatedAvatar:
-        """The answer that was lost, as far as it is known."""
-        return CreatedAvatar.from_api({"id": listed.id, "status": "SUCCESS"})
 
 
 @frozen(kw_only=True)

@@ -243,9 +243,9 @@ def exactly_one(**choices: Any) -> dict[str, str]:
     given = [name for name, value in choices.items() if value is not None]
     if len(given) == 1:
         return {}
-    first, *others = choices
+    *others, last = choices
     told = f"{' and '.join(given)} given" if given else "none given"
-    return {first: f"exactly one of {first}, {' and '.join(others)} is needed, {told}"}
+    return {others[0]: f"exactly one of {', '.join(others)} and {last} is needed, {told}"}
 
 
 def _stands_for(value: Any, types: type | tuple[type, ...], attribute: str) -> Any:

@@ -7,9 +7,9 @@ Each operation of the API is one subclass, in the file of its part (`avatars.py`
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from enum import Enum, IntEnum
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 from attrs import field, fields, frozen
 
@@ -17,6 +17,9 @@ from ..errors import JSON, InvalidRequestError, KlingError
 from .checks import Email
 from .fields import field_problems, wire_names
 from .media import Media
+
+if TYPE_CHECKING:
+    from .sightings import Evidence
 
 R = TypeVar("R")
 Q = TypeVar("Q", bound="Request[Any]")
@@ -31,21 +34,6 @@ class Safety(Enum):
     """Twice leaves the same state as once, or costs nothing: repeat after a fault."""
     PAID = "paid"
     """Each send may make another thing: repeat only if it never left, or was plainly refused."""
-
-
-class Evidence(IntEnum):
-    """What a listed thing says about a create whose answer was lost, from nothing to everything."""
-
-    NOTHING = 0
-    """It is another's."""
-    POSSIBLE = 1
-    """It could be the result: shown to the caller, never taken."""
-    ALIKE = 2
-    """It shows what was asked for: taken where nobody else can have made it."""
-    PROOF = 3
-    """It carries an address that no other call has, as far as their results are remembered."""
-    MARK = 4
-    """It carries a mark that nobody can guess, made for this call: proof, however old it seems."""
 
 
 @frozen
@@ -92,6 +80,8 @@ class Request(Generic[R]):
     """Where its result would show, should its answer be lost; for the text of the error."""
     starts_task: ClassVar[bool] = False
     """It starts a job, which takes one of its account's job slots until it is final."""
+    evidence: ClassVar[Evidence | None] = None
+    """How its result is looked for, should its answer be lost; None: nothing lists it."""
     accepts_text: ClassVar[bool] = False
     """A 2xx answer may be plain text: `decode` is then given that text."""
 
@@ -103,7 +93,7 @@ class Request(Generic[R]):
         if self.extra is not None:
             problems.update(self._extra_problems(self.extra))
         if self.email is not None and self.email_in == "nowhere":
-            problems["email"] = "is not taken: this is about all accounts at once"
+            problems.setdefault("email", "is not taken: this is about all accounts at once")
         problems.update(self.cross_problems())
         if problems:
             raise InvalidRequestError(type(self).__name__, problems)
@@ -155,72 +145,6 @@ class Request(Generic[R]):
     def preparations(self, account: str | None) -> tuple[Preparation, ...]:
         """What has to be made before it goes out, besides the uploads of its files."""
         return ()
-
-    # --- for creates whose result can be looked for; see reconcile.py ---
-
-    def marked(self) -> Request[R]:
-        """The request as one call sends it: with a mark of that call's own, where it can bear one.
-
-        Called once a call, before its first attempt, so that two calls never share a mark.
-        """
-        return self
-
-    def listings(self, account: str | None) -> tuple[Request[Any], ...]:
-        """What lists the results of requests like this one, best evidence first; may be empty."""
-        return ()
-
-    def further(
-        self, listing: Request[Any], listed: Sequence[Any], since_s: float
-    ) -> Request[Any] | None:
-        """What lists earlier things than `listed`, where one of them may be looked for, too.
-
-        Args:
-            listing: one of `listings`, or what this gave for its last page.
-            listed: what it showed.
-            since_s: by the server's clock; what was made before is not looked for.
-        """
-        return None
-
-    def tokens(self) -> Mapping[str, str]:
-        """Field -> the form in which a listing shows it again, of fields that may be unique."""
-        return {}
-
-    def fingerprint(self) -> tuple[Any, ...]:
-        """Equal for requests whose results look alike in the listings; None: left to the server."""
-        return ()
-
-    def weigh(
-        self, listed: Any, *, account: str | None, own: Collection[str], timely: bool
-    ) -> Evidence:
-        """What a listed thing says of whether this request made it.
-
-        Args:
-            listed: one thing of a listing.
-            account: the one that the request went to.
-            own: fields of `tokens()` whose value was made for this call and that no other call has.
-            timely: it is not from before the request was sent, as far as clocks tell.
-        """
-        raise NotImplementedError
-
-    def listed_id(self, listed: Any) -> str:
-        """The id of a listed thing."""
-        raise NotImplementedError
-
-    def listed_at_s(self, listed: Any, default_s: float) -> float:
-        """When it was made, by the server's clock, in epoch seconds; `default_s` if not said."""
-        raise NotImplementedError
-
-    def result_id(self, result: R) -> str:
-        """The id of a result of this request."""
-        raise NotImplementedError
-
-    def adopt(self, listed: Any) -> R:
-        """The result that a listed thing stands for."""
-        raise NotImplementedError
-
-    def whole(self, listed: Any, account: str | None) -> Request[R] | None:
-        """What asks for the rest of a result, where its listing shows too little of it."""
-        return None
 
     def _extra_problems(self, extra: Mapping[str, JSON]) -> dict[str, str]:
         if not _is_json_object(extra):

@@ -13,6 +13,7 @@ from ..errors import JSON
 from .checks import Integer, Text, Url
 from .fields import body, unlogged
 from .requests import Request, Safety
+from .task_evidence import TaskEvidence
 from .tasks import Task
 
 MAX_JOBS = 50
@@ -34,6 +35,7 @@ class TaskRequest(Request[Task]):
     safety = Safety.PAID
     email_in = "body"
     starts_task = True
+    evidence = TaskEvidence()
     where_to_look = "kling.scheduler.running() and kling.tasks.list()"
 
     max_jobs: int | None = body("maxJobs", Integer(1, MAX_JOBS))

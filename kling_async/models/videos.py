@@ -6,23 +6,18 @@ February to October 2026).
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from ..errors import UnexpectedResponseError
-from .avatars import AVATAR_ID, EMOTIONS, PROMPT_CHARS, AnyAvatar, url_path
+from .avatars import AVATAR_ID, EMOTIONS, PROMPT_CHARS, AnyAvatar
 from .checks import SPEED, Boolean, Integer, Number, OneOf, Text, Url, exactly_one
 from .fields import Part, body, file, numbered
-from .history import earlier
 from .media import Media, MediaSource
-from .requests import Evidence, Preparation, Request
-from .scheduler import ListRunning, RunningTask
+from .requests import Preparation
 from .task_requests import TaskRequest
-from .tasks import GetTask, ListTasks, Task
 from .tts import SPEAKER_ID, CreateSpeech, Speech, Voice
 
 VideoMode = Literal["std", "pro"]
@@ -111,87 +106,6 @@ class CreateAvatarVideo(TaskRequest):
         clears = (*_OF_TEXT, "text", "render_speech")
         return (Preparation(speech, "audio_url", clears, _audio_of),)
 
-    # --- looking for one whose answer was lost ---
-
-    def marked(self) -> CreateAvatarVideo:
-        """The same with a `reply_ref` that no other call has, where it has none."""
-        if self.reply_ref is not None:
-            return self
-        return evolve(self, reply_ref=f"ka-{secrets.token_hex(16)}")
-
-    def listings(self, account: str | None) -> tuple[ListRunning, ListTasks]:
-        """The running jobs of all accounts, which show the reply_ref; then the account's tasks."""
-        return (ListRunning(), ListTasks(email=account))
-
-    def further(
-        self, listing: Request[Any], listed: Sequence[Any], since_s: float
-    ) -> ListTasks | None:
-        """The account's earlier tasks: a job that is over shows in no other place."""
-        return earlier(listing, listed, since_s * 1000) if isinstance(listing, ListTasks) else None
-
-    def tokens(self) -> Mapping[str, str]:
-        """The reply_ref, and the paths of image and audio."""
-        urls = {"image_url": self.image_url, "audio_url": self.audio_url}
-        found = {name: url_path(url) for name, url in urls.items() if url is not None}
-        return found if self.reply_ref is None else {**found, "reply_ref": self.reply_ref}
-
-    def weigh(
-        self,
-        listed: RunningTask | Task,
-        *,
-        account: str | None,
-        own: Collection[str],
-        timely: bool,
-    ) -> Evidence:
-        """Proof is what this library made for this call alone; all else is only possible.
-
-        A job is paid for, so none is ever taken because it looks alike: the lists show neither text
-        nor, perhaps, addresses as they were sent.
-        """
-        if isinstance(listed, RunningTask):
-            return self._weigh_running(listed, account, own, timely)
-        if not timely or not _may_be_video(listed):
-            # Before the address was made nothing can have used it. Should the server give equal
-            # files or texts equal addresses, an older job's would be taken for this one's.
-            return Evidence.NOTHING
-        paths = set(input_paths(listed))
-        proven = any(name in own and token in paths for name, token in self.tokens().items())
-        return Evidence.PROOF if proven else Evidence.POSSIBLE
-
-    def _weigh_running(
-        self, listed: RunningTask, account: str | None, own: Collection[str], timely: bool
-    ) -> Evidence:
-        theirs = listed.email
-        same = account is None or theirs is None or theirs.casefold() == account.casefold()
-        if listed.reply_ref is not None and listed.reply_ref != self.reply_ref:
-            return Evidence.NOTHING  # whatever addresses it has
-        if listed.reply_ref is not None and "reply_ref" in own:
-            # On another account it is only shown: later calls about it would go astray.
-            return Evidence.MARK if same else Evidence.POSSIBLE
-        return Evidence.POSSIBLE if same and timely else Evidence.NOTHING
-
-    def listed_id(self, listed: RunningTask | Task) -> str:
-        """The task's id."""
-        return str(listed.id)
-
-    def listed_at_s(self, listed: RunningTask | Task, default_s: float) -> float:
-        """The task's createTime by Kling's clock, or when the scheduler began to follow it."""
-        if isinstance(listed, RunningTask):
-            return _moment_s(listed.started, default_s)
-        return default_s if listed.create_time_ms is None else listed.create_time_ms / 1000
-
-    def result_id(self, result: Task) -> str:
-        """The task's id."""
-        return str(result.id)
-
-    def adopt(self, listed: RunningTask | Task) -> Task:
-        """The task; the scheduler tells no more of it than its id."""
-        return listed if isinstance(listed, Task) else Task.from_api({"task": {"id": listed.id}})
-
-    def whole(self, listed: RunningTask | Task, account: str | None) -> GetTask | None:
-        """What asks for the rest of a task that the scheduler showed."""
-        return None if isinstance(listed, Task) else GetTask(task_id=listed.id, email=account)
-
 
 VideoModel = Literal[
     "kling-v4-0",
@@ -270,7 +184,7 @@ class Text2Video(TaskRequest):
             problems["duration_s"] = "excludes shots: each has a length of its own"
         shots = [one for one in self.shots or () if isinstance(one, Shot)]
         total_s, (low_s, high_s) = sum(one.duration_s or 0 for one in shots), SHOTS_S
-        if shots and not low_s <= total_s <= high_s:
+        if 2 <= len(shots) <= 6 and not low_s <= total_s <= high_s:
             problems["shots"] = f"take {total_s} s together; {low_s} to {high_s} are allowed"
         return problems
 
@@ -284,31 +198,3 @@ def _audio_of(speech: Speech) -> str:
             body=speech.raw,
         )
     return speech.url
-
-
-def _may_be_video(task: Task) -> bool:
-    return all(one.content_type in (None, "video") for one in task.works)
-
-
-def input_paths(task: Task) -> Iterator[str]:
-    """The paths of a task's input addresses; its works repeat them, and may be all there is."""
-    for one in task.inputs:
-        if one.url:
-            yield url_path(one.url)
-    for work in task.works:
-        info = work.extra.get("taskInfo")
-        inputs = info.get("inputs") if isinstance(info, Mapping) else None
-        for entry in inputs if isinstance(inputs, list) else ():
-            url = entry.get("url") if isinstance(entry, Mapping) else None
-            if isinstance(url, str) and url:
-                yield url_path(url)
-
-
-def _moment_s(stated: str | None, default_s: float) -> float:
-    try:
-        moment = datetime.fromisoformat(stated or "")
-    except ValueError:
-        return default_s
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return moment.timestamp()

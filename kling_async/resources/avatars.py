@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._calls.pipeline import Options, Pipeline
@@ -27,8 +26,7 @@ from .base import Resource, account_of, operation
 if TYPE_CHECKING:
     import os
 
-    from ..bulk.equipment import Equipment
-    from ..bulk.rows import BulkRow
+    from ..bulknext.results import BulkRow
 
 
 class Avatars(Resource):
@@ -118,6 +116,7 @@ class Avatars(Resource):
         concurrency: int = 8,
         single_writer: bool = False,
         videos: str | os.PathLike[str] | None = None,
+        again: bool = False,
     ) -> AsyncGenerator[BulkRow, None]:
         """Every row's result as it is settled: `async for row in kling.avatars.create_many(...)`.
 
@@ -127,42 +126,52 @@ class Avatars(Resource):
 
         Args:
             rows: `CreateAvatar`s, or mappings of its field names; a mapping may also hold `key`
-                (its name in the ledger; default: derived from content and position). Read as they
+                (its name in the ledger; default: derived from its content). Read as they
                 are needed, never held whole. For a video a mapping says what the avatar speaks, by
                 one of `text` (with `speaker_id`, and perhaps `speed` and `emotion`; default: the
                 voice it gives the avatar), `audio` (a path) and `audio_url`, and may hold
                 `video_prompt` and `mode`. `avatar_id` in place of an image: it exists already.
             ledger: the SQLite file that remembers every row; made where it is missing.
             concurrency: rows under way at once; default 8.
-            single_writer: nothing else makes avatars on these accounts while the job runs, so that
-                a lost answer may be settled by nickname and prompt where the server shows other
-                image addresses than it was given. Default False.
+            single_writer: has no effect any more: texts alone settle no lost answer. Default False.
             videos: the folder where the videos of the rows that speak shall be, made where it is
                 missing; each is `<key>.mp4`. They cost credits. As many are made at once as the
                 accounts have job slots. Default: none are made, and what rows say of them is kept
                 for a later run.
+            again: make also rows that look as if another job had made them already: an avatar of
+                the same picture address and texts is there. Default False: the run stops and says
+                so before it sends anything for them.
 
         Raises:
             LedgerError: the ledger is in use, damaged, or belongs to another job.
         """
-        from ..bulk.many import create_many
+        return self._create_many(rows, ledger, concurrency, videos, again)
 
-        return create_many(
-            self._pipeline,
-            self._options,
-            rows,
+    async def _create_many(
+        self,
+        rows: Iterable[CreateAvatar | Mapping[str, Any]]
+        | AsyncIterable[CreateAvatar | Mapping[str, Any]],
+        ledger: str | os.PathLike[str],
+        concurrency: int,
+        videos: str | os.PathLike[str] | None,
+        again: bool,
+    ) -> AsyncGenerator[BulkRow, None]:
+        from ..bulknext.jobs import Equipment, carried_out
+        from ..bulknext.recipes import AVATARS, TALKING
+        from ..bulknext.results import bulk_row
+
+        recipe = AVATARS if videos is None else TALKING
+        results = carried_out(
+            Equipment(self._pipeline, self._options, self._waiting, self._downloads),
+            *(rows, recipe),
+            method="create_many",
             ledger=ledger,
+            folder=videos,
             concurrency=concurrency,
-            single_writer=single_writer,
-            equipment=None if videos is None else self.equipment(videos),
+            again=again,
         )
-
-    def equipment(self, folder: str | os.PathLike[str]) -> Equipment:
-        """What a bulk run makes videos with; for code that drives one by itself.
-
-        Args:
-            folder: where the videos shall be.
-        """
-        from ..bulk.equipment import Equipment
-
-        return Equipment(Path(folder), self._waiting, self._downloads)
+        try:
+            async for one in results:
+                yield bulk_row(one, made=recipe.made)
+        finally:
+            await results.aclose()

@@ -17,7 +17,7 @@ from .._calls.pipeline import Options, Pipeline
 from ..errors import InvalidRequestError
 from ..models.checks import ListOf
 from ..models.media import Media
-from ..models.requests import Request, file_fields
+from ..models.requests import Request
 from ..models.responses import Model
 from ..models.scheduler import RunningTask
 
@@ -75,11 +75,13 @@ class operation(Generic[P, R]):
         call.__module__ = owner.__module__
         paid = _OF_PAID if request.safety.value == "paid" else ""
         call.__doc__ = f"{cleandoc(request.__doc__ or '')}\n{_OF_ALL}{paid}"
-        built = signature(request)
+        built = signature(request).parameters
+        own = sorted(fields(request), key=lambda one: one.inherited)
         itself = Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)
         result = request.decode.__annotations__.get("return", Signature.empty)
-        call.__signature__ = built.replace(  # type: ignore[attr-defined]
-            parameters=[itself, *built.parameters.values()], return_annotation=result
+        call.__signature__ = Signature(  # type: ignore[attr-defined]
+            [itself, *(built[one.name].replace(annotation=one.type) for one in own)],
+            return_annotation=result,
         )
 
     @overload
@@ -126,4 +128,5 @@ def _special(request: type[Request[Any]]) -> tuple[tuple[str, ...], tuple[str, .
         check = check.check if isinstance(check, ListOf) else check
         if getattr(check, "of", ()) != ():
             results.append(one.name)
-    return tuple(results), tuple(name for name, _ in file_fields(request))
+    files = (one.name for one in fields(request) if one.metadata.get("file"))
+    return tuple(results), tuple(files)

@@ -8,10 +8,11 @@ from typing import List  # noqa: UP035  (the class has a method named list)
 
 from .. import settings
 from .._calls.pipeline import Options, Pipeline
-from .._polling.history import is_between, pages, reaches
+from .._polling.history import pages
 from .._polling.waiter import TaskWaiter
 from .._polling.watched import PollSchedule
 from ..errors import JSON
+from ..models.history import is_between
 from ..models.tasks import (
     TASK_ID,
     AnyTask,
@@ -196,20 +197,18 @@ class Tasks(Resource):
         """
         account = self._pipeline.accounts.choose(email)  # one for all pages
 
-        async def page_before(before_ms: int | None) -> List[Task]:  # noqa: UP006
-            request = ListTasks(
-                page_size=page_size,
-                content_type=content_type,
-                created_before_ms=before_ms,
-                email=account,
-                extra=extra,
-            )
-            return await self._pipeline.send(request, self._options)
+        async def ask(listing: ListTasks) -> List[Task]:  # noqa: UP006
+            return await self._pipeline.send(listing, self._options)
 
-        async with aclosing(pages(page_before, created_before_ms)) as history:
+        newest = ListTasks(
+            page_size=page_size,
+            content_type=content_type,
+            created_before_ms=created_before_ms,
+            email=account,
+            extra=extra,
+        )
+        async with aclosing(pages(ask, newest, created_after_ms)) as history:
             async for page in history:
                 for one in page:
                     if is_between(one, created_after_ms, created_before_ms):
                         yield one
-                if created_after_ms is not None and reaches(page, created_after_ms):
-                    return

@@ -15,7 +15,8 @@ import pytest
 from attrs import evolve
 from test_operations import REPLIES, ROWS, TASK, Act, client
 
-from kling_async import KlingError, RetryPolicy, errors
+from kling_async import KlingError, RetryPolicy, Safety, errors
+from kling_async.models.operations import operations
 
 FIRST: dict[str, Act] = {}
 for _operation, _act, *_ in ROWS:
@@ -80,7 +81,7 @@ ERRORS: list[tuple[int, Any, type[KlingError], str]] = [
     (522, b"", errors.ServerError, "522"),
     (596, {"error": "Session refresh failed"}, errors.AccountBrokenError, "add the account again"),
 ]  # fmt: skip
-PAID = ("avatars.create", "avatars.video")
+PAID = {name for name, cls in operations().items() if cls.safety is Safety.PAID}
 AMBIGUOUS = (408, 500, 502, 503, 504, 522, 596)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from jobs import in_ledger
+from jobs import videos
 
 from kling_async import AsyncKlingClient, BulkRow
 from kling_async.emulator import Call, Emulator
@@ -52,20 +52,19 @@ def calls(emulator: Emulator, operation: str) -> list[Call]:
 
 def assert_all_filmed_once(emulator: Emulator, ledger: Path, count: int) -> None:
     """Rows k1 ... have each its own video on disk, of its own single job."""
-    kept = in_ledger(ledger)
-    films = {key: one.video for key, one in kept.items()}
+    films = videos(ledger)
     assert len(films) == count
-    assert Counter(one.state for one in films.values() if one) == {"saved": count}
+    assert Counter(one.state for one in films.values()) == {"done": count}
     jobs = {one.id: one for one in emulator.tasks}
     assert len(emulator.tasks) == count
-    assert {one.task_id for one in films.values() if one} == set(jobs)
+    assert {int(one.remote_id or 0) for one in films.values()} == set(jobs)
     for key, film in films.items():
-        assert film is not None
-        file = Path(str(film.file))
+        (kept,) = film.works
+        file = Path(str(kept.file))
         assert file.name == f"{key}.mp4"
-        assert file.stat().st_size == film.size_bytes
-        (work,) = jobs[film.task_id or 0].works
-        assert film.work_id == work.id
+        assert file.stat().st_size == kept.size_bytes
+        (work,) = jobs[int(film.remote_id or 0)].works
+        assert kept.work_id == str(work.id)
     assert {one.name for one in ledger.with_name("films").iterdir()} == {
-        f"{key}.mp4" for key in kept
+        f"{key}.mp4" for key in films
     }

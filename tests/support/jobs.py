@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import AbstractAsyncContextManager, closing
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from kling_async import AsyncKlingClient, BulkRow
-from kling_async.bulk.ledgerview import LedgerView
-from kling_async.bulk.records import Record
+from kling_async.bulknext.jobs import BulkJob, Equipment, open_job
+from kling_async.bulknext.recipes import Recipe
+from kling_async.bulknext.records import Row, Step
+from kling_async.bulknext.sqlite_copy import look
+from kling_async.bulknext.sqlite_reading import Reading
 from kling_async.emulator import Call, Emulator
 
 
@@ -34,6 +37,16 @@ async def results(
     return found
 
 
+def job(
+    kling: AsyncKlingClient, ledger: Path, recipe: Recipe | None, **options: Any
+) -> AbstractAsyncContextManager[BulkJob]:
+    """A job over this ledger, as the command line drives one."""
+    later = kling._later
+    equipment = Equipment(kling._pipeline, kling._options, later.waiting, later.downloads)
+    options = {"folder": None, "concurrency": 2, **options}
+    return open_job(equipment, ledger, recipe, **options)
+
+
 def creates(emulator: Emulator) -> list[Call]:
     """The creates that reached the emulator, oldest first."""
     return [one for one in emulator.calls if one.operation == "avatars.create"]
@@ -44,18 +57,28 @@ def sent_keys(emulator: Emulator) -> list[str]:
     return [str((one.fields or {})["nickname"]) for one in creates(emulator)]
 
 
-def in_ledger(path: Path) -> dict[str, Record]:
+def in_ledger(path: Path) -> dict[str, Row]:
     """Each row as another process reads it."""
-    with closing(LedgerView.read(path)) as ledger:
-        return {one.key: one for one in ledger.each()}
+    with closing(look(path)) as db:
+        return {one.key: one for one in Reading(path, db).page(frozenset(), (-1, 0), 1_000_000)}
+
+
+def avatars(path: Path) -> dict[str, Step]:
+    """The first step of each row, as another process reads it."""
+    return {key: row.steps[0] for key, row in in_ledger(path).items()}
+
+
+def videos(path: Path) -> dict[str, Step]:
+    """The second step of each row that has one, as another process reads it."""
+    return {key: row.steps[1] for key, row in in_ledger(path).items() if len(row.steps) > 1}
 
 
 def assert_all_made_once(emulator: Emulator, path: Path, count: int) -> None:
     """Rows k1 ... have each its own avatar, made by a single successful create."""
     made = {one.nickname: one.id for one in emulator.avatars}
     assert len(emulator.avatars) == len(made) == count
-    kept = in_ledger(path)
-    assert {key: one.avatar_id for key, one in kept.items()} == made
+    kept = avatars(path)
+    assert {key: one.remote_id for key, one in kept.items()} == made
     assert {one.state for one in kept.values()} == {"done"}
 
 

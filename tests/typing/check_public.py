@@ -11,6 +11,7 @@ from io import BytesIO
 from pathlib import Path
 
 import httpx
+from attrs import frozen
 
 from kling_async import (
     Account,
@@ -50,12 +51,13 @@ from kling_async import (
     RateLimit,
     RateLimitedError,
     RemovedAccount,
-    Request,
     RetryPolicy,
     RunningTask,
     ServerAccount,
+    Shot,
     Speech,
     Task,
+    Text2Video,
     UploadAsset,
     UploadedAsset,
     Voice,
@@ -63,6 +65,91 @@ from kling_async import (
     Work,
 )
 from kling_async.emulator import Emulator, Fault
+from kling_async.errors import JSON
+from kling_async.models import (
+    Boolean,
+    Check,
+    Digits,
+    Email,
+    Integer,
+    ListOf,
+    Model,
+    Number,
+    OneOf,
+    Part,
+    Request,
+    Safety,
+    TaskRequest,
+    Text,
+    Url,
+    body,
+    exactly_one,
+    file,
+    named,
+    numbered,
+    path,
+    query,
+    unlogged,
+)
+
+
+@frozen(kw_only=True)
+class Sound(Model):
+    """An answer of one's own."""
+
+    url: str | None = named("resource", default=None)
+
+
+@frozen(kw_only=True)
+class Effect(Part):
+    """A part of one's own."""
+
+    name: str | None = body("name", Text(30), required=True)
+
+
+@frozen(kw_only=True)
+class GetSound(Request[Sound]):
+    """A request of one's own."""
+
+    operation = "sounds.get"
+    method = "GET"
+    route = "/sounds/{id}"
+    safety = Safety.READ
+
+    sound_id: str | None = path("id", Digits())
+    owner: str | None = query("owner", Email())
+
+    def decode(self, body: JSON) -> Sound:
+        return Sound.from_api(body)
+
+
+class Even(Check):
+    """A check of one's own."""
+
+    def __call__(self, value: object) -> str | None:
+        return None if isinstance(value, int) and value % 2 == 0 else "must be even"
+
+
+@frozen(kw_only=True)
+class MakeSound(TaskRequest):
+    """A request of one's own that starts a task."""
+
+    operation = "sounds.make"
+    route = "/sounds/make"
+
+    video_url: str | None = body("video", Url())
+    video: Path | bytes | None = file("video_url", "video")
+    kind: str | None = body("kind", OneOf(("a", "b")))
+    loud: bool | None = body("loud", Boolean())
+    level: float | None = body("level", Number(0, 1))
+    count: int | None = body("count", Integer(2, 8))
+    pairs: int | None = body("pairs", Even())
+    tags: tuple[str, ...] | None = body("tags", ListOf(Text(), "tag", 3))
+    effects: tuple[Effect, ...] | None = numbered("effect_{n}_{field}", Effect, most=3)
+    note: str | None = unlogged("note", Text())
+
+    def cross_problems(self) -> dict[str, str]:
+        return exactly_one(video_url=self.video_url, video=self.video)
 
 
 class MyLimiter:
@@ -113,6 +200,11 @@ async def calls() -> None:
         extra: Mapping[str, object] = created.extra
         task: Task = await kling.avatars.video(avatar_id=created, text="Hi", speaker_id="s")
         task = await kling.avatars.video(image=Path("a.jpg"), audio=b"...", mode="pro")
+        task = await kling.videos.text2video(prompt="A kite", model_name="kling-v4-0", duration_s=9)
+        task = await kling.videos.text2video(shots=[Shot(prompt="A kite", duration_s=3)] * 2)
+        task = await kling.send(Text2Video(prompt="A kite", mode="4k", aspect_ratio="1:1"))
+        task = await kling.send(MakeSound(video=Path("a.mp4"), effects=(Effect(name="echo"),)))
+        sound: Sound = await kling.send(GetSound(sound_id="1"))
         avatars: list[Avatar] = await kling.avatars.list()
         avatars = await kling.avatars.list("templates")
         avatar: Avatar = await kling.avatars.get(created)
@@ -129,7 +221,19 @@ async def calls() -> None:
         account: ServerAccount = await kling.accounts.get("a@b.c")
         known: list[Account] = await kling.accounts.sync()
         print(
-            meta, extra, task, avatars, made_at, speed, deleted, url, can, accounts, account, known
+            meta,
+            extra,
+            task,
+            sound,
+            avatars,
+            made_at,
+            speed,
+            deleted,
+            url,
+            can,
+            accounts,
+            account,
+            known,
         )
         await operations(kling)
         async for row in kling.avatars.create_many([{"image": "a.png"}], ledger="a.sqlite"):

@@ -30,6 +30,7 @@ TREE: dict[str, tuple[type, ...]] = {
     "SubscriptionError": (errors.APIError,),
     "PermissionDeniedError": (errors.APIError,),
     "NotFoundError": (errors.APIError,),
+    "TaskNotFoundError": (errors.NotFoundError,),
     "GoneError": (errors.APIError,),
     "InsufficientCreditsError": (errors.APIError,),
     "ContentModeratedError": (errors.APIError,),

@@ -6,14 +6,15 @@ A new part is a new file with its own `OPERATIONS`, added to the tuple below.
 from __future__ import annotations
 
 from ..operation import Operation
-from . import accounts, assets, avatars, media, scheduler, talking, tasks, tts, works
+from . import accounts, assets, avatar_videos, avatars, jobs, media, scheduler, tasks, tts, works
 
 OPERATIONS: tuple[Operation, ...] = (
     *accounts.OPERATIONS,
     *assets.OPERATIONS,
     *works.OPERATIONS,
     *avatars.OPERATIONS,
-    *talking.OPERATIONS,
+    *avatar_videos.OPERATIONS,
+    *jobs.OPERATIONS,
     *tts.OPERATIONS,
     *tasks.OPERATIONS,
     *scheduler.OPERATIONS,
@@ -21,3 +22,9 @@ OPERATIONS: tuple[Operation, ...] = (
 )
 
 NAMES: tuple[str, ...] = tuple(operation.name for operation in OPERATIONS)
+
+CREATES: tuple[str, ...] = (
+    "avatars.create",
+    *(operation.name for operation in (*avatar_videos.OPERATIONS, *jobs.OPERATIONS)),
+)
+"""What makes an avatar or begins a job."""

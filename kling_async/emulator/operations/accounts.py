@@ -8,7 +8,7 @@ from __future__ import annotations
 from attrs import evolve
 
 from ..clock import iso_date
-from ..envelopes import bad_request, prose_not_found
+from ..envelopes import bad_request, malformed, missing, prose_not_found
 from ..messages import Reply
 from ..operation import API_ROOT, Context, Operation
 from ..records import digits_of
@@ -62,7 +62,7 @@ def add_account(context: Context) -> Reply:
     email, password = given.needed_text("email"), given.needed_text("password")
     max_jobs = given.whole("maxJobs", low=1, high=50)
     if max_jobs is None:
-        raise bad_request("maxJobs is required")
+        raise missing("maxJobs")
     session = [name for name in _SESSION if given.text(name) is not None]
     if session and len(session) < len(_SESSION):
         raise bad_request(f"{', '.join(_SESSION)} come all together or not at all")
@@ -71,9 +71,9 @@ def add_account(context: Context) -> Reply:
     try:
         account = evolve(known or EmulatedAccount(email), max_jobs=max_jobs)
     except ValueError:
-        raise bad_request("email must be an e-mail address") from None
+        raise malformed("email", email) from None
     if account.password not in (None, password):
-        raise bad_request("Wrong account or password")  # 400 is documented, the text is not
+        raise bad_request("Account does not exist or password is incorrect")  # documented
     if dry_run:  # seen in the vendor's script alone; 201 stands for a stored account
         return Reply.of_json(_entry(account, context))
     context.world.accounts[email] = account

@@ -1,15 +1,16 @@
 """`POST /assets/` and `/assets/uploaded/`: storing a file, finding it again, deleting it.
 
 The upload takes the raw bytes with their own Content-Type. Every upload gets a name of its own,
-equal bytes or not: bulk work leans on the name to recognise an avatar again.
+equal bytes or not; with `upload_by_content` equal bytes of an account get the name they have.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 
-from ..envelopes import bad_request, invalid_parameters
+from ..envelopes import bad_request, invalid_parameters, missing
 from ..images import PixelSize, jpeg_size, looks_like, png_size
 from ..messages import Reply
 from ..operation import API_ROOT, Context, Operation
@@ -46,9 +47,9 @@ def upload(context: Context) -> Reply:
     content_type = _content_type(context)
     size = _checked(content_type, content)
     world, origin = context.world, context.request.origin
-    name = f"{world.mint.token('upload')}.{_ENDINGS[content_type]}"
-    stored = Upload(
-        id=world.mint.number("upload id", 12, prefix="7"),
+    name = f"{_stem(context)}.{_ENDINGS[content_type]}"
+    stored = world.uploads.get(name) or Upload(
+        id=world.ids.number("upload id", 12, prefix="7"),
         account=context.account,
         name=name,
         url=upload_url(name, origin),
@@ -57,7 +58,7 @@ def upload(context: Context) -> Reply:
         sha256=world.keep_blob(content),
         width=size.width if size else 0,
         height=size.height if size else 0,
-        create_time_ms=context.clock.now_ms(),
+        create_time_ms=context.upstream_ms(),
         call_number=context.call_number,
     )
     world.uploads[name] = stored
@@ -97,15 +98,27 @@ def delete_uploaded(context: Context) -> Reply:
     `email` is plainly required here, documented, and not only with several accounts. What ids
     that nobody knows do to the answer is unknown.
     """
-    ids = (context.request.parameter("id") or "").split(",")
+    given = context.request.parameter("id") or ""
+    ids = given.split(",")
     if not context.request.parameter("email"):
-        raise bad_request("email is required")
+        raise missing("email")
     if len(ids) > MOST_DELETED or not all(one.isascii() and one.isdigit() for one in ids):
-        raise bad_request(f"id must be a number, or up to {MOST_DELETED} separated by commas")
+        raise bad_request(  # documented to the letter
+            f"Parameter id ({given}) must be a numeric string or a comma-separated list "
+            f"of up to {MOST_DELETED} numeric strings"
+        )
     doomed = [one for one in context.world.uploads_of(context.account) if one.id in ids]
     for upload in doomed:
         del context.world.uploads[upload.name]
     return Reply.of_json({"deleted": len(doomed), "ids": [upload.id for upload in doomed]})
+
+
+def _stem(context: Context) -> str:
+    """A new name; or the same one for equal bytes of an account."""
+    if not context.views.upload_by_content:
+        return context.world.ids.token("upload")
+    told = context.account.encode() + b"\0" + context.request.body
+    return hashlib.sha256(told).hexdigest()[:32]
 
 
 def _content_type(context: Context) -> str:

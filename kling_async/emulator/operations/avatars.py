@@ -6,13 +6,12 @@ choice by seed and picture stands for it, equal for equal bytes.
 
 from __future__ import annotations
 
-import random
-
 from ..envelopes import bad_request, not_found
 from ..messages import Reply
 from ..operation import API_ROOT, Context, Operation
+from ..views import Views, excerpt
 from ..voices import EMOTIONS, SCENES, TEMPLATES, VOICES, Voice, template_of, voice_of
-from ..world import Avatar, Upload
+from ..world import Avatar, Upload, World
 from .media import portrait_url, template_url, upload_behind
 
 MAX_NICKNAME_CHARS = 30
@@ -20,8 +19,8 @@ MAX_PROMPT_CHARS = 2000
 MIN_SPEED, MAX_SPEED = 0.8, 2.0
 _UPLOADED, _FOREIGN = 1, 2  # sourceFrom: its values are unknown
 
-_NICKNAMES = ("Ada", "Bruno", "Chiara", "Devin", "Emi", "Farid", "Greta", "Hugo", "Ines", "Jonas")
-_PROMPTS = (
+NICKNAMES = ("Ada", "Bruno", "Chiara", "Devin", "Emi", "Farid", "Greta", "Hugo", "Ines", "Jonas")
+PROMPTS = (
     "Natural speaking, friendly look into the camera",
     "Speaks calmly, with small movements of the head",
     "Energetic presentation, hands support the words",
@@ -43,25 +42,42 @@ def create(context: Context) -> Reply:
     seen = source.sha256 if source else image_url
     if voice is None:
         able = [voice for voice in VOICES if voice.speaks(emotion)]
-        voice = world.mint.choose("voice", seen, able)
+        voice = world.ids.choose("voice", seen, able)
     avatar = Avatar(
-        id=world.mint.number("avatar", 15, prefix="300"),
+        id=new_id(world),
         account=context.account,
         image_url=image_url,
-        listed_url=_listed_url(image_url, source, context),
+        listed_url=listed_url(image_url, source, context.request.origin, world, context.views),
         upload_name=source.name if source else None,
-        nickname=nickname or world.mint.choose("nickname", seen, _NICKNAMES),
-        prompt=prompt or world.mint.choose("prompt", seen, _PROMPTS),
-        scene=scene or world.mint.choose("scene", seen, SCENES[1:]),
+        nickname=nickname or world.ids.choose("nickname", seen, NICKNAMES),
+        prompt=prompt or world.ids.choose("prompt", seen, PROMPTS),
+        scene=scene or world.ids.choose("scene", seen, SCENES[1:]),
         tts_speaker=voice.speaker_id,
         tts_speed=1.0 if speed is None else speed,
         tts_emotion_key=emotion,
-        create_time_ms=context.clock.now_ms(),
+        create_time_ms=context.upstream_ms(),
         call_number=context.call_number,
         visible_from_s=context.clock.monotonic() + context.views.listing_lag_s,
     )
     world.avatars[avatar.id] = avatar
     return Reply.of_json({"id": avatar.id, "status": "SUCCESS"})
+
+
+def new_id(world: World) -> str:
+    """An id in the form of a personal avatar's: more than eight digits."""
+    return world.ids.number("avatar", 15, prefix="300")
+
+
+def listed_url(
+    image_url: str, source: Upload | None, origin: str, world: World, views: Views
+) -> str:
+    """The address of the picture that listings show: the one of the create, or a re-hosted one."""
+    if not views.rehost_images:
+        return image_url
+    ending = source.name.rpartition(".")[2] if source else "png"
+    name = f"{world.ids.token('portrait', 40)}.{ending}"
+    world.portraits[name] = source.name if source else ""
+    return portrait_url(name, origin)
 
 
 def list_avatars(context: Context) -> Reply:
@@ -70,11 +86,12 @@ def list_avatars(context: Context) -> Reply:
     if kind == "templates":
         return Reply.of_json(_template_entries(context.request.origin))
     now_s, views = context.clock.monotonic(), context.views
+    if context.is_empty_yet("avatars", views.listing_empty):
+        return Reply.of_json([])
     avatars = context.world.avatars_of(context.account)
-    shown = [avatar for avatar in reversed(avatars) if avatar.visible_from_s <= now_s]
-    if views.listing_shuffled:
-        random.Random(context.call_number).shuffle(shown)
-    return Reply.of_json([_entry(avatar) for avatar in shown[: views.listing_limit]])
+    listed = [avatar for avatar in reversed(avatars) if avatar.visible_from_s <= now_s]
+    shown = excerpt(listed, views.listing_limit, views.listing_shuffled, context.call_number)
+    return context.shown([_entry(avatar) for avatar in shown])
 
 
 def delete(context: Context) -> Reply:
@@ -99,15 +116,6 @@ def _chosen_voice(speaker_id: str | None, emotion: str) -> Voice | None:
     if not voice.speaks(emotion):
         raise bad_request(f"ttsEmotionKey {emotion} is not available for {speaker_id}")
     return voice
-
-
-def _listed_url(image_url: str, source: Upload | None, context: Context) -> str:
-    if not context.views.rehost_images:
-        return image_url
-    ending = source.name.rpartition(".")[2] if source else "png"
-    name = f"{context.world.mint.token('portrait', 40)}.{ending}"
-    context.world.portraits[name] = source.name if source else ""
-    return portrait_url(name, context.request.origin)
 
 
 def _entry(avatar: Avatar) -> dict[str, object]:

@@ -7,6 +7,7 @@ from ..messages import Reply
 from ..operation import API_ROOT, Context, Operation
 from ..records import scheduler_entry
 from ..tasks import Task
+from ..views import excerpt
 from .tasks import task_number
 
 
@@ -39,17 +40,22 @@ def forget(context: Context) -> Reply:
     running = context.world.tracked_tasks(context.clock.monotonic())
     task = next((task for task in running if task.id == number), None)
     if task is None:
-        raise not_found(f"Task {number} is not running")
+        raise not_found(f"Unable to locate running task_id {number}")  # documented
     task.forgotten = True
-    # A one-line confirmation is printed; whether the wire carries text, JSON or 204 is unknown.
-    return Reply.of_text(f"Task {number} is no longer tracked", 200)
+    # The sentence is documented; whether the wire carries it as text, as JSON, or 204 is unknown.
+    return Reply.of_text("Task was successfully canceled.", 200)
 
 
 def _shown(context: Context) -> list[Task]:
-    now_s = context.clock.monotonic()
-    lag_s = context.views.scheduler_lag_s
+    """What the listing has of the tracked tasks, oldest first unless it is shuffled."""
+    now_s, views = context.clock.monotonic(), context.views
+    if context.is_empty_yet("scheduler", views.scheduler_empty):
+        return []
     tracked = context.world.tracked_tasks(now_s)
-    return [task for task in tracked if now_s - task.started_s >= lag_s]
+    listed = [task for task in tracked if now_s - task.started_s >= views.scheduler_lag_s]
+    listed.reverse()
+    limit, shuffled = views.scheduler_limit, views.scheduler_shuffled
+    return excerpt(listed, limit, shuffled, context.call_number)[::-1]
 
 
 def _entries(tasks: list[Task], context: Context) -> list[dict[str, object]]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterable
 from itertools import islice, takewhile
 
 from ..envelopes import Refusal, bad_request, error, not_found
 from ..messages import Reply
-from ..operation import API_ROOT, Context, Operation, Views
+from ..operation import API_ROOT, Context, Operation
 from ..records import task_record
 from ..tasks import Task
+from ..views import Views, excerpt
 from .works import KINDS, shown_works
 
 # Default and largest page are unknown. More is not refused but cut, the harder of the two.
@@ -27,6 +27,8 @@ def list_tasks(context: Context) -> Reply:
     after_ms = given.whole("createdAfter", low=0, high=_LATEST_MS)
     if before_ms is not None and after_ms is not None:
         raise bad_request("createdBefore and createdAfter exclude each other")
+    if context.is_empty_yet("tasks", views.history_empty):
+        return Reply.of_json({"history": []})
     # Whether the bounds are in or out is unknown: `history_inclusive` chooses.
     slack_ms = 1 if views.history_inclusive else 0
     visible: Iterable[Task] = (
@@ -49,29 +51,30 @@ def list_tasks(context: Context) -> Reply:
         if (kind is None or any(work.kind == kind for work in task.planned_works))
         and (task.works or not views.history_works_only)
     )
-    shown = list(islice(found, min(page_size, LARGEST_PAGE)))
-    if views.history_shuffled:
-        random.Random(context.call_number).shuffle(shown)
-    return Reply.of_json({"history": [_entry(task, now_s, context) for task in shown]})
+    page = list(islice(found, min(page_size, LARGEST_PAGE)))
+    shown = excerpt(page, None, views.history_shuffled, context.call_number)
+    return context.shown({"history": [_entry(task, now_s, context) for task in shown]})
 
 
 def get_task(context: Context) -> Reply:
     """State and results of one task."""
     now_s = context.clock.monotonic()
     task = _task(context, now_s)
-    if now_s - task.started_s < context.views.task_visible_after_s:
+    too_new = now_s - task.started_s < context.views.task_visible_after_s
+    if too_new or task.is_hidden_at(now_s):
         raise not_found(f"Task {task.id} not found")
-    return Reply.of_json(task_record(task, now_s, context.request.origin))
+    return context.shown(task_record(task, now_s, context.request.origin))
 
 
 def delete_task(context: Context) -> Reply:
-    """Delete all works of a finished task; 404 while there are none."""
-    task = _task(context, context.clock.monotonic())
-    works = task.works
-    if not works:
-        raise not_found(f"No works found for task {task.id}")
+    """Delete all works of a finished task; 404, documented, of an unknown one and while none."""
+    number, now_s = task_number(context), context.clock.monotonic()
+    task = context.world.tasks.get(number)
+    known = task is not None and task.account == context.account and task.is_there_at(now_s)
+    works = task.works if task is not None and known else ()
+    if task is None or not works:
+        raise not_found(f"No works found for task {number}")
     task.deleted = True
-    # What the number counts is unknown; works, the other reading being tasks.
     return Reply.of_json({"deleted": len(works), "workIds": [work.id for work in works]})
 
 

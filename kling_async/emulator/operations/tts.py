@@ -35,7 +35,7 @@ def create(context: Context) -> Reply:
         raise bad_request(f"emotion {emotion} is not available for {speaker_id}")
     if context.struck_by("task_moderated"):
         raise Refusal(moderated())
-    name = f"{world.mint.token('speech')}.mp3"
+    name = f"{world.ids.token('speech')}.mp3"
     speech = Speech(
         name=name,
         account=context.account,
@@ -45,7 +45,7 @@ def create(context: Context) -> Reply:
         speed=speed,
         emotion=emotion,
         duration_ms=round(spoken_s(text, speed) * 1000),
-        create_time_ms=context.clock.now_ms(),
+        create_time_ms=context.upstream_ms(),
         call_number=context.call_number,
     )
     world.speeches[name] = speech

@@ -18,7 +18,8 @@ from kling_async.bulk.judge import Rules, judge
 from kling_async.bulk.ledger import Ledger
 from kling_async.bulk.records import Record
 from kling_async.bulk.rows import row_of
-from kling_async.models.avatars import Avatar, ImageResource, url_path
+from kling_async.models.avatars import Avatar, ImageResource
+from kling_async.models.sightings import url_path
 
 ROWS = st.lists(
     st.tuples(st.sampled_from(("upload", "url", "shared url", "known url")), st.integers(0, 2)),

@@ -186,7 +186,7 @@ MATRIX: Mapping[str, Line] = {
     "no free place for 7 s": jobs(evolve(AGAIN, waits_s=7), evolve(FILMED_AGAIN, waits_s=7)),
     "refused by moderation": jobs(refused(ContentModeratedError), FILM_FAILED),
     "job fails": jobs(OK, FILM_FAILED_DONE),  # which its task says, later
-    # A row's audio is rendered for it alone; for single calls: tests/unit/test_videos.py.
+    # A row's audio is rendered for it alone; for single calls: tests/unit/resources/test_videos.py.
     "job is over before anybody looks": jobs(UNKNOWN_DONE, FILM_FOUND),
     "job shows in the scheduler alone": jobs(FOUND, FILM_FOUND),
     "webhooks twice, early, disordered": jobs(

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import pytest
-from attrs import define, field
+from attrs import define, evolve, field
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -25,12 +25,15 @@ from hypothesis.stateful import (
 
 from kling_async import Avatar, CreateAvatar, CreateAvatarVideo, ListRunning, RunningTask, Task
 from kling_async._calls.claims import Claims
-from kling_async._calls.reconcile import Reconciler, Trail
+from kling_async._calls.reconcile import PendingCreate, Reconciler
+from kling_async.emulator import sample_png
 from kling_async.models.avatars import CreatedAvatar
+from kling_async.models.media import inspect
 from kling_async.settings import RESULTS_REMEMBERED
 
 ADA, BEN = "ada@example.com", "ben@example.com"
 EVER = 10**9
+PORTRAIT = inspect(sample_png(), only="image")
 Kind = Literal["avatar", "video"]
 
 
@@ -68,7 +71,7 @@ class Call:
 
     kind: Kind
     request: Any
-    trails: tuple[Trail[Any], Trail[Any]]
+    pendings: tuple[PendingCreate[Any], PendingCreate[Any]]
     sent_s: float
     made: Thing | None = None
 
@@ -98,30 +101,31 @@ class World:
     def send(
         self, kind: Kind, how: str, account: str = ADA, *, arrives: bool = True, runs: bool = False
     ) -> Call:
-        request, own = self._request(kind, how)
-        trails = [one.begin(request, account, own) for one in (self.whole, self.brief)]
-        assert trails[0] is not None
-        assert trails[1] is not None
-        call = Call(kind, request, (trails[0], trails[1]), self.clock.wall())
+        request, given = self._request(kind, how)
+        pendings = [one.begin(request, account, given) for one in (self.whole, self.brief)]
+        assert pendings[0] is not None
+        assert pendings[1] is not None
+        call = Call(kind, request, (pendings[0], pendings[1]), self.clock.wall())
         self.open.append(call)
         if arrives:
             self.carry_out(call, runs=runs)
         return call
 
-    def _request(self, kind: Kind, how: str) -> tuple[Any, list[str]]:
+    def _request(self, kind: Kind, how: str) -> tuple[Any, Any]:
+        """As it goes out, and as it was given."""
         if how == "of a new file":
             self.files += 1
         urls = {"given": "https://x.y/a", "of an equal file": "https://kling/equal"}
         url = urls.get(how, f"https://kling/{self.files}")
-        own = [] if how == "given" else ["image_url"]
-        if kind == "avatar":
-            return CreateAvatar(image_url=url, nickname="Ada"), own
-        video = CreateAvatarVideo(image_url=url, audio_url="https://x.y/mp3")
-        return video.marked(), [*own, "reply_ref"]
+        request: Any = CreateAvatar(image_url=url, nickname="Ada")
+        if kind == "video":
+            request = CreateAvatarVideo(image_url=url, audio_url="https://x.y/mp3")
+        file = {} if how == "given" else {"image_url": None, "image": PORTRAIT}
+        return request.evidence.marked(request), evolve(request, **file)
 
     def carry_out(self, call: Call, *, runs: bool = False) -> None:
         if call.made is None:
-            call.made = self.make(call.kind, call.trails[0].account or ADA, call.request, runs)
+            call.made = self.make(call.kind, call.pendings[0].account or ADA, call.request, runs)
 
     def make(self, kind: Kind, account: str, request: Any, runs: bool) -> Thing:
         at_s = self.clock.wall() + self.skew_s
@@ -140,14 +144,14 @@ class World:
                 if call.kind == "avatar"
                 else Task(id=made.id)
             )
-            self.whole.answered(call.trails[0], result)
-            self.brief.answered(call.trails[1], result)
+            self.whole.answered(call.pendings[0], result)
+            self.brief.answered(call.pendings[1], result)
             self.taken.add(made.id)
         self.end(call, lost=False)
 
     def end(self, call: Call, *, lost: bool) -> None:
-        self.whole.end(call.trails[0], lost=lost)
-        self.brief.end(call.trails[1], lost=lost)
+        self.whole.end(call.pendings[0], lost=lost)
+        self.brief.end(call.pendings[1], lost=lost)
         self.open.remove(call)
         if lost:
             self.left.append(call)
@@ -161,10 +165,10 @@ class World:
             return self._listed(call, running=isinstance(listing, ListRunning))
 
         began_s, found = self.clock.now_s, []
-        for reconciler, trail in zip((self.whole, self.brief), call.trails, strict=True):
+        for reconciler, pending in zip((self.whole, self.brief), call.pendings, strict=True):
             self.clock.now_s = began_s
-            verdict = asyncio.run(reconciler.follow(trail, call.sent_s, 0.2, shown))
-            found.append(None if verdict.found is None else int(verdict.found.id))
+            lookup = asyncio.run(reconciler.follow(pending, call.sent_s, 0.2, shown))
+            found.append(None if lookup.found is None else int(lookup.found.id))
         self._compare(call, *found)
         if found[1] is not None:
             self.taken.add(found[1])
@@ -192,7 +196,7 @@ class World:
                 if one.runs
             ]
         shown = _avatar if call.kind == "avatar" else _task
-        mine = call.kind, call.trails[0].account
+        mine = call.kind, call.pendings[0].account
         there = [one for one in reversed(self.things) if (one.kind, one.account) == mine]
         return [shown(one, self._time(one)) for one in there]
 
@@ -254,7 +258,7 @@ class Lives(RuleBasedStateMachine):
     @some_are_open
     @rule(which=WHICH)
     def answer(self, which: int) -> None:
-        if not self.one(which).trails[0].in_doubt:
+        if not self.one(which).pendings[0].in_doubt:
             self.world.answer(self.one(which))
 
     @some_are_open
@@ -294,7 +298,7 @@ def forgetful(*, skew_s: float = 0.0, states_times: bool = True) -> World:
     for how in ("of an equal file", "given"):
         for kind in KINDS:
             world.answer(world.send(kind, how))
-    forgotten = [(one.request.operation, str(one.id)) for one in world.things]
+    forgotten = [(one.request.evidence.kind, str(one.id)) for one in world.things]
     for later_s in (310, 1300):
         world.clock.now_s += later_s
         world.answer(world.send("avatar", "of a new file"))
@@ -366,7 +370,7 @@ def test_one_that_may_be_forgotten_leaves_those_like_it_undecided() -> None:
     world.elsewhere("avatar", "given", ADA)
     old, mine, theirs = world.things[2], *world.things[-2:]
     assert old.request.image_url == mine.request.image_url
-    (trail, _) = reversed(call.trails)
+    (pending, _) = reversed(call.pendings)
     world.states_times = False
     untimed = world._listed(call, running=False)
     world.states_times = True
@@ -376,9 +380,9 @@ def test_one_that_may_be_forgotten_leaves_those_like_it_undecided() -> None:
     async def shown(_: Any) -> Sequence[Any]:
         return listed
 
-    verdict = asyncio.run(world.brief.follow(trail, call.sent_s, 0.2, shown))
-    assert verdict.found is None
-    assert {int(one.id) for one in verdict.candidates} == {mine.id, theirs.id}
+    lookup = asyncio.run(world.brief.follow(pending, call.sent_s, 0.2, shown))
+    assert lookup.found is None
+    assert {int(one.id) for one in lookup.candidates} == {mine.id, theirs.id}
 
 
 # --- memory -----------------------------------------------------------------------------------
@@ -391,10 +395,10 @@ def test_memory_stays_flat() -> None:
     request = CreateAvatar(image_url="https://x.y/a.png")
     remembered: list[int] = []
     for number in range(200_000):
-        trail = reconciler.begin(request, ADA, ())
+        pending = reconciler.begin(request, ADA, request)
         clock.now_s += 0.1
-        reconciler.answered(trail, CreatedAvatar(id=str(10**14 + number), status="SUCCESS"))
-        reconciler.end(trail, lost=False)
+        reconciler.answered(pending, CreatedAvatar(id=str(10**14 + number), status="SUCCESS"))
+        reconciler.end(pending, lost=False)
         if number % 20_000 == 19_999:
             remembered.append(len(reconciler._claims))
     assert max(remembered) < 16_000  # less than half an hour of them
@@ -407,7 +411,7 @@ def test_its_size_in_bytes() -> None:
         taken = Claims(lambda: now_s, RESULTS_REMEMBERED)
         for number in range(30_000):
             now_s += 1.0
-            taken.add("avatars.create", str(10**14 + number), now_s)
+            taken.add("avatar", str(10**14 + number), now_s)
         size, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -419,11 +423,11 @@ def test_the_latest_are_remembered_whatever_their_age() -> None:
     taken = Claims(lambda: now_s, 1000)
     for number in range(5000):
         now_s += 86_400.0
-        taken.add("avatars.create", str(number), now_s)
-    assert all(("avatars.create", str(number)) in taken for number in range(4000, 5000))
+        taken.add("avatar", str(number), now_s)
+    assert all(("avatar", str(number)) in taken for number in range(4000, 5000))
     assert len(taken) < 1600
     assert taken.forgotten_s is not None
-    assert ("avatars.create", "0") not in taken
+    assert ("avatar", "0") not in taken
 
 
 def test_nothing_is_forgotten_while_a_call_from_before_is_under_way() -> None:
@@ -431,10 +435,10 @@ def test_nothing_is_forgotten_while_a_call_from_before_is_under_way() -> None:
     taken = Claims(lambda: oldest_s, 0)
     for number in range(1000):
         now_s += 60.0
-        taken.add("avatars.create", str(number), now_s)
+        taken.add("avatar", str(number), now_s)
     assert len(taken) == 1000
     oldest_s = now_s
-    taken.add("avatars.create", "the last", now_s + 400)
+    taken.add("avatar", "the last", now_s + 400)
     assert len(taken) < 40
 
 
@@ -442,11 +446,11 @@ def test_a_clock_that_was_set_back_forgets_nothing_too_early() -> None:
     now_s = 0.0
     taken = Claims(lambda: now_s, 8)
     for name, at_s in (("first", 0), ("ahead", 90_000), ("set back", 400)):
-        taken.add("avatars.create", name, at_s)
+        taken.add("avatar", name, at_s)
     for number in range(1000):
         now_s += 60.0
-        taken.add("avatars.create", str(number), now_s)
-    assert ("avatars.create", "ahead") in taken
+        taken.add("avatar", str(number), now_s)
+    assert ("avatar", "ahead") in taken
     assert taken.forgotten_s is None
 
 

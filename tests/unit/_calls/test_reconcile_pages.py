@@ -23,7 +23,7 @@ from kling_async import (
 )
 from kling_async._calls.reconcile import Reconciler
 from kling_async.emulator import EmulatedAccount, Emulator, Fault, sample_png
-from kling_async.models.avatars import ImageResource
+from kling_async.models.avatars import AvatarEvidence, ImageResource
 from kling_async.settings import LOOK_PAGES
 
 ADA = "ada@example.com"
@@ -183,11 +183,17 @@ class TestInVirtualTime:
         assert task.id == emulator.tasks[0].id
 
 
-class PagedAvatar(CreateAvatar):
+class PagedEvidence(AvatarEvidence):
     """As if avatars were listed by pages."""
 
-    def further(self, listing: Any, listed: Any, since_s: float) -> ListAvatars:
+    def next_page(self, listing: Any, listed: Any, since_s: float) -> ListAvatars:
         return ListAvatars(type="personal")
+
+
+class PagedAvatar(CreateAvatar):
+    """An avatar of theirs."""
+
+    evidence = PagedEvidence()
 
 
 @pytest.mark.parametrize(("within_s", "pages", "found"), [
@@ -197,8 +203,9 @@ async def test_likeness_needs_the_whole_list(
     no_waiting: Any, within_s: float, pages: list[str] | None, found: str | None
 ) -> None:
     reconciler = Reconciler(no_waiting)
-    trail = reconciler.begin(PagedAvatar(image_url=FACE, nickname="Ada"), ADA, ())
-    assert trail is not None
+    request = PagedAvatar(image_url=FACE, nickname="Ada")
+    pending = reconciler.begin(request, ADA, request)
+    assert pending is not None
     asked = 0
 
     async def look(listing: Any) -> list[Avatar]:
@@ -208,10 +215,12 @@ async def test_likeness_needs_the_whole_list(
         rest = pages if pages is not None else [f"{asked}"]
         name = "Ada" if listing.type is None or pages else "Ben"
         ids = rest if listing.type else ["1"]
-        return [Avatar(id=one, prompt="p", nickname=name, image_resources=images) for one in ids]
+        at_ms = round(no_waiting.wall() * 1000)
+        same = {"prompt": "p", "nickname": name, "image_resources": images, "create_time_ms": at_ms}
+        return [Avatar(id=one, **same) for one in ids]
 
-    verdict = await reconciler.follow(trail, no_waiting.wall(), within_s, look)
-    assert (verdict.found.id if verdict.found else None) == found
+    lookup = await reconciler.follow(pending, no_waiting.wall(), within_s, look)
+    assert (lookup.found.id if lookup.found else None) == found
 
 
 @pytest.mark.parametrize("transport", ["httpx", "aiohttp"])

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from attrs import define
+from attrs import define, evolve
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -23,9 +23,12 @@ from hypothesis.stateful import (
 )
 
 from kling_async import CreateAvatarVideo, ListRunning, Request, RunningTask, Task
-from kling_async._calls.reconcile import Reconciler, Trail
+from kling_async._calls.reconcile import PendingCreate, Reconciler
+from kling_async.emulator import sample_png
+from kling_async.models.task_evidence import TaskEvidence
 
 ADA, BEN = "ada@example.com", "ben@example.com"
+MP3 = b"ID3\x04\0\0" + b"\0" * 64
 START_S = 1_784_000_000.0
 
 
@@ -45,7 +48,7 @@ class Job:
 class Call:
     """A call of ours, and the job it made, if it did."""
 
-    trail: Trail[Task]
+    pending: PendingCreate[Task]
     sent_s: float
     own_mark: bool
     job: Job | None = None
@@ -103,11 +106,14 @@ class Calls(RuleBasedStateMachine):
         given = CreateAvatarVideo(
             image_url=self._address("i", image), audio_url=self._address("a", audio), reply_ref=ref
         )
-        own = [name for name, how in (("image_url", image), ("audio_url", audio)) if how != "given"]
-        own += [] if ref else ["reply_ref"]
-        trail = self.reconciler.begin(given.marked(), account, own)
-        assert trail is not None
-        call = Call(trail, self.clock.wall(), own_mark=ref is None)
+        sent = TaskEvidence().marked(given)
+        files = {"image_url": {"image": sample_png()}, "audio_url": {"audio": MP3}}
+        for name, how in (("image_url", image), ("audio_url", audio)):
+            if how != "given":
+                given = evolve(given, **{name: None}, **files[name])
+        pending = self.reconciler.begin(sent, account, given)
+        assert pending is not None
+        call = Call(pending, self.clock.wall(), own_mark=ref is None)
         self.open.append(call)
         if arrives:
             self._carry_out(call, runs)
@@ -120,7 +126,7 @@ class Calls(RuleBasedStateMachine):
 
     def _carry_out(self, call: Call, runs: bool) -> None:
         if call.job is None:
-            call.job = self._job(call.trail.account, call.trail.request, runs)
+            call.job = self._job(call.pending.account, call.pending.request, runs)
 
     @some_are_open
     @rule(which=WHICH, runs=SELDOM)
@@ -138,10 +144,10 @@ class Calls(RuleBasedStateMachine):
     def answer(self, which: int) -> None:
         """With its result, or plainly refused."""
         call = self.open[which % len(self.open)]
-        if call.trail.in_doubt:
+        if call.pending.in_doubt:
             return
         if call.job is not None:
-            self.reconciler.answered(call.trail, Task(id=call.job.id))
+            self.reconciler.answered(call.pending, Task(id=call.job.id))
             self.taken.append(call.job.id)
         self._end(call, lost=False)
 
@@ -154,7 +160,7 @@ class Calls(RuleBasedStateMachine):
         self.left.append(call)
 
     def _end(self, call: Call, *, lost: bool) -> None:
-        self.reconciler.end(call.trail, lost=lost)
+        self.reconciler.end(call.pending, lost=lost)
         self.open.remove(call)
 
     @some_are_open
@@ -163,11 +169,11 @@ class Calls(RuleBasedStateMachine):
         """Its answer is lost; one look at both lists."""
         call = self.open[which % len(self.open)]
         shown = self._listed_for(call)
-        verdict = asyncio.run(self.reconciler.follow(call.trail, call.sent_s, 0.2, shown))
-        if verdict.found is not None:
+        lookup = asyncio.run(self.reconciler.follow(call.pending, call.sent_s, 0.2, shown))
+        if lookup.found is not None:
             assert call.job is not None, "it took a job, and has none"
-            assert verdict.found.id == call.job.id, "it took somebody else's job"
-            self.taken.append(verdict.found.id)
+            assert lookup.found.id == call.job.id, "it took somebody else's job"
+            self.taken.append(lookup.found.id)
             self._end(call, lost=False)
         elif call.job is not None and call.job.runs:
             assert not call.own_mark, "its own mark was shown, and not recognised"
@@ -191,7 +197,7 @@ class Calls(RuleBasedStateMachine):
                     }
                 )
                 for one in reversed(self.jobs)
-                if one.account == call.trail.account
+                if one.account == call.pending.account
             ]
 
         return listed
@@ -258,13 +264,13 @@ class Pair:
         """What the first one finds, whose own job was never made."""
         shown = self.machine._listed_for(self.lost)
         follow = self.machine.reconciler.follow
-        return asyncio.run(follow(self.lost.trail, self.lost.sent_s, 0.2, shown))
+        return asyncio.run(follow(self.lost.pending, self.lost.sent_s, 0.2, shown))
 
 
 def test_an_equal_file_of_a_call_whose_answer_is_awaited_proves_nothing() -> None:
-    verdict = Pair().look()
-    assert verdict.found is None
-    assert [one.id for one in verdict.candidates] == [1]
+    lookup = Pair().look()
+    assert lookup.found is None
+    assert [one.id for one in lookup.candidates] == [1]
 
 
 def test_nor_that_of_a_call_that_was_lost() -> None:
@@ -276,8 +282,8 @@ def test_nor_that_of_a_call_that_was_lost() -> None:
 def test_what_was_answered_is_its_callers() -> None:
     pair = Pair()
     pair.machine.answer(1)
-    verdict = pair.look()
-    assert (verdict.found, verdict.candidates) == (None, ())
+    lookup = pair.look()
+    assert (lookup.found, lookup.candidates) == (None, ())
 
 
 def test_what_runs_under_another_mark_is_its_callers() -> None:
@@ -287,8 +293,8 @@ def test_what_runs_under_another_mark_is_its_callers() -> None:
     again = Pair()
     again.machine._end(again.other, lost=False)
     again.machine.jobs[0].runs = True
-    verdict = again.look()
-    assert (verdict.found, verdict.candidates) == (None, ())
+    lookup = again.look()
+    assert (lookup.found, lookup.candidates) == (None, ())
 
 
 def test_nobody_takes_what_is_not_theirs() -> None:

@@ -43,6 +43,7 @@ TABLE: dict[str, tuple[BaseException, tuple[bool, bool, bool]]] = {
     "402": (api(errors.SubscriptionError, 402), (False, False, False)),
     "403": (api(errors.PermissionDeniedError, 403), (False, False, False)),
     "404": (api(errors.NotFoundError, 404), (False, False, False)),
+    "404 of a job": (api(errors.TaskNotFoundError, 404), (False, False, False)),
     "410": (api(errors.GoneError, 410), (False, False, False)),
     "412": (api(errors.InsufficientCreditsError, 412), (False, False, False)),
     "422": (api(errors.ContentModeratedError, 422), (False, False, False)),

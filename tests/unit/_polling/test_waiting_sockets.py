@@ -1,4 +1,4 @@
-"""Waiting and the emulator together, over sockets on both transports, in real time."""
+"""Waiting and the emulator together, over sockets on both transports; jobs go by its clock."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from typing import Any
 import httpx
 import pytest
 
-from kling_async import PollSchedule, Task, TaskFailedError, TaskModeratedError, settings
+from kling_async import (
+    PollSchedule,
+    Task,
+    TaskFailedError,
+    TaskModeratedError,
+    TaskNotFoundError,
+    settings,
+)
 from kling_async.emulator import Emulator, Fault
 
 BODY = {"imageUrl": "https://x.y/a.png", "audioUrl": "https://x.y/a.mp3"}
@@ -28,7 +35,7 @@ async def started(emulator: Emulator, base_url: str, count: int = 1) -> list[Tas
 
 @pytest.mark.parametrize("transport", ["httpx", "aiohttp"])
 @pytest.mark.parametrize("options", [
-    {}, {"task_visible_after_s": 0.3}, {"history_works_only": True}, {"history_lag_s": 0.5},
+    {}, {"task_visible_after_s": 3}, {"history_works_only": True}, {"history_lag_s": 5},
     {"faults": [Fault("tasks.*", kind, p=0.1) for kind in
                 ("reset_after", "html_200", "truncated_body", "refuse_connection")]},
     {"faults": [Fault("tasks.*", "status", p=0.4, status=502)]},
@@ -36,12 +43,16 @@ async def started(emulator: Emulator, base_url: str, count: int = 1) -> list[Tas
 async def test_over_sockets(open_client: Any, transport: str, options: dict[str, Any]) -> None:
     if transport == "aiohttp":
         pytest.importorskip("httpx_aiohttp")
-    emulator = Emulator(job_s=(0.2, 0.8), **options)
+    emulator = Emulator(job_s=(2, 8), **options)
     async with emulator.serve() as base_url:
         kling = await open_client(base_url=base_url, transport=transport)
         tasks = await started(emulator, base_url, 12)
-        poll = PollSchedule(waits_s=(0.1, 0.2))
-        done = await asyncio.gather(*(kling.tasks.wait(one, poll=poll) for one in tasks))
+        poll = PollSchedule(waits_s=(0.02, 0.04))
+        waits = asyncio.gather(*(kling.tasks.wait(one, poll=poll) for one in tasks))
+        for _ in range(20):
+            await asyncio.sleep(0.02)
+            emulator.clock.advance(0.5)
+        done = await waits
     assert [one.id for one in done] == [one.id for one in tasks]
     assert all(one.works for one in done)
 
@@ -65,13 +76,13 @@ async def test_what_the_emulator_makes_fail(open_client: Any) -> None:
     for kind, ends in (
         ("task_failed", TaskFailedError),
         ("task_moderated", TaskModeratedError),
-        ("task_lost", TaskFailedError),
+        ("task_lost", TaskNotFoundError),
     ):
         emulator = Emulator(job_s=0.05, faults=[Fault("avatars.video", kind)])
         kling = await open_client(transport=emulator.transport())
         (task,) = await started(emulator, "http://x/v1/kling")
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(settings, "MISSING_FOR_S", 0.2)
-            with pytest.raises(TaskFailedError) as caught:
+            patched.setattr(settings, "GONE_AFTER_S", 0.2)
+            with pytest.raises(ends) as caught:
                 await kling.tasks.wait(task, poll=PollSchedule(waits_s=(0.03,)))
         assert type(caught.value) is ends

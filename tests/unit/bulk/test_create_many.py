@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import sqlite3
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import closing
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import evolve
 from jobs import (
-    Watched,
     assert_all_made_once,
+    avatars,
     creates,
-    in_ledger,
     results,
     sent_keys,
-    until,
     url_rows,
 )
 
 from kling_async import AsyncKlingClient, BulkRow, CreateAvatar, InvalidRequestError
-from kling_async.bulk.feed import CHUNK, Job
-from kling_async.bulk.journal import open_journal
-from kling_async.bulk.ledger import Ledger
-from kling_async.bulk.ledgerfile import is_begun
-from kling_async.bulk.rows import row_of
-from kling_async.bulk.runner import BulkRun
+from kling_async.bulknext.sources import CHUNK
 from kling_async.emulator import Emulator, Fault, sample_png
 
 
@@ -115,32 +105,20 @@ class TestRowsIn:
         [_ async for _ in kling.avatars.create_many(rows, ledger=ledger)]
         assert sent_keys(emulator) == ["k1"]
 
-    async def test_a_key_given_twice_with_other_content_is_nobodys_until_one_was_sent(
-        self, open_client: Any, emulator: Emulator, ledger: Path
+    async def test_of_a_key_given_twice_the_first_row_counts(
+        self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path
     ) -> None:
-        """The ledger takes the later content as long as nothing was sent, so neither goes out."""
-        registered = asyncio.Event()
-        kling = await open_client(transport=Watched(emulator.transport(), registered.wait))
+        """Also where the second comes long after it, and before it was sent."""
         rows = list(url_rows(2 * CHUNK))
-        again = {**rows[CHUNK + 9], "key": "k9", "nickname": "k9"}
-        rows[CHUNK + 9] = again  # read when the first chunk is in the house
+        rows[CHUNK + 9] = {**rows[CHUNK + 9], "key": "k9", "nickname": "other"}
         found: dict[str, list[BulkRow]] = {}
-
-        async def run() -> None:
-            async for row in kling.avatars.create_many(rows, ledger=ledger, concurrency=1):
-                found.setdefault(row.key, []).append(row)
-
-        running = asyncio.create_task(run())
-        await until(lambda: is_begun(ledger) and len(in_ledger(ledger)) > CHUNK)
-        registered.set()
-        await running
-        assert len(sent_keys(emulator)) == 2 * CHUNK - 2
-        assert "k9" not in sent_keys(emulator)
-        before, after = sorted(str(one.error) for one in found["k9"])
-        assert before.startswith("its key was given again with another content")
-        assert after.startswith("its key was given before")
-        kept = in_ledger(ledger)["k9"]
-        assert (kept.state, kept.payload["image_url"]) == ("planned", again["image_url"])
+        async for row in kling.avatars.create_many(rows, ledger=ledger, concurrency=1):
+            found.setdefault(row.key, []).append(row)
+        assert len(sent_keys(emulator)) == 2 * CHUNK - 1
+        assert "other" not in sent_keys(emulator)
+        first, second = sorted(found["k9"], key=lambda one: one.state)
+        assert (first.state, second.state) == ("created", "failed")
+        assert str(second.error).startswith("its key was given before")
 
     async def test_a_row_costs_a_commit_at_most(
         self, kling: AsyncKlingClient, ledger: Path, monkeypatch: pytest.MonkeyPatch
@@ -157,8 +135,9 @@ class TestRowsIn:
         connect = sqlite3.connect
         monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: connect(*a, factory=Counting, **k))
         await results(kling, url_rows(50), ledger, concurrency=1)
-        # Two to open it, one for the chunk of rows, one for the first look, one for the last row.
-        assert commits <= 50 + 5
+        # Two to open it, one to close it, one for the chunk of rows, one for the first look, one for
+        # the last row.
+        assert commits <= 50 + 6
 
 
 class TestSecondRun:
@@ -166,10 +145,10 @@ class TestSecondRun:
         self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path
     ) -> None:
         first = await results(kling, url_rows(20), ledger)
-        kept = in_ledger(ledger)
+        kept = avatars(ledger)
         assert await results(kling, one_by_one(url_rows(20)), ledger) == first
         assert len(creates(emulator)) == 20
-        assert in_ledger(ledger) == kept
+        assert avatars(ledger) == kept
 
     async def test_new_rows_at_the_end_are_sent(
         self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path
@@ -184,18 +163,18 @@ class TestSecondRun:
         self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path
     ) -> None:
         await results(kling, url_rows(3), ledger)
-        before = in_ledger(ledger)
+        before = avatars(ledger)
         rows = list(url_rows(3))
         rows[1]["prompt"] = "Something else"
         found = await results(kling, rows, ledger)
         assert [found[key].state for key in ("k1", "k2", "k3")] == ["created", "failed", "created"]
         assert "'k2'" in str(found["k2"].error)
         assert "nothing was sent" in str(found["k2"].error)
-        assert in_ledger(ledger) == before
+        assert avatars(ledger) == before
         assert len(creates(emulator)) == 3
         # restored, it is what it was
         again = await results(kling, url_rows(3), ledger)
-        assert again["k2"].avatar_id == before["k2"].avatar_id
+        assert again["k2"].avatar_id == before["k2"].remote_id
 
 
 class TestRowsThatFail:
@@ -218,26 +197,6 @@ class TestRowsThatFail:
         found = await results(kling, url_rows(2, tts_speed=1.2), ledger)
         assert [one.state for one in found.values()] == ["created", "created"]
         assert_all_made_once(emulator, ledger, 2)
-
-    async def test_a_row_of_which_nothing_is_wrong_any_more_is_sent_and_known_by_its_address(
-        self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path
-    ) -> None:
-        """As after an update of the checks. A row that failed one has no token yet."""
-        (given,) = url_rows(1)
-        wrong = evolve(row_of(given, 1), request=None, problems={"nickname": "was too long"})
-        service = kling._pipeline.service
-        with closing(Ledger.open(ledger, service=service)) as book, book.transaction():
-            book.register([wrong])
-            (record,) = book.reopen_failed(0, 1)
-        assert record.token is None
-
-        async def jobs() -> AsyncGenerator[list[Job], None]:
-            yield [Job(record)]
-
-        async with open_journal(ledger, service=service) as journal:
-            run = BulkRun(kling._pipeline, kling._options, journal, concurrency=1)
-            assert [row.state async for row in run.results(jobs())] == ["created"]
-        assert in_ledger(ledger)["k1"].token == "/1.png"
 
     @pytest.mark.parametrize("status", [400, 404, 422])
     async def test_a_refusal_fails_the_row_alone_and_is_not_repeated(

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from jobs import assert_all_made_once, creates, in_ledger, results, sent_keys, url_rows
+from jobs import assert_all_made_once, avatars, creates, results, sent_keys, url_rows
 
 from kling_async import AccountRegistry, AccountRequiredError, AsyncKlingClient
 from kling_async.emulator import Emulator, Fault, sample_png
@@ -59,7 +59,7 @@ async def test_no_choice_is_an_error_and_nothing_is_sent(
     with pytest.raises(AccountRequiredError):
         await results(kling, url_rows(10), ledger)
     assert creates(emulator) == []
-    assert {one.state for one in in_ledger(ledger).values()} == {"planned"}
+    assert {one.state for one in avatars(ledger).values()} == {"planned"}
 
 
 class TestParking:
@@ -81,7 +81,7 @@ class TestParking:
         assert ADA in str(found["k2"].error)
         assert "401" in str(found["k2"].error)
         assert sent_keys(emulator) == ["k1"]
-        kept = in_ledger(ledger)
+        kept = avatars(ledger)
         assert {kept[f"k{n}"].state for n in range(2, 7)} <= {"planned", "ready"}
 
         found = await results(kling, url_rows(6), ledger)

@@ -20,8 +20,8 @@ from jobs import (
     Unreachable,
     Watched,
     assert_all_made_once,
+    avatars,
     creates,
-    in_ledger,
     results,
     sent_keys,
     until_quiet,
@@ -206,7 +206,7 @@ class TestUnreachable:
         assert {one.state for one in found.values()} == {"skipped"}
         assert all("nothing was sent" in str(one.error) for one in found.values())
         assert 1 < max(clock.slept_s) <= 60  # it was patient first
-        states = {one.state for one in in_ledger(ledger).values()}
+        states = {one.state for one in avatars(ledger).values()}
         assert states <= {"planned", "ready"}
         await results(await open_client(), url_rows(200), ledger)
         assert_all_made_once(emulator, ledger, 200)
@@ -223,7 +223,7 @@ class TestUnreachable:
         assert 1 <= states["skipped"] <= 3
         assert sum(clock.slept_s) > 30
         assert 10 < max(clock.slept_s) <= 60
-        assert Counter(one.state for one in in_ledger(ledger).values())["done"] == 10
+        assert Counter(one.state for one in avatars(ledger).values())["done"] == 10
 
     async def test_a_short_outage_is_waited_out(
         self, open_client: OpenClient, emulator: Emulator, ledger: Path
@@ -241,4 +241,4 @@ async def test_rows_are_json_in_the_ledger_and_hold_no_token(
 ) -> None:
     await results(kling, url_rows(3), ledger)
     assert b"user:12345" not in ledger.read_bytes()
-    assert json.dumps(dict(in_ledger(ledger)["k1"].payload))
+    assert json.dumps(dict(avatars(ledger)["k1"].payload))

@@ -15,8 +15,9 @@ from jobs import (
     JumpClock,
     Watched,
     assert_all_made_once,
+    avatars,
     creates,
-    in_ledger,
+    job,
     results,
     sent_keys,
     until,
@@ -24,10 +25,11 @@ from jobs import (
     url_rows,
 )
 
-from kling_async import AsyncKlingClient, BulkRow, KlingError, LedgerError
-from kling_async.bulk.feed import numbered, registered
-from kling_async.bulk.journal import open_journal
-from kling_async.bulk.runner import BulkRun
+from kling_async import AsyncKlingClient, KlingError, LedgerError
+from kling_async.bulknext.recipes import AVATARS
+from kling_async.bulknext.results import RowResult
+from kling_async.bulknext.rows import RowBuilder
+from kling_async.bulknext.sources import built, registered
 from kling_async.emulator import Emulator, Fault
 
 TOKEN = "user:12345-abcdefghi"
@@ -57,9 +59,9 @@ class Gate:
 
 def assert_nothing_is_open(emulator: Emulator, ledger: Path) -> None:
     """Each create that was sent has its avatar in the ledger; no other row was touched."""
-    kept = in_ledger(ledger)
+    kept = avatars(ledger)
     assert {one.nickname: one.id for one in emulator.avatars} == {
-        key: one.avatar_id for key, one in kept.items() if one.state == "done"
+        key: one.remote_id for key, one in kept.items() if one.state == "done"
     }
     assert {one.state for one in kept.values()} <= {"done", "planned", "ready"}
 
@@ -169,7 +171,7 @@ class TestLeavingEarly:
         await leaving
         assert sent_keys(emulator) == ["k1", "k2"]
         assert sum(clock.slept_s) < 60
-        assert in_ledger(ledger)["k2"].state == "ready"
+        assert avatars(ledger)["k2"].state == "ready"
 
     async def test_nor_is_one_before_it(
         self, open_client: OpenClient, emulator: Emulator, ledger: Path
@@ -184,7 +186,7 @@ class TestLeavingEarly:
         await until(lambda: kling.stats.waiting == 1)
         await asyncio.wait_for(found.aclose(), 5)  # type: ignore[arg-type]
         assert sent_keys(emulator) == ["k1", "k2"]
-        assert in_ledger(ledger)["k2"].state == "ready"
+        assert avatars(ledger)["k2"].state == "ready"
 
 
 class TestCancelled:
@@ -221,7 +223,7 @@ class TestCancelled:
         row = (await results(kling, url_rows(1), ledger))["k1"]
         assert row.state == "skipped"
         assert "deadline of 0.2 s" in (row.error or "")
-        assert in_ledger(ledger)["k1"].state == "ready"
+        assert avatars(ledger)["k1"].state == "ready"
         connected.set()
         await until_quiet(lambda: len(emulator.calls))
         assert creates(emulator) == []
@@ -243,21 +245,21 @@ class TestStopped:
     ) -> None:
         gate = Gate(free=1)
         kling = await open_client(transport=Watched(emulator.transport(), gate))
-        async with open_journal(ledger, service=kling._pipeline.service) as journal:
-            run = BulkRun(kling._pipeline, kling._options, journal, concurrency=4)
-            found = run.results(registered(journal, numbered(url_rows(50))))
+        async with job(kling, ledger, AVATARS, concurrency=4) as opened:
+            run, rows = opened.run, built(RowBuilder(AVATARS), url_rows(50))
+            found = run.results(registered(opened.ledger, opened.requests, rows))
             taking = asyncio.create_task(_keys(found))
             await until(lambda: gate.held == 4)
             run.stop("it was interrupted")
             await until_quiet(lambda: gate.held)
             gate.opened.set()
             assert sorted(await taking) == ["k1", "k2", "k3", "k4", "k5"]
-        assert (run.tally.created, run.tally.settled, run.tally.under_way) == (5, 5, 0)
+        assert (run.counts.of(1).done, run.counts.settled, run.counts.under_way) == (5, 5, 0)
         assert_nothing_is_open(emulator, ledger)
 
 
-async def _keys(rows: AsyncIterator[BulkRow]) -> list[str]:
-    return [row.key async for row in rows if row.state == "created"]
+async def _keys(rows: AsyncIterator[RowResult]) -> list[str]:
+    return [one.row.key async for one in rows if one.row.state == "done"]
 
 
 class TestClosedClient:
@@ -266,7 +268,7 @@ class TestClosedClient:
         await kling.aclose()
         with suppress(KlingError):
             await results(kling, url_rows(5), ledger)
-        assert {one.state for one in in_ledger(ledger).values()} <= {"planned", "ready"}
+        assert {one.state for one in avatars(ledger).values()} <= {"planned", "ready"}
 
 
 class TestRowsThatBreak:
@@ -320,7 +322,7 @@ class TestLedgerFirst:
         found: list[set[str]] = []
 
         def look() -> None:
-            kept = in_ledger(ledger).values()
+            kept = avatars(ledger).values()
             found.append({one.key for one in kept if one.state == "intent" and one.attempts == 1})
 
         transport = Watched(emulator.transport(), look)
@@ -333,8 +335,8 @@ class TestLedgerFirst:
         self, kling: AsyncKlingClient, ledger: Path
     ) -> None:
         async for row in kling.avatars.create_many(url_rows(30), ledger=ledger, concurrency=3):
-            kept = in_ledger(ledger)[row.key]
-            assert (kept.state, kept.avatar_id) == ("done", row.avatar_id)
+            kept = avatars(ledger)[row.key]
+            assert (kept.state, kept.remote_id) == ("done", row.avatar_id)
 
     @pytest.mark.parametrize("commits", range(2, 16))
     async def test_a_ledger_that_fails_ends_the_run_and_nothing_was_sent_without_it(
@@ -355,7 +357,7 @@ class TestLedgerFirst:
             await run()
         disk.commits = 10**9
         await until_quiet(lambda: len(emulator.calls))
-        kept = in_ledger(ledger)
+        kept = avatars(ledger)
         sent = sent_keys(emulator)
         assert len(sent) == len(set(sent))
         assert len(sent) <= 2 * commits  # a commit serves both rows that are under way
@@ -376,9 +378,9 @@ class TestLedgerFirst:
         self, open_client: OpenClient, emulator: Emulator, ledger: Path
     ) -> None:
         await results(await open_client(), url_rows(3), ledger)
-        kept = in_ledger(ledger)
+        kept = avatars(ledger)
         other = await open_client(base_url="https://kling.example.com/v1/kling")
         with pytest.raises(LedgerError, match=r"kling\.example\.com"):
             await results(other, url_rows(9), ledger)
         assert len(creates(emulator)) == 3
-        assert in_ledger(ledger) == kept
+        assert avatars(ledger) == kept

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-import signal
 import socket
 import urllib.error
 import urllib.request
@@ -12,45 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
-BODY = json.dumps({"imageUrl": "https://example.com/a.png"}).encode()
-
-
-def post(base_url: str, token: str) -> Any:
-    request = urllib.request.Request(f"{base_url}/avatars", BODY, method="POST")
-    request.add_header("Authorization", f"Bearer {token}")
-    request.add_header("Content-Type", "application/json")
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as reply:
-        return json.load(reply)
-
-
-def listening(process: Any) -> tuple[str, str]:
-    """The base URL and the token that it prints, ready to be pasted into a shell."""
-    first, second = process.stdout.readline(), process.stdout.readline()
-    found = re.fullmatch(r"export KLING_BASE_URL=(\S+) USEAPI_TOKEN=(\S+)\n", second)
-    assert found is not None, (first, second)
-    assert first == f"listening on {found[1]}\n"
-    return found[1], found[2]
-
-
-@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
-def test_serves_until_it_is_stopped(start: Callable[..., Any], kind: signal.Signals) -> None:
-    process = start("emulator", "--port", "0", env={"USEAPI_TOKEN": None})
-    base_url, token = listening(process)
-    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/v1/kling", base_url)
-    assert post(base_url, token)["status"] == "SUCCESS"
-    process.send_signal(kind)
-    _, stderr = process.communicate(timeout=10)
-    assert process.returncode == (130 if kind is signal.SIGINT else -signal.SIGTERM)
-    assert stderr == ""
-
-
-@pytest.mark.parametrize(("words", "ids"), [([], 2), (["--seed", "5"], 1)], ids=str)
-def test_ids_of_one_emulator_are_not_those_of_another(
-    start: Callable[..., Any], words: list[str], ids: int
-) -> None:
-    served = [listening(start("emulator", "--port", "0", *words)) for _ in range(2)]
-    assert len({post(*one)["id"] for one in served}) == ids
+from emulator_process import listening, post
 
 
 def test_obeys_its_options(start: Callable[..., Any], invoke: Callable[..., Any]) -> None:

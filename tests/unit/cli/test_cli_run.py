@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable
 from contextlib import closing
@@ -21,28 +20,6 @@ LEDGER = Path("avatars.sqlite")
 def in_ledger() -> dict[str, Record]:
     with closing(LedgerView.read(LEDGER)) as ledger:
         return {one.key: one for one in ledger.each()}
-
-
-def test_200_rows_on_the_emulator_and_then_the_same_again(
-    execute: Callable[..., Any], url_csv: Callable[..., Path]
-) -> None:
-    words = ["bulk", "run", url_csv(200), "--ledger", LEDGER, "--emulator", "--rate", "none"]
-    first = execute(*words, env={"USEAPI_TOKEN": None})
-    assert first.code == 0, first.stderr
-    assert first.stdout.startswith("200 of 200 rows created in ")
-    assert execute("bulk", "export", LEDGER, "--to", "first.csv").code == 0
-    rows = list(csv.DictReader(Path("first.csv").read_text("utf-8").splitlines()))
-    assert [row["key"] for row in rows] == [f"k{n}" for n in range(1, 201)]
-    assert {row["state"] for row in rows} == {"created"}
-    assert len({row["avatar_id"] for row in rows}) == 200
-
-    kept = in_ledger()
-    second = execute(*words, env={"USEAPI_TOKEN": None})
-    assert second.code == 0
-    assert "nothing was sent" in second.stdout
-    assert in_ledger() == kept
-    assert execute("bulk", "export", LEDGER, "--to", "second.csv").code == 0
-    assert Path("second.csv").read_bytes() == Path("first.csv").read_bytes()
 
 
 def test_against_a_service_each_row_is_sent_once(

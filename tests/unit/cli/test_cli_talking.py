@@ -56,6 +56,7 @@ def test_from_a_portrait_to_a_file(
         voice(invoke),
     )  # fmt: skip
     task = str(json.loads(begun.stdout)["task"]["id"])
+    service.advance(1)
     done = invoke("tasks", "wait", task)
     assert done.exit_code == 0, done.stderr
     record = json.loads(done.stdout)
@@ -111,6 +112,7 @@ def test_a_wait_for_what_failed_says_why(
 ) -> None:
     emulator.add_faults([Fault("avatars.video", "task_failed", message="the face is hidden")])
     task = begun(invoke)
+    service.advance(1)
     done = invoke("tasks", "wait", task)
     assert (done.exit_code, done.stdout) == (1, "")
     assert f"task {task}: failed" in done.stderr

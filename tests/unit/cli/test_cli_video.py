@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -91,29 +90,6 @@ class TestRun:
         ]
         assert all(Path(row["video_file"]).is_file() for row in rows[:3])
         assert {int(row["task_id"]) for row in rows[:3]} == {one.id for one in emulator.tasks}
-
-    def test_on_the_built_in_emulator(self, execute: Invoke) -> None:
-        words = run(speaking(2), "--video", "--video-dir", "films", "--emulator")
-        done = execute(*words, env={"USEAPI_TOKEN": None})
-        assert done.code == 0, done.stdout + done.stderr
-        assert {one.name for one in Path("films").iterdir()} == {"k1.mp4", "k2.mp4"}
-        again = execute(*words, env={"USEAPI_TOKEN": None})
-        assert again.code == 0
-        assert "nothing was sent" in again.stdout
-        last = done.stderr.splitlines()[-1]
-        assert re.fullmatch(r"2/2 rows, 2 created, 2 videos saved, [\d.]+/s", last)
-
-    def test_the_built_in_emulator_begins_empty_each_time(self, execute: Invoke) -> None:
-        words, env = run(speaking(3), "--emulator"), {"USEAPI_TOKEN": None}
-        assert execute(*words, env=env).code == 0
-        failing = ["--faults", "avatars.video:task_failed=no face@at=2"]
-        first = execute(*words, "--video", *failing, env=env)
-        assert first.code == 1
-        assert "2 videos saved in " in first.stdout
-        retry = execute("bulk", "retry", LEDGER, "--video", "--emulator", env=env)
-        assert retry.code == 0, retry.stderr
-        last = execute(*words, "--video", env=env)
-        assert (last.code, "3 videos saved" in last.stdout) == (0, True)
 
     def test_the_folder_is_remembered(self, invoke: Invoke, service: Any) -> None:
         invoke(*run(speaking(1), "--video-dir", "films"))

@@ -59,16 +59,16 @@ async def test_a_dry_run_stores_nothing(connect, dry_run):
     ("changes", "said"),
     [
         ({"email": ""}, "email is required"),
-        ({"email": "ada"}, "e-mail address"),
+        ({"email": "ada"}, "Parameter email (ada) has incorrect format"),
         ({"password": None}, "password is required"),
-        ({"password": 5}, "password must be a string"),
+        ({"password": 5}, "Parameter password (5) has incorrect format"),
         ({"maxJobs": None}, "maxJobs is required"),
-        ({"maxJobs": 0}, "between 1 and 50"),
-        ({"maxJobs": 51}, "between 1 and 50"),
+        ({"maxJobs": 0}, "Parameter maxJobs (0) has incorrect format"),
+        ({"maxJobs": 51}, "Parameter maxJobs (51) has incorrect format"),
         ({"passToken": "x"}, "all together"),
         ({"did": "x", "userId": "y"}, "all together"),
-        ({"dryRun": "perhaps"}, "dryRun must be true or false"),
-        ({"dryRun": 1}, "dryRun must be true or false"),
+        ({"dryRun": "perhaps"}, "Parameter dryRun (perhaps) has incorrect format"),
+        ({"dryRun": 1}, "Parameter dryRun (1) has incorrect format"),
     ],
 )
 async def test_refusals(in_process, changes, said):

@@ -136,7 +136,7 @@ async def test_the_image_is_required(connect):
         reply = await client.post("/avatars", json={"nickname": "Ada"})
         empty = await client.post("/avatars")
     assert reply.status_code == empty.status_code == 400
-    assert reply.json() == {"error": "imageUrl is required"}
+    assert reply.json() == {"error": "Parameter imageUrl is required"}
 
 
 @pytest.mark.parametrize(

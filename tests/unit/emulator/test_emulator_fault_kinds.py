@@ -104,6 +104,7 @@ async def test_answers_that_come_and_are_odd(connect, name):
 def test_every_kind_is_tested_and_in_the_table():
     tested = {name.partition(",")[0] for name in (*LOST, *ODD)} | {"refuse_connection"}
     elsewhere = {kind for kind, row in KINDS.items() if row.only}  # test_emulator_task_faults.py
+    elsewhere.add("surplus")  # test_emulator_surplus.py
     assert tested | elsewhere == set(KINDS)
     assert not tested & elsewhere
     assert set(EFFECTS) | {"refuse_connection"} == set(KINDS)
@@ -310,6 +311,7 @@ async def test_every_fault_fits_every_answer(in_process):
                 ("GET", host + voice),
                 ("GET", "/nowhere"),
                 ("POST", "/avatars/video"),
+                ("POST", "/videos/text2video"),
                 ("POST", "/tts/create"),
             ):
                 with suppress(httpx.TransportError):

@@ -47,7 +47,7 @@ async def test_equal_texts_get_addresses_of_their_own(in_process):
         ({"speakerId": None}, "speakerId is required"),
         ({"speakerId": "moss_audio_nobody"}, "is not one of the voices"),
         ({"text": ""}, "text is required"),
-        ({"text": 5}, "text must be a string"),
+        ({"text": 5}, "Parameter text (5) has incorrect format"),
         ({"speed": 0.79}, "speed"),
         ({"speed": 2.01}, "speed"),
         ({"emotion": "bored"}, "emotion"),

@@ -10,7 +10,7 @@ HEARD = {
     "imageUrl": "https://pictures.example/ada.png",
     "audioUrl": "https://sounds.example/ada.mp3",
 }
-TESTED = {"task_failed", "task_moderated", "task_lost", "no_task_id", "no_slot"}
+TESTED = {"task_failed", "task_moderated", "task_lost", "task_hidden", "no_task_id", "no_slot"}
 
 
 def struck(kind: str, **settings: object) -> Emulator:
@@ -76,6 +76,29 @@ async def test_a_task_that_gets_lost(connect, settings, until_s):
     assert len(emulator.tasks) == 1  # it was started, and paid
 
 
+@pytest.mark.parametrize(
+    ("settings", "known"),  # after 0, 2, 5, 8.9 and 9 seconds
+    [
+        ({}, [False, False, False, False, True]),
+        ({"for_s": 3, "after_s": 2}, [True, False, True, True, True]),
+    ],
+)
+async def test_a_task_whose_id_is_not_known_for_a_while(connect, settings, known):
+    emulator = struck("task_hidden", **settings)
+    statuses = []
+    async with connect(emulator) as client:
+        number = (await client.post("/avatars/video", json=HEARD)).json()["task"]["id"]
+        for step_s in (0, 2, 3, 3.9, 0.1):
+            emulator.clock.advance(step_s)
+            statuses.append((await client.get(f"/tasks/{number}")).status_code)
+            (running,) = (await client.get("/scheduler")).json()
+            (entry,) = (await client.get("/tasks")).json()["history"]
+            assert running["id"] == entry["task"]["id"] == number
+        other = (await client.post("/avatars/video", json=HEARD)).json()["task"]["id"]
+        assert (await client.get(f"/tasks/{other}")).status_code == 200
+    assert [one == 200 for one in statuses] == known
+
+
 @pytest.mark.parametrize("before_work", [False, True])
 async def test_an_answer_without_an_id(connect, before_work):
     emulator = struck("no_task_id", before_work=before_work)
@@ -134,6 +157,7 @@ def test_naming_something_else_is_an_error(kind):
         "avatars.video:task_failed=No%20face@at=2",
         "avatars.video:task_moderated=create@every=3",
         "avatars.video:task_lost=5.0@p=0.5",
+        "videos.text2video:task_hidden=9.0,after_s=1.0@p=0.5",
         "avatars.video:no_task_id,before_work",
         "avatars.video:no_slot=none,retry_after_s=3.0@times=2",
     ],

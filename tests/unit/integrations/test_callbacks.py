@@ -15,7 +15,7 @@ from kling_async.emulator import Emulator
 from kling_async.integrations.aiohttp import KLING, kling_context, webhook_route
 
 SELDOM = PollSchedule((60.0,))
-OFTEN = PollSchedule((0.2,))
+OFTEN = PollSchedule((0.05,))
 
 
 @asynccontextmanager
@@ -39,33 +39,44 @@ async def begun(kling: AsyncKlingClient, reply_url: str) -> Task:
 
 @pytest.mark.parametrize("webhooks", ["on", "twice", "twice,shuffled", "reversed", "progress=5"])
 async def test_who_waits_is_woken_long_before_the_next_look(webhooks: str) -> None:
-    emulator, receiver = Emulator(job_s=0.4, webhooks=webhooks), WebhookReceiver(again_after_s=0.2)
+    emulator, receiver = Emulator(job_s=40, webhooks=webhooks), WebhookReceiver(again_after_s=0.1)
     async with told(emulator, receiver) as (kling, here):
         task = await begun(kling, receiver.url(here))
-        done = await asyncio.wait_for(kling.tasks.wait(task, poll=SELDOM), 10)
+        waiting = asyncio.create_task(kling.tasks.wait(task, poll=SELDOM))
+        await asyncio.sleep(0)
+        emulator.clock.advance(40)
+        done = await asyncio.wait_for(waiting, 10)
         assert done.succeeded
-        await asyncio.sleep(0.2)  # the rest of the callbacks: nobody waits any more
+        await asyncio.sleep(0.1)  # the rest of the callbacks: nobody waits any more
     assert {one.status for one in emulator.webhooks} == {204}
-    assert emulator.counts["tasks.get"] <= 5
+    assert emulator.counts["tasks.get"] <= len(emulator.webhooks) + 1  # however slow the machine
 
 
 @pytest.mark.parametrize(
     "webhooks", ["broken", "huge", "empty", "other_task", "unknown_task", "off"]
 )
 async def test_waiting_falls_back_to_looking(webhooks: str) -> None:
-    emulator, receiver = Emulator(job_s=0.6, webhooks=webhooks), WebhookReceiver()
+    emulator, receiver = Emulator(job_s=60, webhooks=webhooks), WebhookReceiver()
     async with told(emulator, receiver) as (kling, here):
         url = receiver.url(here)
         tasks = [await begun(kling, url) for _ in range(2)]
-        waits = (kling.tasks.wait(one, poll=OFTEN) for one in tasks)
-        done = await asyncio.wait_for(asyncio.gather(*waits), 10)
+        waits = asyncio.gather(*(kling.tasks.wait(one, poll=OFTEN) for one in tasks))
+        await asyncio.sleep(0.1)  # some looks find them running
+        emulator.clock.advance(60)
+        done = await asyncio.wait_for(waits, 10)
         assert all(one.succeeded for one in done)
 
 
 async def test_a_callback_to_a_guessed_address_wakes_nobody() -> None:
-    emulator, receiver, other = Emulator(job_s=0.3), WebhookReceiver(), WebhookReceiver()
+    emulator, receiver, other = Emulator(job_s=30), WebhookReceiver(), WebhookReceiver()
     async with told(emulator, receiver) as (kling, here):
         task = await begun(kling, other.url(here))
-        with pytest.raises(asyncio.TimeoutError):
-            await asyncio.wait_for(kling.tasks.wait(task, poll=SELDOM), 1.0)
+        waiting = asyncio.create_task(kling.tasks.wait(task, poll=SELDOM))
+        await asyncio.sleep(0)
+        emulator.clock.advance(30)
+        while not emulator.webhooks:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+        waiting.cancel()
     assert {one.status for one in emulator.webhooks} == {404}

@@ -36,9 +36,11 @@ from kling_async import (
     ListVoices,
     RemoveAccount,
     Request,
+    Text2Video,
     UploadAsset,
 )
 from kling_async._transport.protocol import encode
+from kling_async.models.operations import operations
 
 URL = "https://x.y/a.png"
 SCENES = (
@@ -245,10 +247,14 @@ OPERATIONS: dict[str, tuple[str, str, set[str], set[str], set[str]]] = {
     "avatars.create": ("POST", "/avatars", set(), set(), {
         "email", "imageUrl", "nickname", "prompt", "scene", "ttsSpeaker", "ttsSpeed",
         "ttsEmotionKey"}),
-    # avatarId and imageUrl, text and audioUrl exclude each other: test_videos.py sends the others.
+    # avatarId and imageUrl, text and audioUrl exclude each other; others: resources/test_videos.py.
     "avatars.video": ("POST", "/avatars/video", set(), set(), {
         "email", "avatarId", "text", "speakerId", "speed", "emotion", "prompt", "mode", "maxJobs",
         "replyUrl", "replyRef"}),
+    # prompt and duration exclude shots: test_text2video.py sends those.
+    "videos.text2video": ("POST", "/videos/text2video", set(), set(), {
+        "email", "prompt", "negative_prompt", "model_name", "duration", "aspect_ratio", "mode",
+        "cfg_scale", "enable_audio", "maxJobs", "replyUrl", "replyRef"}),
     "avatars.list": ("GET", "/avatars", set(), {"email", "type"}, set()),
     "avatars.delete": ("DELETE", "/avatars/{avatarId}", {"avatarId"}, {"email"}, set()),
     "assets.upload": ("POST", "/assets/", set(), {"email"}, set()),
@@ -284,6 +290,9 @@ FULL: dict[str, Request[Any]] = {
     "avatars.video": CreateAvatarVideo(
         avatar_id="300137233318846", text="t", speaker_id="s", speed=1, emotion="happy",
         prompt="p", mode="pro", max_jobs=3, reply_url=URL, reply_ref="r"),
+    "videos.text2video": Text2Video(
+        prompt="p", negative_prompt="n", model_name="kling-v1-6", duration_s=5, aspect_ratio="1:1",
+        mode="std", cfg_scale=0.5, enable_audio=False, max_jobs=3, reply_url=URL, reply_ref="r"),
     "avatars.list": ListAvatars(type="personal"),
     "avatars.delete": DeleteAvatar(avatar_id="300137233318846"),
     "assets.upload": UploadAsset(file=b"ID3\x04\0\0"),
@@ -308,17 +317,8 @@ FULL: dict[str, Request[Any]] = {
 }  # fmt: skip
 
 
-def operations(base: type = Request) -> set[str]:
-    below = {one for cls in base.__subclasses__() for one in operations(cls)}
-    return below | {
-        cls.operation
-        for cls in base.__subclasses__()
-        if "operation" in vars(cls) and cls.__module__.startswith("kling_async.")
-    }
-
-
 def test_the_table_is_complete() -> None:
-    assert operations() == set(OPERATIONS) == set(FULL)
+    assert set(operations()) == set(OPERATIONS) == set(FULL)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -341,5 +341,7 @@ def test_no_field_of_a_full_request_is_left_empty(operation: str) -> None:
         spare.add("content_type")
     if operation == "avatars.video":
         spare |= {"image_url", "audio_url", "audio"}
+    if operation == "videos.text2video":
+        spare.add("shots")
     for one in attrs.fields(type(request)):
         assert one.name in spare or getattr(request, one.name) is not None

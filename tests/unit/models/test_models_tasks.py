@@ -247,7 +247,7 @@ BAD: list[tuple[type[Request[Any]], dict[str, Any], dict[str, str]]] = [
     (GetDownload, {}, {"work_ids": "is required"}),
     (GetDownload, {"work_ids": []}, {"work_ids": "at least one"}),
     (GetDownload, {"work_ids": ["x"]}, {"work_ids": "whole"}),
-    (GetDownload, {"work_ids": 1, "file_types": "GIF"}, {"file_types": "MP4, MP3, WAV, PNG"}),
+    (GetDownload, {"work_ids": 1, "file_types": "GIF"}, {"file_types": "MP4, MOV, MP3, WAV, PNG"}),
     (GetDownload, {"work_ids": 1, "file_types": []}, {"file_types": "at least one"}),
     (CreateSpeech, {}, {"speaker_id": "is required", "text": "is required"}),
     (CreateSpeech, {**TEXT, "text": " "}, {"text": "blank"}),

@@ -1,0 +1,135 @@
+"""What does an event of the state machine write? The statements of `apply`, built once each.
+
+Like `sql.py` in words that SQLite and PostgreSQL both take.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+
+from .machine import OPEN, PAID, Event, State, only_target, sources
+from .records import ABANDONED, ANSWER, RECOVERED, REOPENED
+from .sql import AS_NEW, quoted
+from .values import mended
+
+_ALWAYS: Mapping[Event, str] = {
+    "prepared": "error = NULL",
+    "intended": (
+        "attempts = attempts + 1, intent_at = :now, attempt = :attempt, evidence = NULL, "
+        "error = NULL"
+    ),
+    # It certainly was not sent: only an earlier sending, if any, may have done something.
+    "retracted": "intent_at = sent_since",
+    "answered": "remote_id = :claim, error = NULL, candidates = NULL",
+    "found": "remote_id = :claim, error = NULL, candidates = NULL",
+    "resent": "sent_since = coalesce(sent_since, intent_at), candidates = NULL, evidence = NULL",
+    "finished": "error = NULL",
+    "saved": "error = NULL",
+}
+"""Event -> what it writes by itself."""
+_DEFAULTS: Mapping[Event, Mapping[str, str | None]] = {
+    "answered": {"evidence": ANSWER},
+    "retracted": {"error": None},
+    "resent": {"error": None},
+    "failed": {"evidence": None},
+    "abandoned": {"error": "abandoned by the user; what it made may exist"},
+}
+"""Event -> values that are written even where they are not given."""
+_ELSEWHERE = frozenset({"tokens", "works", "work", "file", "name_key", "size_bytes"})
+"""Values that belong to other tables."""
+
+
+def written_values(event: Event, values: Mapping[str, object]) -> Mapping[str, object]:
+    """What an event writes into the step's own columns: what was given, and its defaults."""
+    defaults = _DEFAULTS.get(event)
+    # What a server said may hold half a character, which no database takes.
+    given = {name: mended(value) for name, value in values.items() if name not in _ELSEWHERE}
+    return given if defaults is None else {**defaults, **given}
+
+
+def may_start_from(event: Event, to: State | None, evidence: object) -> tuple[State, ...]:
+    """The states from which this event may go; empty: the state machine has no such arrow."""
+    if event == "put_off":
+        anywhere: tuple[State, ...] = OPEN + PAID
+        return anywhere if to is None else ()
+    end = to if to is not None else only_target(event)
+    if end is None:
+        return ()
+    if event == "found" and evidence != RECOVERED:  # never sent: only in an old copy of a ledger
+        return tuple(state for state in sources(event, end) if state not in OPEN)
+    return sources(event, end)
+
+
+@cache
+def arrow(
+    event: Event, to: State | None, starts: tuple[State, ...], names: tuple[str, ...], exact: bool
+) -> str:
+    """The compare-and-set of an event: changes one step, or none where it is elsewhere.
+
+    Args:
+        event: what happened.
+        to: where it leads; None: the only state it leads to.
+        starts: the states it may start from.
+        names: the columns that are given.
+        exact: whether the step's content must have the digest `:digest`.
+    """
+    end = to if to is not None else only_target(event)
+    assignments = [] if event == "put_off" else [f"state = '{end}'"]
+    assignments.append("changed_at = :now")
+    if (always := _ALWAYS.get(event)) is not None:
+        assignments.append(always)
+    if event == "abandoned":
+        assignments.append(f"evidence = '{ABANDONED}'")
+    if event == "reopened":
+        assignments.append(_REOPENED_AS[end or "planned"])
+    assignments += [f"{name} = :{name}" for name in names]
+    return f"UPDATE steps SET {', '.join(assignments)} WHERE {_is_at(starts, exact)}"
+
+
+_REOPENED_AS: Mapping[State, str] = {
+    "planned": f"error = NULL, evidence = '{REOPENED}', remote_id = NULL, {AS_NEW}",
+    "running": f"error = NULL, evidence = '{REOPENED}'",
+    "made": f"error = NULL, evidence = '{REOPENED}'",
+}
+
+
+def _is_at(starts: tuple[State, ...], exact: bool) -> str:
+    among = f"state = '{starts[0]}'" if len(starts) == 1 else f"state IN ({quoted(starts)})"
+    return f"id = :step_id AND {among}" + (" AND digest = :digest" if exact else "")
+
+
+@cache
+def claim(starts: tuple[State, ...], exact: bool) -> str:
+    """Make the remote id `:claim` the step's own, where the step is as the arrow asks."""
+    return (
+        "INSERT INTO claims (account, kind, remote_id, step_id) "
+        "SELECT coalesce(:account, account, ''), kind, :claim, id FROM steps "
+        f"WHERE {_is_at(starts, exact)} ON CONFLICT DO NOTHING"
+    )
+
+
+CLAIM_OWNER = (
+    "SELECT claims.step_id FROM steps JOIN claims ON claims.kind = steps.kind "
+    "AND claims.account = coalesce(:account, steps.account, '') AND claims.remote_id = :claim "
+    "WHERE steps.id = :step_id"
+)
+NAME_OWNER = "SELECT step_id, number FROM works WHERE name_key = :name_key"
+KEEP_WORK = (
+    "INSERT INTO works (step_id, number, work_id, url, content_type, file, size_bytes) "
+    "VALUES (:step_id, :number, :work_id, :url, :content_type, :file, :size_bytes) "
+    "ON CONFLICT (step_id, number) DO UPDATE SET work_id = excluded.work_id, "
+    "url = excluded.url, content_type = excluded.content_type"
+)
+RESERVE = (
+    "UPDATE works SET file = :file, name_key = :name_key, size_bytes = NULL "
+    "WHERE step_id = :step_id AND number = :work"
+)
+SAVED = (
+    "UPDATE works SET file = coalesce(:file, file), size_bytes = :size_bytes "
+    "WHERE step_id = :step_id AND number = :work"
+)
+FILE_LOST = (
+    "UPDATE works SET size_bytes = NULL "
+    "WHERE step_id = :step_id AND number = coalesce(:work, number)"
+)

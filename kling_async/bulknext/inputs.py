@@ -1,0 +1,103 @@
+"""What rows does this file hold? Read one row at a time, by the recipe's columns.
+
+`preflight.py` and the runner call `read_rows`, in a thread: it reads the file and looks into those
+that it names. A fault of one row stays with that row; only a fault of the whole file raises.
+Whether rows agree with each other, the ledger or the voices is asked elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import JSON
+from .columns import Columns
+from .problems import InputError, InputProblem, StrPath
+from .readers import FORMS, Lines, Record
+from .recipes import Recipe
+from .records import RowInput
+from .rows import WHOLE_ROW, RowBuilder, with_problems
+from .stepinputs import OWN_PREFIX
+
+
+def read_rows(path: StrPath, recipe: Recipe) -> Generator[RowInput]:
+    """The rows of the file in its order, one at a time; a row that can't be sent has `problems`.
+
+    Args:
+        path: ends in .csv, .tsv, .jsonl or .ndjson; UTF-8. Files are relative to its folder.
+        recipe: of each row.
+
+    Raises:
+        InputError: while iterating, where the file as a whole can't be read.
+        ConfigurationError: the temporary folder can't hold what equal rows are counted with.
+    """
+    form = FORMS.get(Path(path).suffix.lower())
+    if form is None:
+        raise InputError([InputProblem(str(path), None, None, f"must end in {', '.join(FORMS)}")])
+    columns, folder = Columns(recipe), Path(path).parent
+    position = 0
+    with Lines(path) as lines, RowBuilder(recipe) as builder:
+        for record in form(lines, columns):
+            position += 1
+            yield _row(record, position, folder, columns, builder)
+        if position == 0:
+            raise lines.fault(None, "has no rows")
+
+
+def _row(
+    record: Record, position: int, folder: Path, columns: Columns, builder: RowBuilder
+) -> RowInput:
+    problems = dict(record.problems)
+    given = dict[str, Any]()
+    for name, cell in record.cells.items():
+        if name.startswith(OWN_PREFIX):
+            continue
+        field = "email" if name == "account" else name
+        try:
+            value = columns.typed(name, str(cell)) if record.is_text else cell
+            given[field] = _file(name, value, folder) if columns.is_file(name) else value
+        except ValueError as exc:
+            problems.setdefault(name, str(exc))
+            if columns.is_file(name):
+                given[field] = folder  # so that it does not count as missing
+    row = builder.row(given, position, columns=record.cells, line=record.line)
+    if WHOLE_ROW in problems:
+        # Its cells may sit in the wrong columns, so what is wrong with each would mislead.
+        return with_problems(row, {WHOLE_ROW: problems[WHOLE_ROW]})
+    account = "email" if "email" in record.cells else "account"
+    for field, text in row.problems.items():
+        problems.setdefault(account if field == "email" else field, text)
+    _of_alternatives(problems, record.cells, columns)
+    return with_problems(row, problems) if problems else row
+
+
+def _of_alternatives(problems: dict[str, str], cells: Mapping[str, JSON], columns: Columns) -> None:
+    """Say in the columns' words that a row gives none, or several, of what it needs one of."""
+    spec = columns.recipe.step(1)
+    if not spec.needs or spec.given_by in cells:
+        return
+    file, address, *_ = spec.needs
+    named = [name for name in (file, address) if name in cells]
+    if len(named) == 1:
+        return
+    said = f"is missing; give a file here, or an address in {address}"
+    if named:
+        said = f"and {address} are both given; keep one of the two"
+    problems.pop(address, None)
+    problems[file] = said
+
+
+def _file(name: str, value: Any, folder: Path) -> Path:
+    """The file that a cell means; ValueError where it means none."""
+    if not isinstance(value, str):
+        raise ValueError(f"must be a path as text, not {type(value).__name__}")
+    if not value.strip():
+        raise ValueError("must not be blank; leave it out instead")
+    if re.match(r"https?://", value, re.IGNORECASE):
+        raise ValueError(f"is an address, not a file; put it into {name}_url")
+    try:
+        return folder / Path(value).expanduser()
+    except RuntimeError:
+        raise ValueError(f"{value!r} names a home folder that is not there") from None

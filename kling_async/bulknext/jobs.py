@@ -1,0 +1,162 @@
+"""How is a bulk job put together? An open ledger, the recipe of its rows, and a run over both.
+
+`resources/bulk.py`, `create_many` and the command line begin here; nothing of it is sent before its
+rows are asked for.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Mapping
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from .._calls.pipeline import Options, Pipeline
+from .._files.downloads import Downloads
+from .._polling.waiter import TaskWaiter
+from ..errors import InvalidRequestError
+from .health import WAIT_FOR_SERVER_S
+from .ledger import Ledger
+from .outgoing import StepRequests
+from .recipes import Recipe
+from .results import RowResult
+from .rows import RowBuilder
+from .runner import BulkRun
+from .sources import built, registered
+from .sqlite import open_ledger
+from .works import Works
+
+Rows = Iterable[Any] | AsyncIterable[Any]
+
+
+@frozen
+class Equipment:
+    """What of a client a job uses."""
+
+    pipeline: Pipeline
+    options: Options
+    waiter: TaskWaiter
+    downloads: Downloads
+
+
+@frozen
+class BulkJob:
+    """A job that can begin."""
+
+    ledger: Ledger
+    requests: StepRequests
+    run: BulkRun
+
+
+@asynccontextmanager
+async def open_job(
+    equipment: Equipment,
+    ledger: str | os.PathLike[str],
+    recipe: Recipe | None,
+    *,
+    folder: str | os.PathLike[str] | None,
+    concurrency: int,
+    again: bool = False,
+    pay_again: bool = False,
+    wait_for_server_s: float = WAIT_FOR_SERVER_S,
+    service: str | None = None,
+) -> AsyncIterator[BulkJob]:
+    """A job over the ledger at this path, which is made where it is missing, and is ours until the
+    end.
+
+    Args:
+        equipment: of the client that sends.
+        ledger: its file.
+        recipe: of its rows; None: each says what it is.
+        folder: where works become files; None: they don't.
+        concurrency: rows under way at once.
+        again: see `BulkRun`, as for the rest.
+        pay_again: see there.
+        wait_for_server_s: see there.
+        service: whom the ledger belongs to; default: the client's.
+    """
+    pipeline = equipment.pipeline
+    service = pipeline.service if service is None else service
+    async with open_ledger(ledger, service=service, now=pipeline.clock.wall) as opened:
+        job = job_over(
+            *(equipment, opened, recipe),
+            folder=folder,
+            concurrency=concurrency,
+            again=again,
+            pay_again=pay_again,
+            wait_for_server_s=wait_for_server_s,
+        )
+        yield job
+
+
+def job_over(
+    equipment: Equipment,
+    ledger: Ledger,
+    recipe: Recipe | None,
+    *,
+    folder: str | os.PathLike[str] | None,
+    concurrency: int,
+    again: bool = False,
+    pay_again: bool = False,
+    wait_for_server_s: float = WAIT_FOR_SERVER_S,
+) -> BulkJob:
+    """A job over a ledger that is open; see `open_job`."""
+    files = None if folder is None else Path(folder)
+    requests = StepRequests(recipe, saves=files is not None)
+    run = BulkRun(
+        equipment.pipeline,
+        equipment.options,
+        ledger,
+        requests,
+        Works(ledger, equipment.waiter, equipment.downloads, files),
+        concurrency=concurrency,
+        made=None if recipe is None else recipe.made,
+        again=again,
+        pay_again=pay_again,
+        wait_for_server_s=wait_for_server_s,
+    )
+    return BulkJob(ledger, requests, run)
+
+
+async def carried_out(
+    equipment: Equipment,
+    rows: Rows,
+    recipe: Recipe | None,
+    *,
+    method: str,
+    ledger: str | os.PathLike[str],
+    folder: str | os.PathLike[str] | None,
+    concurrency: int,
+    again: bool,
+    mixed: bool = False,
+) -> AsyncGenerator[RowResult, None]:
+    """Each row's result as it is settled: what the library's methods give their callers.
+
+    Args:
+        equipment: of the client.
+        rows: requests or mappings.
+        recipe: of each; None: each says what it is.
+        method: what was called, for errors.
+        ledger: the file.
+        folder: where works become files.
+        concurrency: rows under way at once.
+        again: rows that look as if they were made already are made.
+        mixed: rows may be of other operations than the recipe's.
+    """
+    if isinstance(rows, (str, bytes, os.PathLike, Mapping)):  # iterable, but not of rows
+        raise InvalidRequestError(
+            f"{method}() takes rows, not {type(rows).__name__}; nothing was sent. Read a file "
+            "with csv.DictReader, or give it to `kling-async bulk run`"
+        )
+    opened = open_job(
+        *(equipment, ledger, recipe), folder=folder, concurrency=concurrency, again=again
+    )
+    async with opened as job:
+        with RowBuilder(recipe, mixed=mixed, saves=folder is not None) as builder:
+            chunks = registered(job.ledger, job.requests, built(builder, rows))
+            async with aclosing(job.run.results(chunks)) as results:
+                async for result in results:
+                    yield result

@@ -1,0 +1,99 @@
+"""Which request does a step of a ledger stand for, and by which recipe was it made?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from attrs import evolve
+
+from ..models.requests import Request
+from .recipes import Recipe, StepSpec, recipe_of
+from .records import Step
+from .requesttypes import request_type
+from .rows import has_file, request_of
+
+
+class StepRequests:
+    """The requests of one run's steps.
+
+    Args:
+        recipe: of the run's rows; steps of other operations are rows of one step each.
+        saves: whether works become files.
+    """
+
+    def __init__(self, recipe: Recipe | None, *, saves: bool) -> None:
+        self._recipe = recipe
+        self._saves = saves
+        self._recipes: dict[str, Recipe] = {}
+        self._given: dict[int, Request[Any]] = {}
+        """Requests that the input gave whole, by step, until they go out."""
+
+    def recipe(self, step: Step) -> Recipe:
+        """The recipe of the step's row."""
+        known = self._recipe
+        if (
+            known is not None
+            and step.number <= len(known.steps)
+            and known.step(step.number).operation == step.operation
+        ):
+            return known
+        found = self._recipes.get(step.operation)
+        if found is None:
+            found = recipe_of(request_type(step.operation), saves=self._saves)
+            self._recipes[step.operation] = found
+        return found
+
+    def spec(self, step: Step) -> StepSpec:
+        """Its place in the recipe."""
+        return self.recipe(step).step(step.number)
+
+    def type_of(self, step: Step) -> type[Request[Any]]:
+        """The type of its request."""
+        return self.spec(step).request
+
+    def saves(self, step: Step) -> bool:
+        """Whether its works become files."""
+        return self._saves and self.spec(step).saves
+
+    def keep(self, step: Step, request: Request[Any]) -> None:
+        """The input gave this request; it need not be made again, and perhaps can't be."""
+        self._given[step.id] = request
+
+    def forget(self, step: Step) -> None:
+        """It is not needed any more."""
+        self._given.pop(step.id, None)
+
+    def named_account(self, step: Step, earlier: Sequence[Step]) -> str | None:
+        """The account that the row names."""
+        for one in (step, *earlier):
+            if isinstance(named := one.payload.get("email"), str):
+                return named
+        return None
+
+    async def of(
+        self, step: Step, account: str | None, earlier: Sequence[Step] = ()
+    ) -> Request[Any]:
+        """The request as the input and the ledger say, for `account`.
+
+        Raises:
+            InvalidRequestError: it can't be sent: a file is gone, say.
+        """
+        recipe = self.recipe(step)
+        if (given := self._given.get(step.id)) is not None and not step.addresses:
+            request = given
+        elif has_file(recipe, step):
+            request = await asyncio.to_thread(request_of, recipe, step, earlier=earlier)
+        else:
+            request = request_of(recipe, step, earlier=earlier)
+        changes: dict[str, Any] = {}
+        if request.email != account:
+            changes["email"] = account
+        if step.mark is not None:
+            changes["reply_ref"] = step.mark
+        speech = recipe.step(step.number).speech
+        if speech is not None and speech.into not in step.addresses:
+            text = getattr(request, speech.text)
+            changes[speech.flag] = text is not None and len(text) <= speech.most_chars
+        return evolve(request, **changes) if changes else request

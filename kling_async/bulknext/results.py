@@ -1,0 +1,236 @@
+"""What does a user see of a row that was carried out? `BulkResult`, and `BulkRow` for avatars."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from attrs import field, frozen
+
+from ..errors import JSON
+from .machine import State
+from .records import Row, Step
+
+RowState = Literal["created", "failed", "unknown", "skipped"]
+VideoState = Literal["saved", "failed", "unknown", "running", "made", "skipped"]
+ResultState = Literal["done", "failed", "unknown", "running", "skipped"]
+
+
+@frozen
+class RowResult:
+    """What became of a row in this run.
+
+    Args:
+        row: as the ledger has it now.
+        state: of its first open step, as the user shall see it; None: as the ledger says.
+        why: what to say of it; default: the step's error.
+        account: whose it would have been, where the ledger does not say.
+        step: the number of the step that `state` is of; default: the first that is not done.
+    """
+
+    row: Row
+    state: State | None = None
+    why: str | None = None
+    account: str | None = None
+    step: int | None = None
+
+    @property
+    def current(self) -> Step | None:
+        """The step that the row is at; None: all are done."""
+        if self.step is not None:
+            return self.row.steps[self.step - 1]
+        return self.row.current
+
+
+@frozen(kw_only=True)
+class BulkRow:
+    """What became of one row of a bulk job.
+
+    `state` is "created" (with its `avatar_id`, in this run or an earlier one), "failed" (the server
+    or a check refused it; `error` says why), "unknown" (it may have been made: its answer was lost)
+    or "skipped" (nothing was sent in this run, and the next run will do it; `error` says why).
+
+    `video_state` is None where the ledger knows of no video for the row, else "saved" (the file is
+    `video_file`), "failed" (refused, failed at Kling, or not to be downloaded; `error` says why),
+    "unknown" (the job may have begun: its answer was lost), "running" (the job `task_id` goes on at
+    Kling), "made" (it is there and not downloaded yet) or "skipped" (nothing was sent for it). What
+    is running, made or skipped goes on in the next run.
+    """
+
+    key: str
+    state: RowState
+    avatar_id: str | None = None
+    account: str | None = None
+    error: str | None = None
+    attempts: int = 0
+    evidence: str | None = None
+    """How the avatar is known: "answer", "given" with the row, or "adopted" and its like where the
+    answer was lost."""
+    video_state: VideoState | None = None
+    task_id: int | None = None
+    """The video's job at Kling."""
+    video_file: str | None = None
+    """Where the video is, an absolute path."""
+    video_attempts: int = 0
+    """How often the video's job was about to go out; a pause may have held it back even then."""
+    columns: Mapping[str, JSON] = field(factory=dict, repr=False)
+    """The input's own columns."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all of it is there: its avatar, and its video if the ledger knows of one."""
+        return self.state == "created" and self.video_state in (None, "saved")
+
+
+@frozen(kw_only=True)
+class StepResult:
+    """What became of one request of a row."""
+
+    number: int
+    """Its place in the row, from 1."""
+    operation: str
+    state: ResultState
+    remote_id: str | None = None
+    """What it made: an avatar's id, a task's."""
+    files: tuple[str, ...] = ()
+    error: str | None = None
+    attempts: int = 0
+    evidence: str | None = None
+    candidates: tuple[str, ...] = ()
+    """Ids of things that could be it, where its outcome is unknown."""
+
+
+@frozen(kw_only=True)
+class BulkResult:
+    """What became of one row of a bulk job, whatever its operation.
+
+    `state` is "done" (all of it is there), "failed" (`error` says why), "unknown" (it may have been
+    carried out: an answer was lost), "running" (its task goes on at Kling, or its file is still to
+    be fetched) or "skipped" (nothing was sent in this run; the next run does it). The other values
+    are those of the row's last step that was begun, or else of its first.
+    """
+
+    key: str
+    state: ResultState
+    operation: str
+    remote_id: str | None = None
+    """What was made: an avatar's id, a task's."""
+    task_id: int | None = None
+    account: str | None = None
+    files: tuple[str, ...] = ()
+    """Where the results are, absolute paths."""
+    error: str | None = None
+    attempts: int = 0
+    """How often it was about to go out; a pause may have held it back even then."""
+    evidence: str | None = None
+    """How `remote_id` is known: "answer", "given" with the row, or "adopted" and its like where the
+    answer was lost."""
+    columns: Mapping[str, JSON] = field(factory=dict, repr=False)
+    """The input's own columns."""
+    steps: tuple[StepResult, ...] = ()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all of it is there."""
+        return self.state == "done"
+
+
+_SHOWN: Mapping[State, ResultState] = {
+    "done": "done",
+    "failed": "failed",
+    "unknown": "unknown",
+    "intent": "unknown",
+    "doubt": "unknown",
+    "running": "running",
+    "made": "running",
+    "planned": "skipped",
+    "ready": "skipped",
+}
+
+
+def bulk_result(result: RowResult) -> BulkResult:
+    """A row's result as users see it."""
+    steps = tuple(_step_result(one, result) for one in result.row.steps)
+    open_step = result.current
+    shown = next((one for one in reversed(result.row.steps) if one.attempts or one.remote_id), None)
+    step = open_step or shown or result.row.steps[-1]
+    known = steps[step.number - 1]
+    return BulkResult(
+        key=result.row.key,
+        state=known.state if result.state is None else _SHOWN[result.state],
+        operation=step.operation,
+        remote_id=step.remote_id,
+        task_id=int(step.remote_id) if step.kind == "task" and step.remote_id else None,
+        account=_account(result),
+        files=tuple(file for one in steps for file in one.files),
+        error=result.why or step.error,
+        attempts=step.attempts,
+        evidence=step.evidence,
+        columns=result.row.columns,
+        steps=steps,
+    )
+
+
+def bulk_row(result: RowResult, *, made: int | None = None) -> BulkRow:
+    """A row of avatars, and perhaps videos, as users see it.
+
+    Args:
+        result: of the runner, or the ledger's row alone.
+        made: how many steps the run carries out; a video that none was to make is not mentioned.
+    """
+    row = result.row
+    avatar = row.steps[0]
+    video = row.steps[1] if len(row.steps) > 1 else None
+    if video is not None and made == 1 and video.state == "planned" and not video.attempts:
+        video = None
+    first_open = result.current
+    state = _SHOWN[avatar.state]
+    if result.state is not None and first_open is avatar:
+        state = _SHOWN[result.state]
+    video_state: VideoState | None = None
+    file = None
+    if video is not None:
+        named: dict[State, VideoState] = {"done": "saved", "made": "made"}
+        of_video = video.state
+        if result.state is not None and first_open is video:
+            of_video = result.state
+        shown = _SHOWN[of_video]
+        video_state = named.get(of_video) or (shown if shown != "done" else "saved")
+        file = video.works[0].file if video.state == "done" and video.works else None
+    error = result.why or avatar.error
+    if error is None and video is not None:
+        error = video.error
+    return BulkRow(
+        key=row.key,
+        state="created" if state == "done" else "skipped" if state == "running" else state,
+        avatar_id=avatar.remote_id,
+        account=_account(result),
+        error=error,
+        attempts=avatar.attempts,
+        evidence=avatar.evidence,
+        video_state=video_state,
+        task_id=None if video is None or video.remote_id is None else int(video.remote_id),
+        video_file=file,
+        video_attempts=0 if video is None else video.attempts,
+        columns=row.columns,
+    )
+
+
+def _account(result: RowResult) -> str | None:
+    known = (one.account for one in reversed(result.row.steps) if one.account is not None)
+    return next(known, result.account)
+
+
+def _step_result(step: Step, result: RowResult) -> StepResult:
+    is_open = result.current is step
+    return StepResult(
+        number=step.number,
+        operation=step.operation,
+        state=_SHOWN[result.state if is_open and result.state is not None else step.state],
+        remote_id=step.remote_id,
+        files=tuple(one.file for one in step.works if one.file and one.size_bytes is not None),
+        error=(result.why if is_open else None) or step.error,
+        attempts=step.attempts,
+        evidence=step.evidence,
+        candidates=tuple(step.candidates),
+    )

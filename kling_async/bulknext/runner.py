@@ -1,0 +1,497 @@
+"""How do many rows run on this machine? Rows in, bounded workers, the ledger, results out.
+
+    feeder:   input rows -> ledger (registered) -> steps     waits while too many are in the house
+    workers:  step -> `Stepper.advance` -> the row's next step, or its result
+    slots:    a step that needs a job slot waits in the ledger's queue; workers per account take it
+    doubts:   listings -> found | unknown                    one look for all of an account
+    results:  every row once, as it is settled
+
+`resources/bulk.py` is the library's way in; the command line drives a `BulkRun` itself, to show
+progress and to stop it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+
+from attrs import evolve, frozen
+
+from .._calls.pipeline import Options, Pipeline
+from ..accounts import as_listed
+from ..errors import AccountRequiredError, KlingError
+from ..models.accounts import ListAccounts
+from ..settings import CLOSE_WITHIN_S
+from .counts import RunCounts
+from .doubts import Doubts
+from .health import WAIT_FOR_SERVER_S, AccountHealth, bulk_retry
+from .ledger import Ledger
+from .machine import State
+from .outgoing import StepRequests
+from .records import Applied, Row, Step
+from .results import RowResult
+from .sources import CHUNK
+from .steps import Done, Failed, InDoubt, Outcome, PutOff, Stepper, Stopped
+from .task_group import Hold, TaskGroup
+from .works import Works, without_files
+
+log = logging.getLogger("kling_async")
+
+AHEAD = 4
+"""Steps of an account that are prepared or downloaded while all its job slots are taken."""
+
+
+@frozen
+class _Job:
+    """A row on its way: at its step of this number, with the steps before it counted."""
+
+    row: Row
+    number: int
+
+    @property
+    def step(self) -> Step:
+        return self.row.steps[self.number - 1]
+
+
+class BulkRun:
+    """One run over one ledger.
+
+    Args:
+        pipeline: sends.
+        options: of each call.
+        ledger: remembers.
+        requests: say what the steps send.
+        works: waits for tasks, and brings their files.
+        concurrency: rows under way at once, at least 1. How many tasks run at once is said by the
+            accounts' job slots.
+        made: how many steps of each row are carried out; default: all.
+        again: rows that look as if they were made already are made.
+        pay_again: a task that was begun and is not to be found is begun once more.
+        wait_for_server_s: how long the run goes on trying while nobody answers; default 60.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        options: Options,
+        ledger: Ledger,
+        requests: StepRequests,
+        works: Works,
+        *,
+        concurrency: int,
+        made: int | None = None,
+        again: bool = False,
+        pay_again: bool = False,
+        wait_for_server_s: float = WAIT_FOR_SERVER_S,
+    ) -> None:
+        if concurrency < 1:
+            raise ValueError(f"concurrency must be at least 1, not {concurrency}")
+        self.counts = RunCounts()
+        self.stopped_because: str | None = None
+        """Why the run ended before its rows did; None while it goes on."""
+        self.made = made
+        self.folder = works.folder
+        """Where files go; None: none are brought."""
+        self.health = AccountHealth(options.retry.retry_after_max_s, self.stop)
+        self._pipeline = pipeline
+        self._ledger = ledger
+        self._requests = requests
+        self._concurrency = concurrency
+        self._stopping = asyncio.Event()
+        self._leaving = False
+        self._group = TaskGroup()
+        self._options = evolve(options, retry=bulk_retry(options.retry, wait_for_server_s))
+        self._doubts = Doubts(
+            *(pipeline, options, ledger, requests, self._found_out, self._group), again=again
+        )
+        self._stepper = Stepper(
+            *(pipeline, self._options, ledger, requests, self._doubts, self.health, works),
+            self._stopping.is_set,
+            pay_again=pay_again,
+        )
+        self._in_house: set[int] = set()
+        """Rows that were read, and that are not settled or waiting for a job slot."""
+        self._todo: asyncio.Queue[_Job | None] = asyncio.Queue()
+        self._results: asyncio.Queue[tuple[RowResult, asyncio.Semaphore] | None] = asyncio.Queue()
+        # What bounds memory: a place per row from its reading to the taking of its result, or to
+        # the ledger's queue; and one per result of a row that was in that queue.
+        self._places = asyncio.Semaphore(4 * concurrency + CHUNK)
+        self._room = asyncio.Semaphore(4 * concurrency + CHUNK)
+        self._slots_learned: asyncio.Task[None] | None = None
+        self._among: tuple[str, ...] = ()
+        """The server's accounts, where nobody said which ones to use."""
+        self._waiting: dict[str | None, int] = {}
+        """Account -> steps in the ledger's queue."""
+        self._slot_workers: dict[str | None, int] = {}
+
+    # --- what it says of itself -----------------------------------------------------------------
+
+    @property
+    def parked(self) -> list[str]:
+        """Why accounts were given up in this run, one text each."""
+        return [*self.health.parked.values(), *self.health.without_credits.values()]
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for the rate limit or for a pause."""
+        return self._pipeline.admission.waiting
+
+    @property
+    def in_doubt(self) -> int:
+        """Steps whose answer was lost, and that are being looked for."""
+        return self._doubts.open
+
+    @property
+    def running(self) -> int:
+        """Tasks at Kling that are waited for."""
+        return self._stepper.running
+
+    @property
+    def queued(self) -> int:
+        """Steps that wait for a job slot."""
+        return sum(self._waiting.values())
+
+    @property
+    def left_running(self) -> int:
+        """Tasks that this run began or found, and that it ended without waiting for."""
+        return self._stepper.left_running
+
+    def surplus(self, kind: str) -> list[str]:
+        """Things found beside the ones that rows got, with the same signs; nobody's."""
+        return self._doubts.surplus.get(kind, [])
+
+    @property
+    def paused_s(self) -> float:
+        """Seconds until the account that is paused longest may go on."""
+        return self._pipeline.admission.longest_pause_s()
+
+    @property
+    def found_per_s(self) -> float | None:
+        """The rate that an adaptive limit has found, all accounts together; None without one."""
+        return self._pipeline.admission.per_s()
+
+    def stop(self, because: str) -> None:
+        """End soon: begin nothing further, finish and record what is on its way to the server."""
+        if not self._stopping.is_set():
+            self.stopped_because = because
+            self._stopping.set()
+
+    def leave(self) -> None:
+        """Wait for nothing from now on: what is in flight will be in doubt. Cancel the run next."""
+        self._leaving = True
+        self._pipeline.leave()
+
+    # --- the run --------------------------------------------------------------------------------
+
+    async def results(self, rows: AsyncIterator[Sequence[Row]]) -> AsyncGenerator[RowResult, None]:
+        """Each row's result as it is settled.
+
+        Leaving the loop early stops the run as `stop` does; being cancelled ends it at once, and
+        what was in flight then counts as unknown.
+
+        Args:
+            rows: in chunks, as the ledger has them.
+        """
+        self._group.start(self._feed(rows))
+        for _ in range(self._concurrency):
+            hold = Hold()
+            self._group.start(self._work(hold), hold)
+        overseer = asyncio.create_task(self._oversee())
+        try:
+            while (result := await self._results.get()) is not None:
+                row, place = result
+                place.release()
+                yield row
+            await overseer
+        except GeneratorExit:
+            self.stop("the caller took no more results")
+            await overseer
+            raise
+        except asyncio.CancelledError:
+            # What is in flight is finished and recorded, for as long as closing a client takes.
+            self.stop("it was cancelled")
+            if not self._leaving:
+                await asyncio.wait({overseer}, timeout=CLOSE_WITHIN_S)
+            raise
+        finally:
+            overseer.cancel()
+            await asyncio.gather(overseer, return_exceptions=True)
+            await self._group.end()
+            await self._doubts.aclose()
+            if self._slots_learned is not None:
+                self._slots_learned.cancel()
+                await asyncio.gather(self._slots_learned, return_exceptions=True)
+            await self._ledger.settled()
+
+    async def _oversee(self) -> None:
+        """Wait for the end, carry out a stop, and pass on what went wrong."""
+        rest = asyncio.create_task(self._group.rest())
+        stop = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait({rest, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if self._group.error is not None:
+                self.stop("of an error")
+            if self._stopping.is_set():
+                self._group.interrupt()
+                await self._group.ended()
+        finally:
+            rest.cancel()
+            stop.cancel()
+            self._results.put_nowait(None)
+        if self._group.error is not None:
+            raise self._group.error
+
+    # --- rows in --------------------------------------------------------------------------------
+
+    async def _feed(self, rows: AsyncIterator[Sequence[Row]]) -> None:
+        try:
+            chunks = rows if isinstance(rows, AsyncGenerator) else _generator(rows)
+            async with aclosing(chunks):
+                async for chunk in chunks:
+                    for row in await self._with_files(chunk):
+                        await self._places.acquire()
+                        await self._take(row)
+        finally:
+            for _ in range(self._concurrency):
+                self._todo.put_nowait(None)
+
+    async def _with_files(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """The rows; one whose file is not where it was saved brings it again."""
+        saved = [
+            step
+            for row in rows
+            for step in row.steps
+            if step.state == "done" and step.works and self._requests.saves(step)
+        ]
+        if not saved or not (lost := await without_files(self._ledger, saved)):
+            return rows
+        return [
+            evolve(await self._ledger.row_of(row.id), differs=row.differs, duplicate=row.duplicate)
+            if any(step.id in lost for step in row.steps)
+            else row
+            for row in rows
+        ]
+
+    async def _take(self, row: Row) -> None:
+        if row.duplicate or row.id in self._in_house:
+            text = "its key was given before; keys must differ. Nothing was sent for this row"
+            self._settle(RowResult(row, "failed", text, step=1), 0)
+        elif row.differs:
+            # The ledger's record stays as it is: something of it was made.
+            text = (
+                f"this row differs from what the ledger recorded under the key {row.key!r}, and "
+                "that was made or sent; nothing was sent for it now. Restore it, give it another "
+                "key, or use another ledger"
+            )
+            self._settle(RowResult(row, "failed", text, step=row.differs_in), 0)
+        else:
+            await self._check_accounts(row)
+            self._in_house.add(row.id)
+            await self._go_on(row, 0, begins=True)
+
+    async def _go_on(self, row: Row, counted: int, *, begins: bool = False) -> None:
+        """The row's next open step waits for its turn; or the row is settled.
+
+        Args:
+            row: which has a place.
+            counted: how many of its steps are counted.
+            begins: it comes from the input: what is unknown is looked for once more.
+        """
+        for step in row.steps[counted : self.made]:
+            if step.state == "done":
+                continue
+            if step.state == "failed" or (step.state == "unknown" and not begins):
+                break
+            if self._requests.type_of(step).starts_task:
+                await self._queue(row, step, counted)
+            else:
+                self._todo.put_nowait(_Job(row, step.number))
+            return
+        else:
+            self.counts.resumed += begins
+            self._settle(RowResult(row), counted)
+            return
+        self.counts.resumed += begins
+        self._settle(RowResult(row), counted)
+
+    # --- steps without a job slot ---------------------------------------------------------------
+
+    async def _work(self, hold: Hold) -> None:
+        """One worker: one step after the other."""
+        while not self._stopping.is_set() and (job := await self._todo.get()) is not None:
+            self.counts.under_way += 1
+            try:
+                outcome = await self._stepper.advance(job.step, hold)
+            finally:
+                self.counts.under_way -= 1
+            await self._after(job, outcome, self._places)
+
+    async def _after(self, job: _Job, outcome: Outcome, place: asyncio.Semaphore) -> None:
+        """A step went as far as it could: on to the next one, or out with the row."""
+        if isinstance(outcome, (InDoubt, Stopped)):
+            return
+        self._requests.forget(outcome.step)
+        row = _with_step(job.row, outcome.step)
+        if isinstance(outcome, PutOff):
+            state: State = outcome.step.state
+            result = RowResult(row, state, outcome.why, outcome.step.account)
+            self._settle(result, job.number - 1, place)
+        elif isinstance(outcome, Done) and outcome.written is not None:
+            closing = self._close(job, outcome.step, outcome.written)
+            self._group.start(closing, Hold(settling=True))
+        elif isinstance(outcome, Done):
+            await self._next(row, job.number, place)
+        else:
+            state = "failed" if isinstance(outcome, Failed) else "unknown"
+            self._settle(RowResult(row, state, outcome.step.error), job.number - 1, place)
+
+    async def _close(self, job: _Job, step: Step, written: asyncio.Future[Applied]) -> None:
+        """A step is done; its worker goes on while the ledger learns of it."""
+        if await written is Applied.CLAIMED:
+            await self._stepper.contest(step)
+            step = await self._ledger.step(step.id)
+            row = _with_step(job.row, step)
+            self._settle(RowResult(row, "unknown", step.error), job.number - 1)
+            return
+        await self._next(_with_step(job.row, step), job.number, self._places)
+
+    async def _next(self, row: Row, number: int, place: asyncio.Semaphore) -> None:
+        """The step of this number is done."""
+        if number >= len(row.steps[: self.made]):
+            self._settle(RowResult(row), number - 1, place)
+            return
+        step = row.steps[number - 1]
+        self.counts.of(number).add(step, "done")
+        if place is self._room:  # it came out of the queue, and has no place of a row
+            self._room.release()
+            await self._places.acquire()
+        await self._go_on(row, number)
+
+    # --- steps that need a job slot -------------------------------------------------------------
+
+    async def _queue(self, row: Row, step: Step, counted: int) -> None:
+        """A step waits for its turn, in the ledger: any number may."""
+        earlier = row.steps[: step.number - 1]
+        await self._slots()
+        account = self._stepper.account_of(step, earlier)
+        for one in row.steps[counted : step.number - 1]:
+            self.counts.of(one.number).add(one, one.state)
+        await self._ledger.queue(step.id, account)
+        self._in_house.discard(row.id)
+        self._places.release()
+        self._waiting[account] = self._waiting.get(account, 0) + 1
+        if self._slot_workers.get(account, 0) < self._most(account):
+            self._slot_workers[account] = self._slot_workers.get(account, 0) + 1
+            hold = Hold()
+            self._group.start(self._work_slots(account, hold), hold)
+
+    async def _work_slots(self, account: str | None, hold: Hold) -> None:
+        """One worker of an account: one step out of the queue after the other."""
+        try:
+            while self._waiting[account] > 0 and not self._stopping.is_set():
+                self._waiting[account] -= 1
+                step = await self._ledger.next_step(account)
+                if step is None:
+                    return
+                outcome = await self._stepper.advance(step, hold)
+                if not isinstance(outcome, (InDoubt, Stopped)):
+                    row = await self._ledger.row_of(step.row_id)
+                    await self._room.acquire()
+                    await self._after(_Job(row, step.number), outcome, self._room)
+        finally:
+            self._slot_workers[account] -= 1
+
+    async def _learn_slots(self) -> None:
+        """How many jobs each account runs at once; where that can't be learned, answers 429 tell.
+
+        Accounts that only the server knows are not chosen from: which are used is the user's word.
+        Only where there is a single one, and nobody named any, it is the one that was meant.
+        """
+        accounts = self._pipeline.accounts
+        try:
+            listed = await self._pipeline.send(ListAccounts(), self._options)
+        except KlingError as exc:
+            log.info("the accounts' job slots are not known: %s", type(exc).__name__)
+            return
+        learned = as_listed(listed)
+        if len(accounts) == 0 and len(learned) == 1:
+            accounts.update(learned)
+        if len(accounts) == 0:
+            self._among = tuple(one.email for one in learned)
+        accounts.learn(learned)
+        async for row in self._ledger.rows(states=("running",)):
+            for step in row.steps:
+                if step.state == "running" and step.account is not None:
+                    task_id = int(step.remote_id or 0)
+                    self._pipeline.attempts.job_slots.runs(step.account, task_id)
+
+    async def _slots(self) -> None:
+        """Return when the accounts' job slots are known, as far as they can be."""
+        if self._slots_learned is None:
+            self._slots_learned = asyncio.create_task(self._learn_slots())
+        await asyncio.shield(self._slots_learned)
+
+    async def _check_accounts(self, row: Row) -> None:
+        """AccountRequiredError where it is open to which of several accounts a row goes: nothing
+        would tell on which one the results of its earlier steps are.
+        """
+        steps = row.steps[: self.made]
+        open_steps = [step for step in steps if step.state not in ("done", "failed")]
+        if not any(self._requests.type_of(step).starts_task for step in open_steps):
+            return
+        await self._slots()
+        known = any(step.account is not None for step in steps)
+        if self._among and not known and self._requests.named_account(steps[0], steps) is None:
+            raise AccountRequiredError(
+                f"row {row.key} names no account, and the server has {len(self._among)}: a "
+                "video is made where its avatar is. Name an account in the row, or the accounts to "
+                "choose from (KLING_ACCOUNTS and --choose)",
+                accounts=self._among,
+            )
+
+    def _most(self, account: str | None) -> int:
+        slots = self._pipeline.accounts.max_jobs(account)
+        return max(self._concurrency, AHEAD) if slots is None else slots + AHEAD
+
+    # --- results out ----------------------------------------------------------------------------
+
+    async def _found_out(self, step: Step) -> None:
+        """A step that was in doubt: it was found, or is unknown, or may be sent again."""
+        row = await self._ledger.row_of(step.row_id)
+        if self._requests.type_of(step).starts_task:
+            if step.state == "running":
+                await self._places.acquire()
+                await self._queue(row, step, step.number - 1)
+                return
+            place = self._room
+            await place.acquire()
+        else:
+            place = self._places  # which it kept
+        self._requests.forget(step)
+        if step.state == "done":
+            await self._next(row, step.number, place)
+        elif step.state == "ready":
+            text = "it was not found; the next run sends it again"
+            self._settle(RowResult(row, "ready", text), step.number - 1, place)
+        else:
+            self._settle(RowResult(row, step.state, step.error), step.number - 1, place)
+
+    def _settle(
+        self, result: RowResult, counted: int, place: asyncio.Semaphore | None = None
+    ) -> None:
+        self._in_house.discard(result.row.id)
+        self.counts.row(result, counted, self.made)
+        self._results.put_nowait((result, place or self._places))
+
+
+def _with_step(row: Row, step: Step) -> Row:
+    """The row with this step as it is now."""
+    steps = [step if one.number == step.number else one for one in row.steps]
+    return evolve(row, steps=tuple(steps))
+
+
+async def _generator(rows: AsyncIterator[Sequence[Row]]) -> AsyncGenerator[Sequence[Row], None]:
+    async for chunk in rows:
+        yield chunk

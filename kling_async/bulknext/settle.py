@@ -1,0 +1,90 @@
+"""What did the user decide of a step whose outcome stayed unknown? Nobody else may."""
+
+from __future__ import annotations
+
+import os
+from typing import Literal
+
+from ..errors import LedgerError
+from .machine import UNSETTLED
+from .records import MISSING, Applied, Change, Row, Step
+from .requesttypes import request_type
+from .sqlite import open_ledger, read_ledger
+
+Decision = Literal["adopt", "resend", "abandon"]
+
+
+async def settle(
+    path: str | os.PathLike[str],
+    key: str,
+    decision: Decision,
+    *,
+    adopt: str | None = None,
+    step: int | None = None,
+    service: str | None = None,
+) -> Row:
+    """The row as it is after the user's word on one of its steps.
+
+    Args:
+        path: the ledger's file.
+        key: the row's.
+        decision: "adopt": it exists, and is `adopt`. "resend": the next run sends it again; it
+            duplicates if it exists after all. "abandon": leave it, whatever became of it.
+        adopt: the id of what exists.
+        step: its number in the row; default: the first whose outcome is unknown.
+        service: whom the ledger must belong to; default: to whomever it does.
+
+    Raises:
+        LedgerError: there is nothing to settle, the id is another row's, or the ledger can't be
+            used now.
+    """
+    if service is None:
+        async with read_ledger(path) as reader:
+            service = await reader.fact("service") or ""
+    async with open_ledger(path, service=service) as ledger:
+        row = await ledger.row(key)
+        chosen = _chosen(row, step)
+        applied = await ledger.apply(_change(row, chosen, decision, adopt))
+        if applied is Applied.CLAIMED:
+            raise LedgerError(f"{_thing(chosen)} {adopt} belongs to another row of {path}")
+        if applied is Applied.STALE:
+            raise LedgerError(f"row {key} is settled by now; there is nothing to settle")
+        return await ledger.row(key)
+
+
+def _chosen(row: Row, number: int | None) -> Step:
+    """The step that the user means."""
+    if number is None:
+        return next((one for one in row.steps if one.state != "done"), row.steps[0])
+    for one in row.steps:
+        if one.number == number:
+            return one
+    what = "video" if number == 2 else f"step {number}"
+    raise LedgerError(f"the {what} of row {row.key} is not known here; there is nothing to settle")
+
+
+def _change(row: Row, step: Step, decision: Decision, adopt: str | None) -> Change:
+    if decision == "resend" and step.state == "failed" and step.evidence == MISSING:
+        return Change(step_id=step.id, event="reopened", to="planned")
+    if step.state not in UNSETTLED:
+        of = f"row {row.key}"
+        if step.number > 1:
+            of = f"the {_thing(step)} of row {row.key}"
+        raise LedgerError(f"{of} is {step.state}, not unknown; there is nothing to settle")
+    if decision == "adopt":
+        to = "running" if request_type(step.operation).starts_task else "done"
+        values = {"evidence": "settled"}
+        return Change(step_id=step.id, event="found", to=to, values=values, claim=adopt)
+    if decision == "resend":
+        return Change(step_id=step.id, event="resent")
+    error = f"abandoned by the user; {_article(_thing(step))} of it may exist"
+    return Change(step_id=step.id, event="abandoned", values={"error": error})
+
+
+def _thing(step: Step) -> str:
+    """What the step makes, in a word."""
+    return "video" if step.operation == "avatars.video" else step.kind
+
+
+def _article(noun: str) -> str:
+    return f"an {noun}" if noun[:1] in "aeiou" else f"a {noun}"

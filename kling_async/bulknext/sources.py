@@ -1,0 +1,104 @@
+"""Where do a run's rows come from? The user's own, or the ledger's, each known to the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Collection,
+    Iterable,
+    Iterator,
+    Sequence,
+)
+from contextlib import asynccontextmanager
+from typing import Any
+
+from attrs import evolve
+
+from .ledger import Ledger
+from .outgoing import StepRequests
+from .records import Row, RowInput
+from .rows import RowBuilder
+
+CHUNK = 64
+"""Rows that are registered together."""
+
+
+async def registered(
+    ledger: Ledger, requests: StepRequests, chunks: AsyncIterator[Sequence[RowInput]]
+) -> AsyncGenerator[Sequence[Row], None]:
+    """Input rows as the ledger has them from here on."""
+    async with closing(chunks):
+        async for given in chunks:
+            rows = await ledger.register(given)
+            for at, (one, row) in enumerate(zip(given, rows, strict=True)):
+                if row.differs:
+                    rows[at] = evolve(row, differs_in=_differs_in(one, row))
+                if row.differs or row.duplicate:
+                    continue
+                for said, step in zip(one.steps, row.steps, strict=False):
+                    if said.request is not None and step.state in ("planned", "ready"):
+                        requests.keep(step, said.request)
+            yield rows
+
+
+def _differs_in(said: RowInput, row: Row) -> int:
+    """The number of the first step of which the input says something else than the ledger."""
+    for one, step in zip(said.steps, row.steps, strict=False):
+        if one.digest != step.digest:
+            return step.number
+    return 1
+
+
+async def built(
+    builder: RowBuilder, rows: Iterable[Any] | AsyncIterable[Any]
+) -> AsyncIterator[Sequence[RowInput]]:
+    """The user's rows, numbered from 1, in chunks; nothing is read before it is wanted."""
+    if isinstance(rows, AsyncIterable):
+        position = 0
+        async with closing(rows):
+            async for one in rows:
+                position += 1
+                yield [await asyncio.to_thread(builder.row, one, position)]
+        return
+    numbered = enumerate(rows, start=1)
+    while chunk := list(itertools.islice(numbered, CHUNK)):
+        yield await asyncio.to_thread(_built, builder, chunk)
+
+
+def _built(builder: RowBuilder, chunk: Sequence[tuple[int, Any]]) -> list[RowInput]:
+    return [builder.row(one, position) for position, one in chunk]
+
+
+async def in_chunks(rows: Iterator[RowInput]) -> AsyncIterator[Sequence[RowInput]]:
+    """Rows that are read in a thread, a chunk at a time."""
+    while chunk := await asyncio.to_thread(lambda: list(itertools.islice(rows, CHUNK))):
+        yield chunk
+
+
+async def reopened(
+    ledger: Ledger, *, numbers: Collection[int] = ()
+) -> AsyncGenerator[Sequence[Row], None]:
+    """The failed rows of a ledger, open again.
+
+    Args:
+        ledger: which.
+        numbers: only failed steps of these numbers; default: any.
+    """
+    last = 0
+    while rows := await ledger.reopen(last, CHUNK, numbers=numbers):
+        last = rows[-1].id
+        yield rows
+
+
+@asynccontextmanager
+async def closing(rows: object) -> AsyncGenerator[None, None]:
+    """Close a generator at the end, also where it was not read to its end."""
+    try:
+        yield
+    finally:
+        if isinstance(rows, AsyncGenerator):
+            await rows.aclose()

@@ -1,0 +1,215 @@
+"""What does a ledger say? Asked on one SQLite connection, synchronously.
+
+`sqlite_store.py` adds what changes it.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import LedgerError
+from . import sql
+from .machine import State
+from .records import Listed, Note, Row, Step, WorkRecord, step_of
+
+_PART = 500
+"""Values in one statement; SQLite bounds them."""
+_WITH_WORKS = ("made", "done", "failed")
+_STATE = sql.STEP_COLUMNS.index("state")
+
+
+class Reading:
+    """What a ledger says; `Writing` adds what changes it."""
+
+    def __init__(self, path: Path, db: sqlite3.Connection) -> None:
+        self.path = path
+        self._db = db
+
+    # --- rows and steps ---
+
+    def row(self, key: str) -> Row:
+        """See `LedgerReader.row`."""
+        if (row := self.known([key]).get(key)) is None:
+            raise LedgerError(f"{self.path} has no row {key!r}")
+        return row
+
+    def row_of(self, row_id: int) -> Row:
+        """See `LedgerReader.row_of`."""
+        found = self._db.execute(sql.ROW_OF_ID, {"id": row_id}).fetchall()
+        if not found:
+            raise LedgerError(f"{self.path} has no row of number {row_id}")
+        return self._rows(found)[0]
+
+    def step(self, step_id: int) -> Step:
+        """See `LedgerReader.step`."""
+        found = self._db.execute(sql.STEP, {"id": step_id}).fetchall()
+        if not found:
+            raise LedgerError(f"{self.path} has no step of number {step_id}")
+        return self._steps(found)[0]
+
+    def known(self, keys: Sequence[str]) -> dict[str, Row]:
+        """See `LedgerReader.known`."""
+        found = self.among(sql.ROWS_OF_KEYS, keys)
+        return {row.key: row for row in self._rows(found)}
+
+    def page(self, states: frozenset[State], after: tuple[int, int], size: int) -> list[Row]:
+        """The next rows in these states after (position, id)."""
+        values = {"position": after[0], "id": after[1], "size": size}
+        return self._rows(self._db.execute(sql.rows_page(states), values).fetchall())
+
+    def counts(self) -> dict[State, int]:
+        """See `LedgerReader.counts`."""
+        counts: dict[State, int] = dict(self._db.execute(sql.COUNTS_OPEN).fetchall())
+        (total,) = self._db.execute(sql.COUNT_ROWS).fetchone()
+        if done := total - sum(counts.values()):
+            counts["done"] = done
+        return counts
+
+    def step_counts(self) -> dict[tuple[int, State], int]:
+        """See `LedgerReader.step_counts`."""
+        return {(number, state): n for number, state, n in self._db.execute(sql.STEP_COUNTS)}
+
+    def to_reopen(self, numbers: Collection[int]) -> int:
+        """See `LedgerReader.to_reopen`."""
+        statement = sql.to_reopen(frozenset(numbers), count=True)
+        found: int = self._db.execute(statement).fetchone()[0]
+        return found
+
+    def accounts(self) -> list[str]:
+        """See `LedgerReader.accounts`."""
+        return [one for (one,) in self._db.execute(sql.ACCOUNTS)]
+
+    def history(self, row_id: int) -> list[Note]:
+        """See `LedgerReader.history`."""
+        return [Note(*one) for one in self._db.execute(sql.HISTORY, {"row_id": row_id})]
+
+    def fact(self, name: str) -> str | None:
+        """See `LedgerReader.fact`."""
+        found = self._db.execute(sql.FACT, {"name": name}).fetchone()
+        return None if found is None else found[0]
+
+    # --- for doubts ---
+
+    def unsettled(self, account: str | None, kind: str, states: Collection[State]) -> list[Step]:
+        """See `LedgerReader.unsettled`."""
+        return self._steps(self.among(sql.UNSETTLED, states, **place_of(account, kind)))
+
+    def sent(self, account: str | None, kind: str) -> list[Step]:
+        """See `LedgerReader.sent`."""
+        return self._steps(self._db.execute(sql.SENT, place_of(account, kind)).fetchall())
+
+    def uses(self, account: str | None, kind: str, paths: Collection[str]) -> list[Step]:
+        """See `LedgerReader.uses`."""
+        found = self.among(sql.USES, paths, **place_of(account, kind))
+        return self._steps(list({one[0]: one for one in found}.values()))
+
+    def owners(self, account: str | None, kind: str, ids: Collection[str]) -> dict[str, int]:
+        """See `LedgerReader.owners`."""
+        return dict(self.among(sql.OWNERS, ids, **place_of(account, kind)))
+
+    # --- what was there before ---
+
+    def was_listed(self, account: str | None, kind: str) -> bool:
+        """See `LedgerReader.was_listed`."""
+        return self.fact(listed_fact(account, kind)) is not None
+
+    def listed_before(self, account: str | None, kind: str, ids: Collection[str]) -> set[str]:
+        """See `LedgerReader.listed_before`."""
+        found = self.among(sql.LISTED_BEFORE, ids, **place_of(account, kind))
+        return {one for (one,) in found}
+
+    def alike_before(self, account: str | None, kind: str, paths: Collection[str]) -> list[Listed]:
+        """See `LedgerReader.alike_before`."""
+        place = place_of(account, kind)
+        ids = {one for (one,) in self.among(sql.LISTED_WITH_PATHS, paths, **place)}
+        return list(self._listed(place, ids).values())
+
+    def never_sent_alike(
+        self, account: str | None, kind: str, after: int, size: int
+    ) -> list[tuple[Step, Listed]]:
+        """See `LedgerReader.never_sent_alike`."""
+        place = place_of(account, kind)
+        page = {**place, "after": after, "size": size}
+        step_ids = [one for (one,) in self._db.execute(sql.NEVER_SENT_ALIKE, page)]
+        pairs = self.among(sql.ALIKE_OF_STEPS, step_ids, **place)
+        listed = self._listed(place, {remote_id for _, remote_id in pairs})
+        steps = {step_id: self.step(step_id) for step_id in step_ids}
+        return [(steps[step_id], listed[remote_id]) for step_id, remote_id in pairs]
+
+    def _listed(self, place: Mapping[str, str], ids: Collection[str]) -> dict[str, Listed]:
+        paths: dict[str, list[str]] = {}
+        for remote_id, path in self.among(sql.PATHS_OF_LISTED, ids, **place):
+            paths.setdefault(remote_id, []).append(path)
+        return {
+            remote_id: Listed(
+                remote_id=remote_id,
+                paths=paths.get(remote_id, ()),
+                shown=json.loads(shown),
+                made_at_s=made_at,
+            )
+            for remote_id, shown, made_at in self.among(sql.LISTED, ids, **place)
+        }
+
+    # --- inside ---
+
+    def among(self, statement: str, among: Collection[Any], **values: Any) -> list[Any]:
+        """What a statement finds among these values, which stand at its `%s`."""
+        found: list[Any] = []
+        for part in _parts(among):
+            names = {f"v{at}": value for at, value in enumerate(part)}
+            marks = ", ".join(f":{name}" for name in names)
+            found += self._db.execute(statement % marks, {**values, **names}).fetchall()
+        return found
+
+    def _rows(self, found: Sequence[Any]) -> list[Row]:
+        steps: dict[int, list[Step]] = {}
+        for step in self._steps(self.among(sql.STEPS_OF_ROWS, [one[0] for one in found])):
+            steps.setdefault(step.row_id, []).append(step)
+        return [
+            Row(
+                id=row_id,
+                key=key,
+                position=position,
+                columns=json.loads(columns),
+                steps=tuple(steps.get(row_id, ())),
+            )
+            for row_id, key, position, columns, _ in found
+        ]
+
+    def _steps(self, found: Sequence[Any]) -> list[Step]:
+        finished = [one[0] for one in found if one[_STATE] in _WITH_WORKS]
+        works: dict[int, list[WorkRecord]] = {}
+        for step_id, number, work_id, url, content_type, file, size in self.among(
+            sql.WORKS_OF_STEPS, finished
+        ):
+            works.setdefault(step_id, []).append(
+                WorkRecord(
+                    number=number,
+                    work_id=work_id,
+                    url=url,
+                    content_type=content_type,
+                    file=file,
+                    size_bytes=size,
+                )
+            )
+        return [step_of(sql.STEP_COLUMNS, one, tuple(works.get(one[0], ()))) for one in found]
+
+
+def place_of(account: str | None, kind: str) -> dict[str, str]:
+    """An account and a kind as parameters."""
+    return {"account": account or "", "kind": kind}
+
+
+def listed_fact(account: str | None, kind: str) -> str:
+    """The name of the fact that an account was listed before its first create."""
+    return f"listed before, {kind} of account {account or ''}"
+
+
+def _parts(values: Collection[Any]) -> Iterator[Sequence[Any]]:
+    """In parts that one statement can take."""
+    listed = list(values)
+    return (listed[start : start + _PART] for start in range(0, len(listed), _PART))

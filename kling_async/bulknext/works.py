@@ -1,0 +1,209 @@
+"""How do a task's works become files? Wait for its end, then one file a work, each under a name of
+its own.
+
+A file is reserved in the ledger before it is written, so what is there after a crash is known to be
+ours; one that the ledger knows nothing of is never overwritten.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import glob
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from .. import settings
+from .._calls.pipeline import Options
+from .._files.downloads import Downloads
+from .._polling.waiter import TaskWaiter
+from .._polling.watched import PollSchedule
+from ..errors import InvalidRequestError
+from ..models.tasks import Task, Work, WorkResource
+from .filenames import file_name, name_key, with_digest
+from .health import NotKeptError
+from .ledger import Ledger
+from .records import Applied, Change, Step, WorkRecord
+
+POLL = PollSchedule()
+"""When a task is looked at."""
+_ENDINGS = {"video": ".mp4", "audio": ".mp3", "image": ".png"}
+_OTHER_ENDINGS = frozenset({".jpg", ".jpeg", ".webp", ".gif", ".wav", ".mp3", ".png"})
+
+
+class Works:
+    """Brings what tasks made.
+
+    Args:
+        ledger: remembers which file is whose.
+        waiter: waits for tasks.
+        downloads: brings files.
+        folder: where the files go, made where it is missing; None: no step saves anything.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        waiter: TaskWaiter,
+        downloads: Downloads,
+        folder: Path | None,
+    ) -> None:
+        self.folder = folder
+        self._ledger = ledger
+        self._waiter = waiter
+        self._downloads = downloads
+
+    async def wait(self, step: Step, options: Options, *, begun_now: bool) -> Task:
+        """The task's final record; `TaskFailedError` where it failed.
+
+        Args:
+            step: whose task it is.
+            options: of each look.
+            begun_now: it began in this run, so it takes a while yet.
+        """
+        task_id = int(step.remote_id or 0)
+        return await self._waiter.wait(
+            task_id,
+            Task(id=task_id) if begun_now else None,
+            options,
+            email=step.account,
+            poll=POLL,
+            deadline_s=settings.WAIT_WITHIN_S,
+        )
+
+    @staticmethod
+    def records(task: Task) -> tuple[WorkRecord, ...]:
+        """What the task made, as the ledger keeps it."""
+        return tuple(
+            WorkRecord(
+                number=number,
+                work_id=str(work.work_id),
+                url=work.url,
+                content_type=work.content_type,
+            )
+            for number, work in enumerate(task.works, start=1)
+        )
+
+    async def save(self, step: Step, options: Options) -> None:
+        """Made -> done: every work of the step that has no file yet is brought.
+
+        Raises:
+            KlingError: one could not be; those before it are saved.
+        """
+        for work in step.works:
+            if work.size_bytes is not None and await asyncio.to_thread(_is_whole, work):
+                continue
+            await self._save(step, work, options)
+
+    async def _save(self, step: Step, work: WorkRecord, options: Options) -> None:
+        assert self.folder is not None, "a step is made only where there is a folder"
+        target = self.folder / self._name(step, work)
+        try:
+            file, size_bytes = await self._fetched(step, work, target.absolute(), options)
+        except TimeoutError:  # an OSError, and ours: it has its own meaning
+            raise
+        except OSError as exc:
+            raise NotKeptError(target, exc) from exc
+        left = any(one.size_bytes is None for one in step.works if one.number > work.number)
+        values = {"work": work.number, "file": file, "size_bytes": size_bytes}
+        saved = Change(step_id=step.id, event="saved", to="made" if left else "done", values=values)
+        await self._ledger.apply(saved)
+
+    async def _fetched(
+        self, step: Step, work: WorkRecord, target: Path, options: Options
+    ) -> tuple[str, int]:
+        """Where the whole file is, and its size in bytes."""
+        kept = None if work.file is None else Path(work.file)
+        if kept is not None and kept.parent == target.parent:
+            target = kept  # under the name that it was given first
+        there = await asyncio.to_thread(_size, target)
+        if there is not None and kept != target:
+            raise InvalidRequestError(
+                f"{target} exists, and this ledger knows nothing of it: it was not overwritten. "
+                "Move it away and run `bulk retry --video`, or choose another folder"
+            )
+        if kept == target:
+            await asyncio.to_thread(_sweep, target)  # it was begun, and its process died
+        if there is None:
+            target = await self._reserve(step, work, target)
+        elif work.size_bytes is None:
+            # Reserved and there: it was moved into place as a whole, and the process died before
+            # the ledger knew. With a size on record it was whole then, and has another size now.
+            return str(target), there
+        got = await self._downloads.bring(
+            Work(
+                work_id=int(work.work_id or 0),
+                content_type=work.content_type,
+                resource=WorkResource(url=work.url),
+            ),
+            target,
+            options,
+            file_type=None,
+            clean=None,
+            overwrite=there is not None,
+            email=step.account,
+        )
+        return str(got.path), got.size_bytes
+
+    async def _reserve(self, step: Step, work: WorkRecord, target: Path) -> Path:
+        """The path that is this work's from now on: no other row's, whatever the file system."""
+        stem, ending = target.name.removesuffix(target.suffix), target.suffix
+        for name in (target.name, with_digest(step.key, stem, ending), f"{stem}-{step.id}{ending}"):
+            path = target.with_name(name)
+            values = {"work": work.number, "file": str(path), "name_key": name_key(name)}
+            reserved = Change(step_id=step.id, event="reserved", values=values)
+            if await self._ledger.apply(reserved) is not Applied.CLAIMED:
+                return path
+        raise InvalidRequestError(f"{target} is the file of another row of this ledger")
+
+    def _name(self, step: Step, work: WorkRecord) -> str:
+        """The row's key, with the work's number where there are several."""
+        kind = work.content_type or "video"
+        ending = _ENDINGS.get(kind, ".mp4")
+        if kind == "image" and work.url is not None:
+            served = Path(urlsplit(work.url).path).suffix.lower()
+            ending = served if served in _OTHER_ENDINGS else ending
+        key = step.key if len(step.works) == 1 else f"{step.key}-{work.number}"
+        return file_name(key, ending)
+
+
+async def without_files(ledger: Ledger, steps: list[Step]) -> set[int]:
+    """Done -> made, of those of the steps whose file is not as it was saved; their ids."""
+    lost = await asyncio.to_thread(_lost, steps)  # and what is left of a cut file is gone
+    for step, number in lost:
+        change = Change(step_id=step.id, event="file_lost", values={"work": number})
+        await ledger.apply(change)
+    return {step.id for step, _ in lost}
+
+
+def _lost(steps: list[Step]) -> list[tuple[Step, int]]:
+    lost = [
+        (step, work)
+        for step in steps
+        for work in step.works
+        if work.size_bytes is not None and not _is_whole(work)
+    ]
+    for _, work in lost:
+        if work.file is not None:
+            with suppress(OSError):  # whatever is wrong with it is said when it is written
+                Path(work.file).unlink(missing_ok=True)
+    return [(step, work.number) for step, work in lost]
+
+
+def _is_whole(work: WorkRecord) -> bool:
+    try:
+        return Path(work.file or "").stat().st_size == work.size_bytes
+    except OSError:
+        return False
+
+
+def _sweep(file: Path) -> None:
+    """Remove what a process that was killed left of a download; nothing reads it again."""
+    for part in file.parent.glob(f".{glob.escape(file.name[:80])}.*.part"):
+        part.unlink(missing_ok=True)
+
+
+def _size(file: Path) -> int | None:
+    """The size of what is there in bytes, None for nothing; its folder is, from here on."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return file.stat().st_size if file.exists() else None

@@ -1,0 +1,232 @@
+"""Which paid jobs are there, what do they take and what do they make? A table, one row for each.
+
+A row says its fields and their limits, which of them are files, what no single field can say
+(`rules`), and the works it makes; the rest is the same for all and stands below the table. The
+scheduler trio and `email` belong to every row and are not listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+from attrs import frozen
+
+from ..messages import Reply
+from ..operation import API_ROOT, Context, Operation
+from .media import upload_behind
+from .starting import Job, WorkPlan, read_tracking, start
+from .video_models import DEFAULT_S, MODELS, MOST_SHOTS, check_model, check_shots, size_px
+
+MAX_PROMPT_CHARS = 2500
+
+Values = Mapping[str, object]
+"""The fields a create gave, read; those it left out are not there."""
+FieldKind = Literal["text", "choice", "number", "whole", "flag", "image", "video", "audio"]
+
+
+@frozen
+class JobField:
+    """One field of a job.
+
+    Args:
+        name: as the API spells it.
+        kind: how it is read; image, video and audio are addresses of such files.
+        required: whether it must be there.
+        max_chars: of a text.
+        values: of a choice.
+        low: least number.
+        high: largest number.
+    """
+
+    name: str
+    kind: FieldKind
+    required: bool = False
+    max_chars: int | None = None
+    values: tuple[str, ...] = ()
+    low: float = 0
+    high: float = 0
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is the address of a file the job is made from."""
+        return self.kind in ("image", "video", "audio")
+
+
+@frozen
+class JobSpec:
+    """One row of the table.
+
+    Args:
+        name: what faults and call records say.
+        path: behind the root of the API.
+        task_type: the vendor's name of the task.
+        fields: what it takes besides `email` and the scheduler trio.
+        arguments: what the task's record says of them; files are its inputs.
+        makes: the kind of its works.
+        works: the size and length of each work.
+        credits: what it costs.
+        rules: what no single field can say; each raises Refusal.
+    """
+
+    name: str
+    path: str
+    task_type: str
+    fields: tuple[JobField, ...]
+    arguments: Callable[[Values], Mapping[str, object]]
+    works: Callable[[Values], tuple[WorkPlan, ...]]
+    credits: Callable[[Values], float]
+    makes: Literal["video", "image"] = "video"
+    rules: tuple[Callable[[Values], object], ...] = ()
+
+
+def _text(name: str, *, required: bool = False) -> JobField:
+    return JobField(name, "text", required, max_chars=MAX_PROMPT_CHARS)
+
+
+def _choice(name: str, *values: str) -> JobField:
+    return JobField(name, "choice", values=values)
+
+
+def _whole(name: str, low: int, high: int) -> JobField:
+    return JobField(name, "whole", low=low, high=high)
+
+
+SHOTS = tuple(
+    field
+    for number in range(1, MOST_SHOTS + 1)
+    for field in (_text(f"shot_{number}_prompt"), _whole(f"shot_{number}_duration", 1, 15))
+)
+"""Several shots instead of `prompt` and `duration`."""
+
+
+# --- text2video -------------------------------------------------------------------------------
+
+
+def _model_of(given: Values) -> str:
+    return str(given.get("model_name", "kling-v1-6"))
+
+
+def _length_s(given: Values) -> int:
+    return check_shots(MODELS[_model_of(given)], given) or int(
+        str(given.get("duration", DEFAULT_S))
+    )
+
+
+def _mode_of(given: Values) -> str:
+    """Left out with a model that is pro only: what the server does is unknown, here pro."""
+    return str(given.get("mode", next(iter(MODELS[_model_of(given)].credits))))
+
+
+def _video_arguments(given: Values) -> dict[str, object]:
+    """Names of the record, which are the vendor's own and not those of the create."""
+    return {
+        **{name: given[name] for name in ("prompt", "negative_prompt") if name in given},
+        **{field.name: given[field.name] for field in SHOTS if field.name in given},
+        "kling_version": MODELS[_model_of(given)].version,
+        "duration": _length_s(given),
+        "aspect_ratio": given.get("aspect_ratio", "16:9"),
+        "model_mode": _mode_of(given),
+        **({"cfg": given["cfg_scale"]} if "cfg_scale" in given else {}),
+        **({"enable_audio": given["enable_audio"]} if "enable_audio" in given else {}),
+    }
+
+
+def _one_video(given: Values) -> tuple[WorkPlan, ...]:
+    width, height = size_px(_mode_of(given), str(given.get("aspect_ratio", "16:9")))
+    return (WorkPlan("video", width, height, _length_s(given) * 1000),)
+
+
+def _video_credits(given: Values) -> float:
+    return MODELS[_model_of(given)].credits[_mode_of(given)] * _length_s(given)
+
+
+TEXT2VIDEO = JobSpec(
+    name="videos.text2video",
+    path="/videos/text2video",
+    task_type="m2v_txt2video_hq",
+    fields=(
+        _text("prompt"),
+        _choice("model_name", *MODELS),
+        _text("negative_prompt"),
+        JobField("cfg_scale", "number", low=0, high=1),
+        _whole("duration", 3, 30),
+        _choice("aspect_ratio", "16:9", "9:16", "1:1", "21:9"),
+        _choice("mode", "std", "pro", "4k"),
+        JobField("enable_audio", "flag"),
+        *SHOTS,
+    ),
+    arguments=_video_arguments,
+    works=_one_video,
+    credits=_video_credits,
+    rules=(
+        lambda given: check_shots(MODELS[_model_of(given)], given),
+        lambda given: check_model(MODELS[_model_of(given)], given),
+    ),
+)
+
+
+# --- the table --------------------------------------------------------------------------------
+
+JOBS: tuple[JobSpec, ...] = (TEXT2VIDEO,)
+
+
+def work_of(spec: JobSpec) -> Callable[[Context], Reply]:
+    """What carries out a row."""
+
+    def work(context: Context) -> Reply:
+        given: dict[str, object] = {}
+        for field in spec.fields:
+            value = _read(field, context)
+            if value is not None:
+                given[field.name] = value
+        tracking = read_tracking(context.fields)
+        for rule in spec.rules:
+            rule(given)
+        files = [field.name for field in spec.fields if field.is_file and field.name in given]
+        job = Job(
+            type=spec.task_type,
+            inputs=tuple((name, str(given[name])) for name in files),
+            arguments={name: _shown(value) for name, value in spec.arguments(given).items()},
+            works=spec.works(given),
+            credits=round(spec.credits(given)),
+        )
+        return start(job, tracking, context)
+
+    return work
+
+
+def _read(field: JobField, context: Context) -> object | None:
+    """The value of a field, None where it was left out."""
+    given, name = context.fields, field.name
+    if field.required or given.has(name):
+        if field.kind == "flag":
+            return given.flag(name)
+        if field.is_file:
+            url = given.web_url(name)
+            upload_behind(url, context, name, field.kind)
+            return url
+        if field.kind == "text" and field.required:
+            return given.needed_text(name, max_chars=field.max_chars)
+    if field.kind == "text":
+        return given.text(name, max_chars=field.max_chars)
+    if field.kind == "choice":
+        return given.choice(name, field.values)
+    if field.kind == "whole":
+        return given.whole(name, low=int(field.low), high=int(field.high))
+    if field.kind == "number":
+        return given.number(name, low=field.low, high=field.high)
+    return None
+
+
+def _shown(value: object) -> str:
+    """Arguments of a record are texts."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+OPERATIONS = tuple(
+    Operation(spec.name, "POST", f"{API_ROOT}{spec.path}", work_of(spec), email="body")
+    for spec in JOBS
+)

@@ -1,0 +1,144 @@
+"""How is a task looked for whose create was not answered? The same for each operation that pays.
+
+A task costs credits, so none is ever taken because it looks alike. A mark shows in the scheduler as
+long as the job is tracked; the addresses of its inputs show in the account's history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from attrs import evolve
+
+from .history import earlier, made_ms
+from .requests import Request
+from .scheduler import ListRunning, RunningTask
+from .sightings import Sent, Sighting, addresses, new_mark, own_addresses, url_path
+from .tasks import GetTask, ListTasks, Task
+
+
+class TaskEvidence:
+    """How a task is looked for whose answer was lost.
+
+    Args:
+        makes: the content type of its works; what shows works of another one is not it.
+    """
+
+    kind = "task"
+    likeness = False
+
+    def __init__(self, makes: str = "video") -> None:
+        self._makes = makes
+
+    def marked(self, request: Any) -> Any:
+        """The same with a `reply_ref` that no other call has, where it has none."""
+        if request.reply_ref is not None:
+            return request
+        return evolve(request, reply_ref=new_mark())
+
+    def own_of(self, request: Any, given: Any) -> frozenset[str]:
+        """The addresses of what was uploaded or rendered for the call."""
+        return own_addresses(request, given)
+
+    def sent(
+        self,
+        request: Any,
+        *,
+        account: str | None,
+        own: Collection[str] = (),
+        own_mark: bool = False,
+        since_s: float | None = None,
+        never_sent: bool = False,
+    ) -> Sent:
+        """The mark, the addresses, and the prompt: no other setting shows under a known name."""
+        prompt = getattr(request, "prompt", None)
+        stated = {"content_type": self._makes}
+        return Sent(
+            kind=self.kind,
+            account=account,
+            mark=request.reply_ref,
+            own_mark=own_mark,
+            paths=addresses(request),
+            own=frozenset(own),
+            stated=stated if prompt is None else {**stated, "prompt": prompt},
+            since_s=since_s,
+            never_sent=never_sent,
+        )
+
+    def listings(self, account: str | None) -> tuple[Request[Any], ...]:
+        """The running jobs of all accounts, which show the reply_ref; then the account's tasks."""
+        return (ListRunning(), ListTasks(email=account))
+
+    def next_page(
+        self, listing: Request[Any], listed: Sequence[Any], since_s: float
+    ) -> Request[Any] | None:
+        """The account's earlier tasks: a job that is over shows in no other place."""
+        return earlier(listing, listed, since_s * 1000) if isinstance(listing, ListTasks) else None
+
+    def sighting(self, thing: RunningTask | Task, account: str | None = None) -> Sighting:
+        """A tracked job shows its mark, a task its inputs.
+
+        A task whose own time is missing is as old as its oldest work, at least.
+        """
+        if isinstance(thing, RunningTask):
+            return Sighting(
+                id=str(thing.id),
+                account=thing.email,
+                mark=thing.reply_ref,
+                made_at_s=_moment_s(thing.started),
+                thing=thing,
+            )
+        at_ms = made_ms(thing)
+        return Sighting(
+            id=str(thing.id),
+            account=account,
+            paths=frozenset(input_paths(thing)),
+            shown=_shown(thing),
+            made_at_s=None if at_ms is None else at_ms / 1000,
+            made_at_is_its_own=thing.create_time_ms is not None,
+            thing=thing,
+        )
+
+    def result(self, thing: RunningTask | Task) -> Task:
+        """The task; the scheduler tells no more of it than its id."""
+        return thing if isinstance(thing, Task) else Task.from_api({"task": {"id": thing.id}})
+
+    def refetch(self, thing: RunningTask | Task, account: str | None) -> GetTask | None:
+        """What asks for the rest of a task that the scheduler showed."""
+        return None if isinstance(thing, Task) else GetTask(task_id=thing.id, email=account)
+
+    def result_id(self, result: Task) -> str:
+        """The task's id."""
+        return str(result.id)
+
+
+def input_paths(task: Task) -> Iterator[str]:
+    """The paths of a task's input addresses; its works repeat them, and may be all there is."""
+    for one in task.inputs:
+        if one.url:
+            yield url_path(one.url)
+    for work in task.works:
+        info = work.extra.get("taskInfo")
+        inputs = info.get("inputs") if isinstance(info, Mapping) else None
+        for entry in inputs if isinstance(inputs, list) else ():
+            url = entry.get("url") if isinstance(entry, Mapping) else None
+            if isinstance(url, str) and url:
+                yield url_path(url)
+
+
+def _shown(task: Task) -> dict[str, Any]:
+    kinds = (one.content_type for one in task.works if one.content_type is not None)
+    prompts = (one.value for one in task.arguments if one.name == "prompt" and one.value)
+    return {"content_type": next(kinds, None), "prompt": next(prompts, None)}
+
+
+def _moment_s(stated: str | None) -> float | None:
+    try:
+        moment = datetime.fromisoformat(stated or "")
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return moment.timestamp()
