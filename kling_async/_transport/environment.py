@@ -11,7 +11,6 @@ import ipaddress
 import os
 import ssl
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 import httpx
@@ -146,8 +145,8 @@ def _variable_of(scheme: str, address: str) -> str:
 def _shown(address: str) -> str:
     """A proxy's address without its user and password."""
     before, _, after = address.rpartition("@")
-    scheme = urlsplit(before).scheme if before else ""
-    return f"{scheme}://***@{after}" if before else after
+    scheme, _, rest = before.partition("://")
+    return f"{scheme if rest else 'http'}://***@{after}" if before else after
 
 
 def _direct(one: str) -> str | _Network:

@@ -155,6 +155,7 @@ LAYERS: list[set[str]] = [
     {"_limits.*"},
     {"_calls.*"},
     {"_polling.*", "_files.*"},
+    {"bulknext.*"},
     {"bulk.*"},
     {"resources.*"},
     {"client"},
