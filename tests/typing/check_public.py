@@ -38,6 +38,7 @@ from kling_async import (
     GetAccount,
     GetDownload,
     GetTask,
+    IntentLog,
     InvalidRequestError,
     KlingError,
     ListAccounts,
@@ -70,6 +71,12 @@ class MyLimiter:
 
     async def acquire(self, account: str | None) -> None:
         """Let everything through."""
+
+
+class Orders:
+    async def record(self, account: str | None, attempt: int) -> None: ...
+
+    async def retract(self, error: KlingError | None) -> None: ...
 
 
 class MyClock:
@@ -170,6 +177,8 @@ async def operations(kling: AsyncKlingClient) -> None:
 
 async def requests(kling: AsyncKlingClient) -> None:
     made: CreatedAvatar = await kling.send(CreateAvatar(image_url="https://x.y/z.png"))
+    log: IntentLog = Orders()
+    made = await kling.send(CreateAvatar(image_url="https://x.y/z.png"), intent_log=log)
     listed: list[Avatar] = await kling.send(ListAvatars(type="personal"))
     deleted: DeletedAvatar = await kling.send(DeleteAvatar(avatar_id=made.id))
     asset: Asset = await kling.send(UploadAsset(file=b"..."))
