@@ -16,7 +16,7 @@ from .fair import FairLock
 
 
 class Throttle:
-    """What admission knows of one account."""
+    """The state of one account: its pause, its places, its retry budget and what was counted."""
 
     def __init__(self, clock: Clock) -> None:
         self.line = FairLock()
@@ -117,7 +117,7 @@ class Throttle:
 
 
 def pause_too_long(left_s: float) -> RateLimitedError:
-    """What those hear at once who would not wait for `left_s` seconds."""
+    """The error for callers who refuse to wait `left_s` seconds."""
     return RateLimitedError(
         f"nothing was sent: the server asked this account to wait, for another {left_s:.0f} s, "
         f"which is longer than retry_after_max_s allows",

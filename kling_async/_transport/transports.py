@@ -195,9 +195,9 @@ def _aiohttp_transport(verify: ssl.SSLContext | bool) -> httpx.AsyncBaseTranspor
             super().__init__(**options)
             self._factory = partial(Listening, loop=self._loop)  # type: ignore[assignment]
 
-        async def _get(self, *args: Any) -> Any:
+        async def _get(self, key: Any, traces: Any) -> Any:
             """A kept connection that is silent; None where none is."""
-            while (connection := await super()._get(*args)) is not None:
+            while (connection := await super()._get(key, traces)) is not None:
                 if aiohttp_is_silent(connection.protocol):
                     break
                 log.info(SURPLUS_CAME)

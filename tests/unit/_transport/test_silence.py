@@ -9,13 +9,16 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from kling_async import AsyncKlingClient, RetryPolicy
+from kling_async._transport.silence import aiohttp_is_silent, httpcore_is_silent
 
 IMAGE = "https://example.com/ada.png"
 NEVER_MADE = 900_000
@@ -140,6 +143,94 @@ async def test_a_silent_connection_is_kept(
         react.every = 1000
         await kling.avatars.create(image_url=IMAGE)
         assert server.connections == 2
+
+
+# --- each look by itself ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield ours, theirs
+
+
+def kept_by_aiohttp(ours: socket.socket, tls: Any = None) -> Any:
+    transport = SimpleNamespace(get_extra_info=lambda _: ours, _ssl_protocol=tls)
+    return SimpleNamespace(heard=False, should_close=False, transport=transport)
+
+
+def kept_by_httpcore(ours: socket.socket) -> tuple[Any, Any, Any]:
+    """The transport, the connection in it, and its stream below TLS."""
+    layer = SimpleNamespace(_protocol=SimpleNamespace(read_queue=[], is_at_eof=False))
+    secure = SimpleNamespace(
+        transport_stream=layer,
+        _read_bio=SimpleNamespace(pending=0),
+        _ssl_object=SimpleNamespace(pending=lambda: 0),
+    )
+    connection = SimpleNamespace(
+        _request_count=2,
+        _h11_state=SimpleNamespace(trailing_data=(b"", False)),
+        _network_stream=SimpleNamespace(_stream=secure, get_extra_info=lambda _: ours),
+    )
+    asked = SimpleNamespace(connection=connection, request=SimpleNamespace(extensions=ASKED))
+    transport = SimpleNamespace(_pool=SimpleNamespace(_requests=[asked]))
+    return transport, connection, secure
+
+
+ASKED = {"of": "this request"}
+Pair = tuple[socket.socket, socket.socket]
+
+
+def test_what_only_the_kernel_has_is_seen(pair: Pair) -> None:
+    ours, theirs = pair
+    protocol, (transport, connection, _) = kept_by_aiohttp(ours), kept_by_httpcore(ours)
+    assert aiohttp_is_silent(protocol)
+    assert httpcore_is_silent(transport, ASKED)
+    theirs.send(b"H")
+    assert not aiohttp_is_silent(protocol)
+    assert not httpcore_is_silent(transport, ASKED)
+    connection._request_count = 1  # a fresh one: nothing was asked on it yet
+    assert httpcore_is_silent(transport, ASKED)
+
+
+def test_a_peer_that_is_gone_is_not_silent(pair: Pair) -> None:
+    ours, theirs = pair
+    theirs.close()
+    assert not aiohttp_is_silent(kept_by_aiohttp(ours))
+    assert not httpcore_is_silent(kept_by_httpcore(ours)[0], ASKED)
+
+
+def test_each_buffer_of_aiohttp_counts(pair: Pair) -> None:
+    protocol = kept_by_aiohttp(pair[0])
+    for name in ("heard", "should_close"):
+        setattr(protocol, name, True)
+        assert not aiohttp_is_silent(protocol)
+        setattr(protocol, name, False)
+    for incoming, decrypted, silent in ((0, 0, True), (1, 0, False), (0, 1, False)):
+        tls = SimpleNamespace(
+            _incoming=SimpleNamespace(pending=incoming),
+            _sslobj=SimpleNamespace(pending=lambda n=decrypted: n),
+        )
+        assert aiohttp_is_silent(kept_by_aiohttp(pair[0], tls)) is silent
+    assert not aiohttp_is_silent(SimpleNamespace())  # an unknown version proves nothing
+
+
+def test_each_buffer_of_httpcore_counts(pair: Pair) -> None:
+    changes: list[Callable[[Any, Any], None]] = [
+        lambda one, _: setattr(one._h11_state, "trailing_data", (b"H", False)),
+        lambda one, _: setattr(one._h11_state, "trailing_data", (b"", True)),
+        lambda _, tls: tls.transport_stream._protocol.read_queue.append(b"H"),
+        lambda _, tls: setattr(tls.transport_stream._protocol, "is_at_eof", True),
+        lambda _, tls: setattr(tls._read_bio, "pending", 1),
+        lambda _, tls: setattr(tls._ssl_object, "pending", lambda: 1),
+        lambda one, _: delattr(one, "_h11_state"),  # an unknown version proves nothing
+    ]
+    for change in changes:
+        transport, connection, tls = kept_by_httpcore(pair[0])
+        assert httpcore_is_silent(transport, ASKED)
+        change(connection, tls)
+        assert not httpcore_is_silent(transport, ASKED)
 
 
 # --- over TLS ---------------------------------------------------------------------------------
