@@ -20,7 +20,7 @@ from ..errors import KlingError
 from ..models.evidence import Decided, Known, complete_since, decide, look_alikes, looks_cut
 from ..models.requests import Request
 from ..models.sightings import Evidence, Sent, Sighting
-from .health import LooksMadeError, name_of
+from .health import LooksMadeError
 from .ledger import Ledger
 from .machine import UNSETTLED, State
 from .outgoing import StepRequests
@@ -33,8 +33,6 @@ ABSENCE_AFTER_S = 1800.0
 """How long an absence must last at least before `resend_after_absence` believes it."""
 CANDIDATES = 5
 """Things that an unknown step lists at most."""
-_NAMED = 3
-"""Rows that an error names."""
 
 
 @frozen
@@ -151,7 +149,7 @@ class Doubts:
             sent = evidence.sent(request, account=account)
             there = [one for path in sent.paths.values() for one in free.get(path, ())]
             if found := look_alikes({step.id: sent}, there, frozenset()):
-                raise _looks_made(account, {step.key: found[step.id][0].id}, evidence.kind)
+                raise LooksMadeError(account, evidence.kind, {step.key: found[step.id][0].id})
 
     def add(self, step: Step, evidence: Evidence) -> None:
         """A step is in doubt from now on."""
@@ -406,19 +404,9 @@ class Doubts:
         found = look_alikes(new, free, frozenset())
         if found:
             keys = {step.id: step.key for step in named}
-            raise _looks_made(account, {keys[k]: there[0].id for k, there in found.items()}, kind)
-
-
-def _looks_made(account: str | None, ids: dict[str, str], kind: str) -> LooksMadeError:
-    rows = f"{len(ids)} rows look" if len(ids) > 1 else "1 row looks"
-    shown = [f"{key} ({kind} {one})" for key, one in list(ids.items())[:_NAMED]]
-    more = ", ..." if len(ids) > _NAMED else ""
-    return LooksMadeError(
-        f"{rows} as if made already: {name_of(account)} lists the same picture and texts for "
-        f"{', '.join(shown)}{more}. Nothing was sent for them. Is it the same input with another "
-        "ledger? Then use the first one. To make them anyway, say so: --again on the command "
-        f"line, again=True in a program; to use what is there, give the rows {kind}_id"
-    )
+            raise LooksMadeError(
+                account, kind, {keys[k]: there[0].id for k, there in found.items()}
+            )
 
 
 def _listed(sighting: Sighting) -> Listed:

@@ -92,6 +92,9 @@ class BulkRun:
         self.stopped_because: str | None = None
         """Why the run ended before its rows did; None while it goes on."""
         self.made = made
+        """How many steps of each row are carried out; None: all."""
+        self.makes_avatars = requests.makes_avatars
+        """Whether its rows are told in the words of avatars and their videos."""
         self.folder = works.folder
         """Where files go; None: none are brought."""
         self.health = AccountHealth(options.retry.retry_after_max_s, self.stop)

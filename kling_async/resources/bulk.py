@@ -89,9 +89,7 @@ class Bulk(Resource):
         finally:
             await results.aclose()
 
-    async def results(
-        self, ledger: str | os.PathLike[str]
-    ) -> AsyncGenerator[BulkResult, None]:
+    async def results(self, ledger: str | os.PathLike[str]) -> AsyncGenerator[BulkResult, None]:
         """Every row of a ledger as it is now, in the order of the input; nothing is sent.
 
         Args:
