@@ -9,16 +9,16 @@ from typing import Any
 
 import click
 
-from ..bulknext.already import looks_made
-from ..bulknext.health import LooksMadeError
-from ..bulknext.inputs import read_rows
-from ..bulknext.ledger import Ledger
-from ..bulknext.preflight import Checked, check_input
-from ..bulknext.problems import InputError, InputProblem
-from ..bulknext.recipes import AVATARS, TALKING, Recipe
-from ..bulknext.sources import in_chunks, registered, reopened
-from ..bulknext.sqlite import open_ledger, read_ledger
-from ..bulknext.voices import check_avatars, check_voices
+from ..bulk.already import looks_made
+from ..bulk.health import LooksMadeError
+from ..bulk.inputs import read_rows
+from ..bulk.ledger import Ledger
+from ..bulk.preflight import Checked, check_input
+from ..bulk.problems import InputError, InputProblem
+from ..bulk.recipes import AVATARS, TALKING, Recipe
+from ..bulk.sources import in_chunks, registered, reopened
+from ..bulk.sqlite import open_ledger, read_ledger
+from ..bulk.voices import check_avatars, check_voices
 from ..client import AsyncKlingClient
 from ..errors import AccountRequiredError, LedgerError
 from ..models.avatars import is_template_id

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from attrs import asdict
 
-from ..bulknext.runner import BulkRun
+from ..bulk.runner import BulkRun
 from .progress import Meter, going_on, many
 
 

@@ -14,14 +14,14 @@ from typing import Any, TypeVar
 import click
 from attrs import evolve, frozen
 
-from ..bulknext.health import WAIT_FOR_SERVER_S
-from ..bulknext.jobs import BulkJob, Equipment, job_over
-from ..bulknext.ledger import Ledger
-from ..bulknext.recipes import AVATARS, TALKING, Recipe, recipe_of
-from ..bulknext.records import Row
-from ..bulknext.requesttypes import request_type
-from ..bulknext.results import flat_result, trouble_of
-from ..bulknext.runner import BulkRun
+from ..bulk.health import WAIT_FOR_SERVER_S
+from ..bulk.jobs import BulkJob, Equipment, job_over
+from ..bulk.ledger import Ledger
+from ..bulk.recipes import AVATARS, TALKING, Recipe, recipe_of
+from ..bulk.records import Row
+from ..bulk.requesttypes import request_type
+from ..bulk.results import flat_result, trouble_of
+from ..bulk.runner import BulkRun
 from ..client import AsyncKlingClient
 from ..settings import RECONCILE_WITHIN_S
 from .conclusion import conclude

@@ -10,14 +10,14 @@ from typing import Any
 
 import click
 
-from ..bulknext.export import export
-from ..bulknext.flat import flat, is_avatar
-from ..bulknext.ledger import LedgerReader
-from ..bulknext.machine import STATES, State
-from ..bulknext.records import MISSING, Row, Step
-from ..bulknext.results import noun_of
-from ..bulknext.settle import Decision, settle
-from ..bulknext.sqlite import copy_ledger, read_ledger
+from ..bulk.export import export
+from ..bulk.flat import flat, is_avatar
+from ..bulk.ledger import LedgerReader
+from ..bulk.machine import STATES, State
+from ..bulk.records import MISSING, Row, Step
+from ..bulk.results import noun_of
+from ..bulk.settle import Decision, settle
+from ..bulk.sqlite import copy_ledger, read_ledger
 from ..models.checks import Digits
 from .session import run
 

@@ -13,7 +13,7 @@ from typing import Protocol
 import click
 from attrs import asdict, frozen
 
-from ..bulknext.runner import BulkRun
+from ..bulk.runner import BulkRun
 from ..errors import NotSentError
 from ..stats import AttemptEvent
 
