@@ -53,7 +53,7 @@ from .version import __version__
 if _typing.TYPE_CHECKING:
     from ._files.downloads import Download
     from ._polling.watched import PollSchedule
-    from .bulknext.results import BulkResult, BulkRow
+    from .bulk.results import BulkResult, BulkRow
     from .models.accounts import (
         AccountBalance,
         AccountSession,
@@ -232,7 +232,7 @@ if not _typing.TYPE_CHECKING:
     # these are sixty, so a file is loaded when a name is asked for that it may hold.
     _LATER = (
         *(f"models.{name}" for name in (*_MODULES, "task_requests")),
-        *("_files.downloads", "_polling.watched", "webhooks", "bulknext.results"),
+        *("_files.downloads", "_polling.watched", "webhooks", "bulk.results"),
     )
 
     def __getattr__(name: str) -> object:

@@ -1,1 +1,1 @@
-"""Many avatars: rows in, a ledger that survives any death, results out. See `runner.py` first."""
+"""How are many paid requests carried out, each once? Rows of steps, a ledger, one state machine."""

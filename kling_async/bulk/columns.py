@@ -1,32 +1,16 @@
-"""Which columns may an input have, and how are they spelled?"""
+"""Which columns may an input have, how are they spelled, and what does a cell of each hold?"""
 
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Sequence
 
-from .videorows import VIDEO_FIELDS
-
-WHOLE_ROW = ""
-"""The name under which `RowInput.problems` holds what is wrong with no column in particular."""
-
-COLUMNS = (
-    "key",
-    "image",
-    "image_url",
-    "avatar_id",
-    "nickname",
-    "prompt",
-    "scene",
-    "tts_speaker",
-    "tts_speed",
-    "tts_emotion",
-    "account",
-    "email",
-    *VIDEO_FIELDS,
-)
-OWN_PREFIX = "x_"
+from ..errors import JSON
+from .recipes import Recipe
+from .requesttypes import Kind
+from .stepinputs import OWN_PREFIX
 
 
 def name_of(written: str) -> str:
@@ -34,15 +18,91 @@ def name_of(written: str) -> str:
     return re.sub(r"[-\s]", "_", written.strip()).lower()
 
 
-def is_known(name: str) -> bool:
-    """Whether an input may have this column."""
-    return name in COLUMNS or name.startswith(OWN_PREFIX)
+class Columns:
+    """The columns of one recipe's inputs.
+
+    Args:
+        recipe: of the rows.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.names = recipe.columns
+        """All that belong to a field, or to the row."""
+        self._kinds: dict[str, Kind] = {name: recipe.kind_of(name) for name in self.names}
+
+    def is_known(self, name: str) -> bool:
+        """Whether an input may have this column."""
+        return name in self._kinds or name.startswith(OWN_PREFIX)
+
+    def is_file(self, name: str) -> bool:
+        """Whether a cell of this column is the path of a file."""
+        return self._kinds.get(name) == "file"
+
+    def unknown(self, name: str, *, further: Sequence[str] = ()) -> str:
+        """Why an input may not have this column.
+
+        Args:
+            name: of the column.
+            further: names that are known here beside the columns.
+        """
+        if name == "extra":
+            return "is taken from JSON Lines only"
+        known = (*self.names, *further)
+        close = difflib.get_close_matches(name, known, n=2)
+        hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(known)}."
+        return f"is no column of an input; {hint} Columns of your own begin with x_"
+
+    def lacking(self, names: Sequence[str]) -> str | None:
+        """What a header of these names lacks, without which no row can be sent."""
+        first = self.recipe.step(1)
+        if first.needs:
+            if first.needs.keys() & set(names):
+                return None
+            *others, last = (f"{name} ({what})" for name, what in first.needs.items())
+            return f"the header needs a column {', '.join(others)} or {last}"
+        lacking = [name for name in first.required if name not in names]
+        return f"the header needs a column {' and '.join(lacking)}" if lacking else None
+
+    def typed(self, name: str, text: str) -> JSON:
+        """What a cell of a CSV stands for; outer white space is an accident of typing.
+
+        Raises:
+            ValueError: it is none that the column holds; the text says what it must be.
+        """
+        text = text.strip()
+        kind = self._kinds.get(name, "text")
+        if kind in ("number", "whole"):
+            return self._number(name, kind, text)
+        if kind == "flag":
+            flag = _FLAGS.get(text.lower())
+            if flag is None:
+                raise ValueError(f"is {text[:40]!r}; it must be true or false")
+            return flag
+        if kind in ("list", "object"):
+            return _structure(kind, text)
+        return text
+
+    def _number(self, name: str, kind: Kind, text: str) -> JSON:
+        if kind == "number" and re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)", text):
+            return float(text)
+        if kind == "whole" and re.fullmatch(r"[+-]?[0-9]{1,20}(\.0*)?", text):
+            return int(text.partition(".")[0])
+        comma = re.fullmatch(r"[+-]?[0-9]*,[0-9]+", text) if kind == "number" else None
+        hint = f", written with a point: {text.replace(',', '.')}" if comma else ""
+        wanted = self.recipe.problem_of(name, text) or "must be a number"
+        raise ValueError(f"is {text[:40]!r}; it {wanted.partition(', not ')[0]}{hint}")
 
 
-def unknown(name: str, known: Sequence[str]) -> str:
-    """Why an input may not have this column."""
-    if name == "extra":
-        return "is taken from JSON Lines only"
-    close = difflib.get_close_matches(name, known, n=2)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(known)}."
-    return f"is no column of an input; {hint} Columns of your own begin with x_"
+_FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+def _structure(kind: Kind, text: str) -> JSON:
+    """A list or an object that is written as JSON in a cell; one value is a list of one."""
+    try:
+        value: JSON = json.loads(text)
+    except (ValueError, RecursionError):
+        value = text
+    if kind == "object" or isinstance(value, list):
+        return value
+    return [text]

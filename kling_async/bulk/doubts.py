@@ -1,135 +1,422 @@
-"""What becomes of avatars whose answer was lost? Listings are looked at; `judge.py` decides.
+"""When are lost creates looked for? One look per account and kind serves all its steps in doubt.
 
-The runner tells `Doubts` of each row whose answer was lost, and of those an earlier run left. A row
-that is not found within the horizon becomes unknown, and later runs look for it again.
+What a look proves is decided by `models/evidence.py`, with what the ledger knows; each decision is
+applied as a compare-and-set, so one that comes too late changes nothing and is taken again at the
+next look. Only presence concludes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Any
 
-from ..clock import Clock
-from ..models.avatars import Avatar
-from .crew import Crew
-from .journal import Journal
-from .judge import Rules, candidates, judge, recover
+from attrs import define, evolve, field, frozen
+
+from .. import settings
+from .._calls.pipeline import Options, Pipeline
+from ..errors import KlingError
+from ..models.evidence import Decided, Known, complete_since, decide, look_alikes, looks_cut
+from ..models.requests import Request
+from ..models.sightings import Evidence, Sent, Sighting
+from .health import LooksMadeError
 from .ledger import Ledger
-from .records import UNSETTLED, Record
-from .watch import Watch
+from .machine import UNSETTLED, State
+from .outgoing import StepRequests
+from .records import ANSWER, GIVEN, Applied, Change, Listed, Step
+from .task_group import TaskGroup
 
-ROUND_LENGTHS = frozenset({20, 25, 30, 40, 50, 60, 100, 200, 250, 300, 400, 500, 1000})
-"""Lengths of a listing that look like a page's: no paging is documented, so it may be cut."""
+log = logging.getLogger("kling_async")
+
 ABSENCE_AFTER_S = 1800.0
 """How long an absence must last at least before `resend_after_absence` believes it."""
+CANDIDATES = 5
+"""Things that an unknown step lists at most."""
 
 
-class Doubts(Watch[Sequence[Avatar]]):
-    """Looks for the doubtful avatars of one run.
+@frozen
+class Look:
+    """What the listings of one account and kind show."""
+
+    seen: Sequence[Sighting]
+    complete_since_s: float
+    cut: bool
+    """Whether a listing looks like a page: then what is not there proves less than nothing."""
+
+
+@define(eq=False)
+class _Watched:
+    """One account and kind."""
+
+    account: str | None
+    evidence: Evidence
+    waiting: dict[int, float] = field(factory=dict)
+    """Step id -> when to give it up, on the monotonic clock."""
+    news: asyncio.Event = field(factory=asyncio.Event)
+    watcher: asyncio.Task[None] | None = None
+    preparing: asyncio.Task[None] | None = None
+    prepared: bool = False
+    longest: int = 0
+    """The most that its listing was ever seen to show."""
+    free: dict[str, list[Sighting]] = field(factory=dict)
+    """Path -> things that the first look of this run showed, and that no step has."""
+
+
+class Doubts:
+    """Looks for the steps in doubt of one run.
 
     Args:
-        journal: the ledger.
-        look: lists the avatars of an account.
-        settled: is given each row when it is settled, one way or another.
-        crew: looks.
-        clock: sleeps.
-        within_s: how long a row is looked for before it is unknown.
-        rules: what counts as evidence beyond the exact token.
-        resend_after_absence: make a row ready again that was absent long enough.
+        pipeline: lists, sleeps and tells the time.
+        options: of each call.
+        ledger: what is known.
+        requests: say what was sent.
+        settled: is given each step when it is settled, one way or another.
+        group: does the looking; its tasks end when nothing is in doubt.
+        again: rows that look as if they were made already are made.
     """
 
     def __init__(
         self,
-        journal: Journal,
-        look: Callable[[str | None], Awaitable[Sequence[Avatar]]],
-        settled: Callable[[Record], Awaitable[None]],
-        crew: Crew,
+        pipeline: Pipeline,
+        options: Options,
+        ledger: Ledger,
+        requests: StepRequests,
+        settled: Callable[[Step], Awaitable[None]],
+        group: TaskGroup,
         *,
-        clock: Clock,
-        within_s: float,
-        rules: Rules,
-        resend_after_absence: bool = False,
+        again: bool = False,
     ) -> None:
-        longer_s = max(within_s, ABSENCE_AFTER_S) if resend_after_absence else within_s
-        super().__init__(crew, clock=clock, within_s=longer_s)
-        self._journal = journal
-        self._look = look
+        retry = options.retry
+        self.surplus: dict[str, list[str]] = {}
+        """Kind -> things found beside those that steps got, with their marks; nobody's."""
+        self._resend = retry.resend_after_absence
+        self._within_s = retry.reconcile_within_s
+        if self._resend:
+            self._within_s = max(self._within_s, ABSENCE_AFTER_S)
+        self._pipeline = pipeline
+        self._options = options
+        self._clock = pipeline.clock
+        self._ledger = ledger
+        self._requests = requests
         self._settled = settled
-        self._rules = rules
-        self._resend = resend_after_absence
-        self.surplus: list[str] = []
-        self.found: set[int] = set()
-        """Rows that the first looks settled although they were never sent, as far as the ledger
-        knew: it is an old copy."""
+        self._group = group
+        self._again = again
+        self._watched: dict[tuple[str | None, str], _Watched] = {}
 
-    async def look(self, account: str | None) -> Sequence[Avatar]:
-        """The account's avatars."""
-        return await self._look(account)
+    @property
+    def open(self) -> int:
+        """How many steps are in doubt now."""
+        return sum(len(one.waiting) for one in self._watched.values())
 
-    async def prepare(self, account: str | None, seen: Sequence[Avatar]) -> None:
-        """Keep what is listed before the first create; an earlier run's rows are judged by it."""
-        rules = self._rules
-        look = partial(_prepared, account=account, listed=seen, rules=rules)
-        self.found.update(await self._journal.write(look))
+    def is_prepared(self, account: str | None, evidence: Evidence) -> bool:
+        """Whether `prepared` has looked at what is there; cheap."""
+        one = self._watched.get((account, evidence.kind))
+        return one is not None and one.prepared
 
-    async def judge(self, account: str | None, seen: Sequence[Avatar]) -> Sequence[int]:
-        """Adopt what is proven."""
-        rules = self._rules
-        verdicts = await self._journal.write(lambda ledger: judge(ledger, account, seen, rules))
-        self.surplus += verdicts.surplus
-        return verdicts.adopted
+    async def prepared(self, account: str | None, evidence: Evidence) -> None:
+        """Once in a run, before anything of this kind is sent for `account`: see what is there.
 
-    async def give_up(
-        self, account: str | None, row_ids: Sequence[int], seen: Sequence[Avatar] | None
+        What an earlier run left unsettled is looked for as well.
+
+        Raises:
+            KlingError: the account can't be listed; the next call tries again. `LooksMadeError`:
+                rows of the input seem to be made already.
+        """
+        one = self._of(account, evidence)
+        task = one.preparing
+        if task is None or (task.done() and (task.cancelled() or task.exception())):
+            task = one.preparing = asyncio.create_task(self._prepare(one))
+        await asyncio.shield(task)
+
+    def go_without(self, account: str | None, evidence: Evidence) -> None:
+        """The first look is not to be had, and not needed."""
+        self._of(account, evidence).prepared = True
+
+    def check_new(self, step: Step, request: Request[Any], account: str | None) -> None:
+        """Raise LooksMadeError where a step that was never sent looks as if it was made already.
+
+        For rows that come after the first look: it has checked all that were known by then.
+        """
+        if (
+            step.first_intent_at is not None
+            or self._again
+            or (evidence := type(request).evidence) is None
+        ):
+            return
+        free = self._of(account, evidence).free
+        if free:
+            sent = evidence.sent(request, account=account)
+            there = [one for path in sent.paths.values() for one in free.get(path, ())]
+            if found := look_alikes({step.id: sent}, there, frozenset()):
+                raise LooksMadeError(account, evidence.kind, {step.key: found[step.id][0].id})
+
+    def add(self, step: Step, evidence: Evidence) -> None:
+        """A step is in doubt from now on."""
+        one = self._of(step.account, evidence)
+        one.waiting[step.id] = self._clock.monotonic() + self._within_s
+        one.news.set()
+        if one.watcher is None or one.watcher.done():
+            one.watcher = self._group.start(self._watch(one))
+
+    async def aclose(self) -> None:
+        """Prepare nothing any more; the steps in doubt stay so for the next run."""
+        tasks = [one.preparing for one in self._watched.values() if one.preparing is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # --- looking ------------------------------------------------------------------------------
+
+    def _of(self, account: str | None, evidence: Evidence) -> _Watched:
+        key = (account, evidence.kind)
+        if key not in self._watched:
+            self._watched[key] = _Watched(account, evidence)
+        return self._watched[key]
+
+    async def _prepare(self, one: _Watched) -> None:
+        """The first look of a run, the baseline of a ledger, and what an old copy may not know."""
+        wanted = await self._ledger.unsettled(
+            one.account, one.evidence.kind, states=(*UNSETTLED, "ready")
+        )
+        look = await self._look(one, wanted)
+        if not await self._ledger.was_listed(one.account, one.evidence.kind):
+            await self._ledger.keep_listing(one.account, one.evidence.kind, map(_listed, look.seen))
+        else:
+            await self._decide(one, look, wanted)
+        if not self._again and one.evidence.likeness:
+            await self._refuse_made(one, look)
+        one.prepared = True
+
+    async def _watch(self, one: _Watched) -> None:
+        """Look until nothing is in doubt; soon again when another step is."""
+        looks = 0
+        while one.waiting:
+            if one.news.is_set():
+                one.news.clear()
+                looks = 0
+            waits = settings.LOOK_AFTER_S
+            left_s = min(one.waiting.values()) - self._clock.monotonic()
+            await self._clock.sleep(max(0.0, min(waits[min(looks, len(waits) - 1)], left_s)))
+            looks += 1
+            look: Look | None = None
+            undecided: dict[int, Decided] = {}
+            try:
+                wanted = await self._ledger.unsettled(one.account, one.evidence.kind)
+                look = await self._look(one, wanted)
+            except KlingError as exc:
+                log.info("steps in doubt could not be looked for: %s", type(exc).__name__)
+            else:
+                undecided = await self._decide(one, look, wanted)
+            await self._give_up(one, look, undecided)
+
+    async def _look(self, one: _Watched, wanted: Sequence[Step]) -> Look:
+        """What is there now, back to the oldest sending among `wanted`."""
+        sent_s = [step.first_intent_at for step in wanted if step.first_intent_at is not None]
+        since_s = min(sent_s) - settings.CLOCK_SLACK_S if sent_s else None
+        seen: dict[tuple[str, str], Sighting] = {}
+        cut, complete_since_s = False, float("-inf")
+        for listing in one.evidence.listings(one.account):
+            shown: dict[str, Sighting] = {}
+            page: Request[Any] | None = listing
+            for _ in range(settings.LOOK_PAGES):
+                if page is None:
+                    break
+                listed = await self._pipeline.send(page, self._options)
+                known = len(shown)
+                shown |= {s.id: s for s in map(one.evidence.sighting, listed)}
+                go_on = since_s is not None and len(shown) > known
+                page = one.evidence.next_page(page, listed, since_s or 0.0) if go_on else None
+            here = list(shown.values())
+            complete_since_s = max(complete_since_s, complete_since(here, one.longest))
+            cut = cut or looks_cut(len(here), one.longest)
+            one.longest = max(one.longest, len(here))
+            seen |= {(listing.operation, name): sighting for name, sighting in shown.items()}
+        return Look(tuple(seen.values()), complete_since_s, cut)
+
+    # --- deciding -----------------------------------------------------------------------------
+
+    async def _decide(
+        self, one: _Watched, look: Look, wanted: Sequence[Step]
+    ) -> dict[int, Decided]:
+        """Apply what is proven; what is not, by step."""
+        wants = {step.id: step for step in wanted if step.state != "ready" or step.own}
+        if not wants:
+            return {}
+        sent = {step.id: await self._sent(step) for step in wants.values()}
+        known = await self._known(one, look, wants)
+        decided = decide({key: s for key, s in sent.items() if s is not None}, look.seen, known)
+        left: dict[int, Decided] = {}
+        for step_id, of_step in decided.items():
+            if of_step.found is None:
+                left[step_id] = of_step
+                continue
+            step, found = wants[step_id], of_step.found
+            evidence = of_step.evidence or "adopted"
+            if step.state == "unknown" and evidence == "adopted":
+                evidence = "adopted-late"
+            change = Change(
+                step_id=step_id,
+                event="found",
+                to=self._begun(step),
+                values={"account": one.account, "evidence": evidence},
+                claim=found.id,
+            )
+            if await self._ledger.apply(change) is not Applied.YES:
+                continue  # somebody else has it by now: the next look decides again
+            more = [s.id for s in of_step.surplus]
+            self.surplus.setdefault(one.evidence.kind, []).extend(more)
+            await self._tell(one, step_id)
+        return left
+
+    async def _known(self, one: _Watched, look: Look, wants: Collection[int]) -> Known:
+        """What else there is: whose the things are, and who could have made them."""
+        ledger, account, kind = self._ledger, one.account, one.evidence.kind
+        ids = {sighting.id for sighting in look.seen}
+        claimed = await ledger.owners(account, kind, ids)
+        paths = {p for s in look.seen if s.id not in claimed for p in s.paths}
+        may_have_made = {step.id: step for step in await ledger.sent(account, kind)}
+        likely = {step.id: step for step in await ledger.uses(account, kind, paths)}
+        others = {**likely, **may_have_made}
+        rivals, settled = list[Sent](), list[Sent]()
+        for step_id, step in others.items():
+            if step_id in wants or (sent := await self._sent(step)) is None:
+                continue
+            if step_id in may_have_made:
+                rivals.append(sent)
+            elif step.evidence == ANSWER or step.first_intent_at is None:
+                settled.append(sent)
+        born = await ledger.fact("born_at")
+        return Known(
+            now_s=self._clock.wall(),
+            claimed=claimed.keys(),
+            before=await ledger.listed_before(account, kind, ids),
+            rivals=rivals,
+            settled=settled,
+            born_s=float(born or 0.0),
+            complete_since_s=look.complete_since_s,
+        )
+
+    async def _sent(self, step: Step) -> Sent | None:
+        """A step in the terms of evidence; None where nothing of it can be known again."""
+        evidence = self._requests.type_of(step).evidence
+        if evidence is None or step.evidence == GIVEN:
+            return None
+        earlier: Sequence[Step] = ()
+        if step.number > 1:
+            earlier = (await self._ledger.row_of(step.row_id)).steps[: step.number - 1]
+        try:
+            request = await self._requests.of(step, step.account, earlier)
+        except KlingError:
+            return None  # its file is gone, and it has no address yet
+        never = step.first_intent_at is None
+        since_s = step.changed_at if never else step.first_intent_at
+        sent = evidence.sent(
+            request,
+            account=step.account,
+            own=step.own,
+            own_mark=step.mark is not None,
+            since_s=since_s,
+            never_sent=never,
+        )
+        if self._requests.spec(step).shares_tokens and not step.own:
+            shared = {
+                f"{one.number}.{name}": path
+                for one in earlier
+                if (before := await self._sent(one)) is not None
+                for name, path in before.paths.items()
+                if name in before.own
+            }
+            paths = {**sent.paths, **shared}
+            sent = evolve(sent, paths=paths, own=sent.own | frozenset(shared))
+        return sent
+
+    def _begun(self, step: Step) -> State:
+        return "running" if self._requests.type_of(step).starts_task else "done"
+
+    # --- what was looked for in vain ----------------------------------------------------------
+
+    async def _give_up(
+        self, one: _Watched, look: Look | None, undecided: dict[int, Decided]
     ) -> None:
-        """Unknown, or ready where the user wanted absence to count."""
-        whole = seen is not None and len(seen) not in ROUND_LENGTHS
-        given_up = partial(
-            _given_up,
-            account=account,
-            row_ids=row_ids,
-            listed=seen or (),
-            resend=self._resend and whole,
-            within_s=self._within_s,
-        )
-        await self._journal.write(given_up)
+        """Doubt -> unknown, or ready where the user wanted absence to count."""
+        now_s = self._clock.monotonic()
+        for step_id in [key for key, until_s in one.waiting.items() if now_s >= until_s]:
+            step = await self._ledger.step(step_id)
+            if step.state != "doubt":
+                await self._tell(one, step_id)
+                continue
+            of_step = undecided.get(step_id, Decided())
+            if self._may_resend(step, one, look, of_step):
+                why = f"absent from a whole listing for {self._within_s:.0f} s, as you opted for"
+                change = Change(step_id=step_id, event="resent", values={"error": why})
+            else:
+                change = self._given_up(step, one, of_step)
+            await self._ledger.apply(change)
+            await self._tell(one, step_id)
 
-    async def settled(self, row_id: int) -> None:
-        """Hand the row on as the ledger has it."""
-        await self._settled(await self._journal.read(lambda ledger: ledger.row(row_id)))
+    def _may_resend(self, step: Step, one: _Watched, look: Look | None, decided: Decided) -> bool:
+        """Only a step that its own address would have shown, and nothing could be it."""
+        there = look is not None and not look.cut and not decided.candidates
+        return self._resend and there and one.evidence.likeness and bool(step.own)
+
+    def _given_up(self, step: Step, one: _Watched, decided: Decided) -> Change:
+        candidates = [sighting.id for sighting in decided.candidates[:CANDIDATES]]
+        avatar = one.evidence.kind != "task"
+        things, its = ("avatars" if one.evidence.kind == "avatar" else "things", "it")
+        if not avatar:
+            things, its = "jobs", "its job"
+        text = f"{len(candidates)} {things} could be it"
+        if not candidates:
+            text = "nothing listed could be it" if avatar else "no job that is shown could be it"
+        error = f"{step.error}; {its} was looked for, for {self._within_s:.0f} s: {text}"
+        values = {"error": error, "candidates": candidates}
+        return Change(step_id=step.id, event="given_up", values=values)
+
+    async def _tell(self, one: _Watched, step_id: int) -> None:
+        if one.waiting.pop(step_id, None) is not None:  # else nobody of this run waits for it
+            await self._settled(await self._ledger.step(step_id))
+
+    # --- what was never sent, and is there ----------------------------------------------------
+
+    async def _refuse_made(self, one: _Watched, look: Look) -> None:
+        """Raise where rows that were never sent look as if they were made already."""
+        account, kind = one.account, one.evidence.kind
+        claimed = await self._ledger.owners(account, kind, {s.id for s in look.seen})
+        free = [s for s in look.seen if s.id not in claimed]
+        users = await self._ledger.uses(account, kind, {p for s in free for p in s.paths})
+        named = [step for step in users if not step.own]
+        sent = {step.id: await self._sent(step) for step in named}
+        known = {step.id: s for step in named if (s := sent[step.id]) is not None}
+        begun = {step.id for step in named if step.first_intent_at is not None}
+        # What a step that was sent may have made is most likely that.
+        explained = look_alikes({k: s for k, s in known.items() if k in begun}, free, frozenset())
+        theirs = {s.id for there in explained.values() for s in there}
+        free = [s for s in free if s.id not in theirs]
+        for sighting in free:
+            for path in sighting.paths:
+                one.free.setdefault(path, []).append(sighting)
+        new = {
+            step.id: known[step.id]
+            for step in named
+            if step.state in ("planned", "ready") and step.id in known and step.id not in begun
+        }
+        found = look_alikes(new, free, frozenset())
+        if found:
+            keys = {step.id: step.key for step in named}
+            raise LooksMadeError(
+                account, kind, {keys[k]: there[0].id for k, there in found.items()}
+            )
 
 
-def _prepared(
-    ledger: Ledger, account: str | None, listed: Sequence[Avatar], rules: Rules
-) -> Sequence[int]:
-    """The first look at an account; the rows that it settled although they were never sent."""
-    if not ledger.was_listed(account):
-        paths = ((one.id, path) for one in listed for path in one.image_paths)
-        ledger.keep_listed(account, paths)
-        return ()
-    found = recover(ledger, account, listed)
-    judge(ledger, account, listed, rules)
-    return found
-
-
-def _given_up(
-    ledger: Ledger,
-    account: str | None,
-    row_ids: Sequence[int],
-    listed: Sequence[Avatar],
-    resend: bool,
-    within_s: float,
-) -> None:
-    """Doubt -> unknown, or ready where the user wanted absence to count."""
-    rows = [row for row in map(ledger.row, row_ids) if row.state in UNSETTLED]
-    could_be = candidates(ledger, account, rows, listed)
-    for row in rows:
-        found = could_be[row.id]
-        if resend and not found and row.token_kind == "upload":
-            why = f"absent from a whole listing for {within_s:.0f} s, as you opted for"
-            ledger.resend(row.id, why)
-            continue
-        text = f"{len(found)} avatars could be it" if found else "nothing listed could be it"
-        ledger.unknown(
-            row.id, f"{row.error}; it was looked for, for {within_s:.0f} s: {text}", found
-        )
+def _listed(sighting: Sighting) -> Listed:
+    return Listed(
+        remote_id=sighting.id,
+        paths=sorted(sighting.paths),
+        shown={
+            name: value
+            for name, value in sighting.shown.items()
+            if isinstance(value, (str, int, float))
+        },
+        made_at_s=sighting.made_at_s,
+    )

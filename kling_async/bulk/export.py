@@ -1,100 +1,149 @@
 """What does a spreadsheet see of a ledger? Every row's result with the input's own columns.
 
 Streamed in two passes (names, then rows), so that memory stays flat; written beside the target and
-moved into place, so that a reader never meets half a file. Synchronous.
+moved into place, so that a reader never meets half a file.
 """
 
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
+from attrs import define, field
+
+from ..aio import in_thread
 from ..errors import ConfigurationError, LedgerError
-from .ledgerview import LedgerView
-from .rows import BulkRow
+from .flat import OF_ANY, OF_AVATARS, OF_VIDEOS, flat, is_avatar
+from .ledger import LedgerReader
+from .values import mended
 
-RESULT_COLUMNS = ("key", "state", "avatar_id", "account", "error", "attempts", "evidence")
-OF_VIDEOS = ("video_state", "video_file", "task_id", "video_attempts")
-"""Follow those where the ledger knows of a video."""
+CHUNK_ROWS = 200
+"""Rows that are written at once."""
 
 
-def export(ledger: LedgerView, to: str | os.PathLike[str]) -> int:
+async def export(ledger: LedgerReader, to: str | os.PathLike[str]) -> int:
     """How many rows were written to `to` (.csv or .jsonl, by its ending).
 
     A row that was not made yet has the state "skipped". Input columns named like a result's are
-    left out: the ledger's word counts.
+    left out: the ledger's word counts. Half a character becomes U+FFFD.
 
     Raises:
         ConfigurationError: another ending.
-        LedgerError: the file can't be written.
+        LedgerError: the file can't be written, or the ledger not read.
     """
     target = Path(to)
-    write = {".csv": _csv, ".jsonl": _jsonl, ".ndjson": _jsonl}.get(target.suffix.lower())
-    if write is None:
+    form = FORMS.get(target.suffix.lower())
+    if form is None:
         raise ConfigurationError(f"can't export to {target.name}: end it with .csv or .jsonl")
+    lines = form(await _names(ledger))
     beside = target.with_name(f".{target.name}.part")
     try:
-        with beside.open("w", encoding="utf-8", newline="") as file:
-            written = write(ledger, file)
-        beside.replace(target)
+        await in_thread(beside.write_text, lines.head(), "utf-8", newline="")
+        written = await _write(ledger, lines, beside)
+        await in_thread(beside.replace, target)
     except OSError as exc:
         raise LedgerError(f"can't write {target}: {exc.strerror or exc}") from None
     finally:
         with suppress(OSError):  # what was wrong with it has been said
-            beside.unlink(missing_ok=True)
+            await in_thread(beside.unlink, missing_ok=True)
     return written
 
 
-def flat(row: BulkRow, *, videos: bool = False) -> dict[str, Any]:
-    """The result as one flat JSON object, with the input's own columns.
-
-    Args:
-        row: of which row.
-        videos: say also what became of its video, as is always done where it has one.
-    """
-    names: tuple[str, ...] = RESULT_COLUMNS
-    if videos or row.video_state is not None:
-        names = (*names, *OF_VIDEOS)
-    result = {name: getattr(row, name) for name in names}
-    return {**row.columns, **result} if row.columns else result
-
-
-def _jsonl(ledger: LedgerView, file: TextIO) -> int:
-    written, videos = 0, _has_videos(ledger)
-    for row in _results(ledger):
-        file.write(json.dumps(flat(row, videos=videos), ensure_ascii=False) + "\n")
+async def _write(ledger: LedgerReader, lines: CsvLines | JsonLines, beside: Path) -> int:
+    written, chunk = 0, list[str]()
+    async for row in ledger.rows():
+        chunk.append(lines.line(mended(flat(row, videos=lines.names.videos))))
         written += 1
+        if len(chunk) == CHUNK_ROWS:
+            await in_thread(_append, beside, "".join(chunk))
+            chunk.clear()
+    await in_thread(_append, beside, "".join(chunk))
     return written
 
 
-def _csv(ledger: LedgerView, file: TextIO) -> int:
-    videos = _has_videos(ledger)
-    names: dict[str, None] = dict.fromkeys(RESULT_COLUMNS)
-    if videos:
-        names.update(dict.fromkeys(OF_VIDEOS))
-    for row in _results(ledger):
-        names.update(dict.fromkeys(row.columns))
-    writer = csv.DictWriter(file, names, lineterminator="\n")
-    writer.writeheader()
-    written = 0
-    for row in _results(ledger):
-        writer.writerow({name: _cell(value) for name, value in flat(row, videos=videos).items()})
-        written += 1
-    return written
+def _append(path: Path, text: str) -> None:
+    with path.open("a", encoding="utf-8", newline="") as file:
+        file.write(text)
 
 
-def _has_videos(ledger: LedgerView) -> bool:
-    return ledger.has_videos and bool(ledger.videos.counts())
+@define
+class Names:
+    """The columns of an export, in their order."""
+
+    results: dict[str, None] = field(factory=dict)
+    own: dict[str, None] = field(factory=dict)
+    videos: bool = False
+
+
+async def _names(ledger: LedgerReader) -> Names:
+    names = Names()
+    async for row in ledger.rows():
+        names.results.update(dict.fromkeys(OF_AVATARS if is_avatar(row) else OF_ANY))
+        names.videos = names.videos or (is_avatar(row) and len(row.steps) > 1)
+        names.own.update(dict.fromkeys(mended(list(row.columns))))
+    if not names.results:
+        names.results.update(dict.fromkeys(OF_AVATARS))
+    if names.videos:
+        names.results.update(dict.fromkeys(OF_VIDEOS))
+    return names
+
+
+class JsonLines:
+    """One JSON object a row."""
+
+    def __init__(self, names: Names) -> None:
+        self.names = names
+
+    def head(self) -> str:
+        """What stands before the rows."""
+        return ""
+
+    def line(self, result: Mapping[str, Any]) -> str:
+        """One row."""
+        return json.dumps(result, ensure_ascii=False) + "\n"
+
+
+class CsvLines:
+    """Comma separated cells below a header; lists and objects as JSON in a cell."""
+
+    def __init__(self, names: Names) -> None:
+        self.names = names
+        self._text = io.StringIO(newline="")
+        columns = {**names.results, **names.own}
+        self._writer = csv.DictWriter(self._text, columns, lineterminator="\n")
+
+    def head(self) -> str:
+        """What stands before the rows."""
+        self._writer.writeheader()
+        return self._taken()
+
+    def line(self, result: Mapping[str, Any]) -> str:
+        """One row."""
+        self._writer.writerow({name: _cell(value) for name, value in result.items()})
+        return self._taken()
+
+    def _taken(self) -> str:
+        text = self._text.getvalue()
+        self._text.seek(0)
+        self._text.truncate()
+        return text
 
 
 def _cell(value: Any) -> Any:
+    if value == []:
+        return ""
     return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else value
 
 
-def _results(ledger: LedgerView) -> Iterator[BulkRow]:
-    return (record.result() for record in ledger.each())
+FORMS: Mapping[str, Callable[[Names], CsvLines | JsonLines]] = {
+    ".csv": CsvLines,
+    ".jsonl": JsonLines,
+    ".ndjson": JsonLines,
+}
+"""The ending of a file's name -> how its rows are written."""

@@ -1,130 +1,76 @@
-"""How do input rows come into the ledger? New ones are planned, known ones are known again."""
+"""What becomes of a row that the ledger knows, when an input has it again? Pure."""
 
 from __future__ import annotations
 
-import sqlite3
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from ..models.sightings import url_path
-from .records import GIVEN, Record, State, TokenKind, as_text
-from .rows import RowInput
-from .videoledger import VideoLedger
+from attrs import evolve, frozen
+
+from .machine import HELD
+from .records import GIVEN, INVALID, MISSING, Row, RowInput, Step, StepInput
 
 
-class Intake:
-    """Takes rows in, a chunk at a time; `Ledger.register` says what that means.
+@frozen(kw_only=True)
+class Merge:
+    """How a known row changes."""
 
-    Args:
-        db: the ledger's connection.
-        known: looks rows up by their keys.
-        videos: plans their videos.
-    """
-
-    def __init__(
-        self,
-        db: sqlite3.Connection,
-        known: Callable[[Sequence[str]], dict[str, Record]],
-        videos: VideoLedger,
-    ) -> None:
-        self._db = db
-        self._known = known
-        self._videos = videos
-
-    def take(self, rows: Sequence[RowInput], *, videos: bool) -> list[Record]:
-        """Each row as the ledger has it from now on, in the same order."""
-        keys = [row.key for row in rows]
-        found, again = self._known(keys), videos
-        first: dict[str, RowInput] = {}
-        for row in rows:
-            first.setdefault(row.key, row)
-        for key, row in first.items():
-            old = found.get(key)
-            if old is None:
-                found[key] = self._insert(row)
-            elif _takes_content(old, row):
-                self._replace(old.id, row)
-                again = True
-            elif old.digest != row.digest:
-                continue
-            elif old.columns != row.columns:
-                # Only what is asked of its video is new, so its avatar stays.
-                columns = (as_text(row.columns), old.id)
-                self._db.execute("UPDATE rows SET columns = ? WHERE id = ?", columns)
-                again = True
-            if videos:
-                self._videos.plan(found[key].id, row)
-        if again:
-            found = self._known(keys)
-        return [found[key] for key in keys]
-
-    def _insert(self, row: RowInput) -> Record:
-        """A new row, as it would be read again."""
-        state, error = _beginning(row)
-        token, kind = _token(row)
-        evidence = None if row.avatar_id is None else GIVEN
-        row_id = self._db.execute(
-            "INSERT INTO rows (key, position, digest, payload, columns, state, token, token_kind, "
-            "avatar_id, evidence, error, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                *(row.key, row.position, row.digest, as_text(row.payload), as_text(row.columns)),
-                *(state, token, kind, row.avatar_id, evidence, error, time.time()),
-            ),
-        ).lastrowid
-        assert row_id is not None
-        return Record(
-            id=row_id,
-            key=row.key,
-            position=row.position,
-            digest=row.digest,
-            payload=row.payload,
-            columns=row.columns,
-            state=state,
-            account=None,
-            asset_url=None,
-            token=token,
-            token_kind=kind,
-            attempts=0,
-            intent_at=None,
-            doubt_at=None,
-            avatar_id=row.avatar_id,
-            evidence=evidence,
-            candidates=[],
-            error=error,
-        )
-
-    def _replace(self, row_id: int, row: RowInput) -> None:
-        """The new content of a row of which nothing was ever sent."""
-        state, error = _beginning(row)
-        evidence = None if row.avatar_id is None else GIVEN
-        self._db.execute(
-            "UPDATE rows SET digest = ?, payload = ?, columns = ?, state = ?, error = ?, "
-            "token = ?, token_kind = ?, avatar_id = ?, evidence = ?, asset_url = NULL, "
-            "account = NULL WHERE id = ?",
-            (
-                *(row.digest, as_text(row.payload), as_text(row.columns), state, error),
-                *(*_token(row), row.avatar_id, evidence, row_id),
-            ),
-        )
+    replace: Sequence[tuple[Step, StepInput]] = ()
+    """Steps that are planned anew, with their new content."""
+    add: Sequence[StepInput] = ()
+    drop: Sequence[Step] = ()
+    """Steps that were never sent and that the input has no more."""
+    columns: bool = False
+    """Whether the row's columns are the new ones."""
+    differs: bool = False
+    """Whether the input says something else than what is made; then nothing changes."""
 
 
-def _takes_content(old: Record, row: RowInput) -> bool:
-    """Whether nothing was ever sent of a known row, and it says something else now."""
-    if old.attempts or (old.video is not None and old.video.attempts):
-        return False
-    # A row that failed its checks for its video's columns has the same digest when they are mended.
-    mended = old.state == "failed" and old.columns != row.columns
-    return old.digest != row.digest or mended
+def steps_of(row: RowInput) -> Sequence[StepInput]:
+    """The steps to be kept: at least one; the first holds what is wrong with the row."""
+    steps = row.steps or (StepInput(number=1, operation="", kind="", digest="", payload={}),)
+    if not row.problems:
+        return steps
+    text = "; ".join(f"{name}: {what}" if name else what for name, what in row.problems.items())
+    first = steps[0]
+    return (evolve(first, problem=first.problem or text), *steps[1:])
 
 
-def _beginning(row: RowInput) -> tuple[State, str | None]:
-    """A row's first state, and what is wrong with it."""
-    if row.problems:
-        return "failed", "; ".join(f"{name}: {text}" for name, text in row.problems.items())
-    return ("planned" if row.avatar_id is None else "done"), None
+def merge(old: Row, new: RowInput) -> Merge:
+    """What changes in `old` so that it says what `new` says, without touching what is paid for."""
+    known = {step.number: step for step in old.steps}
+    replace: list[tuple[Step, StepInput]] = []
+    add: list[StepInput] = []
+    given = steps_of(new)
+    for one in given:
+        step = known.get(one.number)
+        if step is None:
+            add.append(one)
+        elif _is_new(step, one):
+            if is_held(step):
+                return Merge(differs=True)
+            replace.append((step, one))
+    numbers = {one.number for one in given}
+    drop = [step for step in old.steps if step.number not in numbers and not step.attempts]
+    drop = [step for step in drop if not is_held(step)]
+    changed = [step.number for step, _ in replace] + [one.number for one in add]
+    if any(is_held(step) and step.number > min(changed) for step in old.steps if changed):
+        return Merge(differs=True)  # a later step used what this one gave
+    return Merge(replace=replace, add=add, drop=drop, columns=old.columns != new.columns)
 
 
-def _token(row: RowInput) -> tuple[str | None, TokenKind | None]:
-    """By what an avatar of a row with an address is known, even before it is sent; and its kind."""
-    url = None if row.problems else row.payload.get("image_url")
-    return (url_path(url), "url") if isinstance(url, str) else (None, None)
+def is_held(step: Step) -> bool:
+    """Whether a step's content can't change any more: something of it exists, or may."""
+    if step.state == "failed":
+        return step.evidence == MISSING
+    return step.state in HELD and step.evidence != GIVEN
+
+
+def _is_new(step: Step, one: StepInput) -> bool:
+    """Whether the input says of a step what the ledger does not."""
+    if (step.digest, step.operation, step.kind) != (one.digest, one.operation, one.kind):
+        return True
+    if (step.remote_id if step.evidence == GIVEN else None) != one.given_id:
+        return True
+    if step.state == "failed" and step.evidence == INVALID:
+        return step.error != one.problem  # mended, or wrong in another way
+    return one.problem is not None and step.state == "planned"

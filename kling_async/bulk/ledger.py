@@ -1,325 +1,211 @@
-"""What has happened to each row? The SQLite file that remembers it across any death. Synchronous.
+"""What does a bulk job remember, and what does each method of its memory promise?
 
-`journal.py` calls it in a thread of its own and groups the commits. Each arrow of the state machine
-is one method here:
-
-    planned -> intent           its image has an address: by that its avatar will be known
-    planned -> ready -> intent  its file is up, once: the ledger knows where
-    intent  -> done | failed | doubt
-    intent  -> ready            never sent, or plainly refused with 429
-    doubt   -> done (found in the account's list) | unknown (not found in time)
-    unknown -> done (found later, or by the user's word) | ready (resend) | failed (abandon)
-
-`intent` is committed and synced before the first byte is written; a row found in it at the start
-belonged to a process that died, so it is in doubt. Who settles doubts is `doubts.py`. A row's video
-has a state machine of its own, in `videoledger.py`.
+Two forms keep these promises: SQLite on one machine, PostgreSQL on several. One suite of tests
+(`tests/contract/test_ledgers.py`) holds every form to them.
 """
 
 from __future__ import annotations
 
-import os
-import sqlite3
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
-from pathlib import Path
+import asyncio
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from typing import Protocol
 
-from ..errors import LedgerError
-from ..models.sightings import url_path
-from .intake import Intake
-from .ledgerfile import (
-    FROM_LAYOUT_1,
-    LAYOUT,
-    READABLE,
-    SCHEMA,
-    connect,
-    explained,
-    has_tables,
-    own,
-)
-from .ledgerview import TO_RETRY, VIDEO_FOLDER, LedgerView, listed_fact
-from .records import ABANDONED, REOPENED, Record, State, as_text
-from .rows import RowInput
-from .videoledger import VideoLedger
-from .videoview import VIDEO_TO_RETRY
+from .machine import State
+from .records import Applied, Change, Listed, Note, Row, RowInput, Step
 
 
-class Ledger(LedgerView):
-    """An open ledger. Use it from one thread; `Ledger.open` makes or opens it.
+class LedgerReader(Protocol):
+    """A ledger to look at. Reading sees everything that was committed before it was asked."""
 
-    Writes belong inside `with ledger.transaction():`, which commits and syncs at its end.
+    async def row(self, key: str) -> Row:
+        """The row named `key`; LedgerError where there is none."""
+        ...
+
+    async def row_of(self, row_id: int) -> Row:
+        """The row of this number; LedgerError where there is none."""
+        ...
+
+    async def step(self, step_id: int) -> Step:
+        """The step of this number as it is now; LedgerError where there is none."""
+        ...
+
+    async def known(self, keys: Sequence[str]) -> dict[str, Row]:
+        """Those of `keys` that the ledger has."""
+        ...
+
+    def rows(self, *, states: Collection[State] = (), page: int = 200) -> AsyncIterator[Row]:
+        """Every row in the input's order, read in pages; where given, of these states alone.
+
+        A row's state is that of its first step that is not done.
+        """
+        ...
+
+    async def counts(self) -> Mapping[State, int]:
+        """How many rows are in each state; states without rows are left out."""
+        ...
+
+    async def step_counts(self) -> Mapping[tuple[int, State], int]:
+        """How many steps of each number are in each state."""
+        ...
+
+    async def to_reopen(self, *, numbers: Collection[int] = ()) -> int:
+        """How many rows `reopen` would open."""
+        ...
+
+    async def accounts(self) -> list[str]:
+        """Every account that a step was sent to, or was going to be."""
+        ...
+
+    async def unsettled(
+        self, account: str | None, kind: str, *, states: Collection[State] = ("doubt", "unknown")
+    ) -> list[Step]:
+        """The steps of an account and a kind of which it is not known what they did."""
+        ...
+
+    async def sent(self, account: str | None, kind: str) -> list[Step]:
+        """The steps that may have made a thing which no step has.
+
+        All that were ever sent but those that are done or begun by their only attempt's answer.
+        """
+        ...
+
+    async def uses(self, account: str | None, kind: str, paths: Collection[str]) -> list[Step]:
+        """All steps of a kind that name one of these paths, on this account or on none yet."""
+        ...
+
+    async def owners(self, account: str | None, kind: str, ids: Collection[str]) -> dict[str, int]:
+        """Remote id -> the id of the step that has claimed it, of those that are claimed."""
+        ...
+
+    async def was_listed(self, account: str | None, kind: str) -> bool:
+        """Whether `keep_listing` was told of this account and kind."""
+        ...
+
+    async def listed_before(self, account: str | None, kind: str, ids: Collection[str]) -> set[str]:
+        """Those of `ids` that the account listed before this ledger's first create."""
+        ...
+
+    async def alike_before(
+        self, account: str | None, kind: str, paths: Collection[str]
+    ) -> list[Listed]:
+        """What the account listed before the first create that has one of these paths."""
+        ...
+
+    async def never_sent_alike(
+        self, account: str | None, kind: str, *, after: int = 0, size: int = 200
+    ) -> list[tuple[Step, Listed]]:
+        """Pairs that share a path: a step that was never sent, and a thing listed before.
+
+        Args:
+            account: where the things were listed; steps of it, or of none yet.
+            kind: of both.
+            after: the last step id of the page before.
+            size: steps at most.
+        """
+        ...
+
+    async def history(self, row_id: int) -> list[Note]:
+        """The turns of a row's steps, oldest first."""
+        ...
+
+    async def fact(self, name: str) -> str | None:
+        """What the ledger remembers of itself under `name`.
+
+        Kept by itself: `layout`, `service`, `born_at`, `last_written_at` and, where it was copied,
+        `copied_at` (epoch seconds as text).
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close it; what was written is on disk."""
+        ...
+
+
+class Ledger(LedgerReader, Protocol):
+    """The ledger of a running job. A method that writes has written, synced, when it returns.
+
+    Every method that writes raises LedgerError where that is not possible, and then nothing of it
+    was written. After the first such error no `intended` is taken any more, so nothing is sent.
     """
 
-    def __init__(self, path: Path, db: sqlite3.Connection, lock: sqlite3.Connection | None) -> None:
-        super().__init__(path, db)
-        self._lock = lock
+    service: str
+    """The host whose requests it remembers; a ledger belongs to one."""
 
-    @classmethod
-    def open(cls, path: str | os.PathLike[str], *, service: str) -> Ledger:
-        """The ledger at `path`, made where it is missing, for this process alone.
+    async def register(self, rows: Sequence[RowInput]) -> list[Row]:
+        """Each row as the ledger has it from now on, in the same order; new ones are planned.
 
-        Rows that a dead process left in `intent` are in doubt from now on.
+        A known row is held to its record where something of it is done, running, made, in flight,
+        in doubt or unknown: other content there is reported (`Row.differs`) and changes nothing. A
+        row of which nothing was sent, or that failed, takes its new content and is planned anew; a
+        failed row of the same content stays as it is. A step that the input no longer has goes
+        where it was never sent. A second row of one key in the same run is reported
+        (`Row.duplicate`) and changes nothing. What can't be sent is `failed`, with its problems.
+        """
+        ...
 
-        Args:
-            path: the file. A second file beside it, `…-owner`, is locked while the ledger is open;
-                the system frees the lock when the process dies, however it dies.
-            service: whom the rows are sent to. A ledger of one service can't serve another: its
-                rows would look done where nothing was made.
+    async def apply(self, change: Change) -> Applied:
+        """Carry out one arrow; it is on disk when this returns YES.
+
+        A caller that is cancelled stops waiting; its change is still carried out.
 
         Raises:
-            LedgerError: it is in use, is no ledger, or belongs to another service.
+            ValueError: the state machine knows no such arrow, whatever the step's state.
+            LedgerError: it could not be written, and nothing was.
         """
-        path = Path(path)
-        with ExitStack() as opened:
-            lock = opened.enter_context(closing(own(path)))
-            db = opened.enter_context(closing(connect(path)))
-            ledger = cls(path, db, lock)
-            with explained(path):
-                if has_tables(db):  # before anything is written: it may be somebody else's
-                    ledger._check_layout(READABLE)
-                ledger._prepare(service)
-            opened.pop_all()
-        return ledger
+        ...
 
-    def close(self) -> None:
-        """Close the file and free it for others."""
-        super().close()
-        if self._lock is not None:
-            self._lock.close()
+    def post(self, change: Change) -> asyncio.Future[Applied]:
+        """The same, not waited for: carried out after all earlier changes, before all later ones.
 
-    @property
-    def videos(self) -> VideoLedger:
-        """The rows' videos."""
-        return VideoLedger(self._db, self._rows, self._note)
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All of the writes inside, or none; on disk when it ends."""
-        with explained(self.path):
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
-
-    # --- the arrows ---
-
-    def register(self, rows: Iterable[RowInput], *, videos: bool = False) -> list[Record]:
-        """Each row as the ledger has it, in the same order; new ones are planned.
-
-        A row that can't be sent is `failed`, with its problems; one whose avatar is given is done.
-        A known key keeps its record, but a row of which nothing was ever sent takes the new
-        content. Of several rows with one key the first counts.
-
-        Args:
-            rows: as they were read.
-            videos: plan the videos they ask for as well.
+        The future may be dropped: after an error of it no `intended` is taken any more.
         """
-        return Intake(self._db, self.of_keys, self.videos).take(tuple(rows), videos=videos)
+        ...
 
-    def ready(
-        self,
-        row_id: int,
-        account: str | None,
-        asset_url: str | None,
-        image_url: str,
-        digest: str | None = None,
-    ) -> bool:
-        """Planned -> ready: what was uploaded for it is remembered, and where it goes is settled.
+    async def queue(self, step_id: int, account: str | None) -> None:
+        """Have a step wait for its turn on an account.
 
-        Args:
-            row_id: which.
-            account: whose it will be.
-            asset_url: what was uploaded for this row alone; None where it has an address already.
-            image_url: what the create will name.
-            digest: of the content that it was uploaded for; None: of whatever the row says.
-
-        Returns:
-            Whether the row is open and has that content; else nothing changes.
+        What is paid for (running, made) comes before what is to be begun; then who came first. What
+        waits is forgotten when the ledger is closed.
         """
-        kind = "url" if asset_url is None else "upload"
-        written = self._db.execute(
-            "UPDATE rows SET state = 'ready', account = ?, asset_url = ?, token = ?, "
-            f"token_kind = ?, error = NULL, changed_at = ? WHERE {_OPEN}",
-            (account, asset_url, url_path(image_url), kind, time.time(), row_id, digest),
-        )
-        return written.rowcount == 1
+        ...
 
-    def intent(self, row_id: int, account: str | None, digest: str | None = None) -> bool:
-        """Planned | ready -> intent: a create goes out next.
+    async def next_step(self, account: str | None) -> Step | None:
+        """The step whose turn it is on an account, out of the queue; None: none waits."""
+        ...
 
-        From planned at once where the row has an address of its own: by that its avatar will be
-        known. A row without a token has no way out.
+    async def keep_listing(self, account: str | None, kind: str, things: Iterable[Listed]) -> None:
+        """Remember what an account lists before the first create; the first listing counts."""
+        ...
 
-        Args:
-            row_id: which.
-            account: whose it will be.
-            digest: of the content that goes out; None: of whatever the row says.
-
-        Returns:
-            Whether it may go: the row is open and has that content; else nothing changes.
-        """
-        now = time.time()
-        written = self._db.execute(
-            "UPDATE rows SET state = 'intent', account = ?, attempts = attempts + 1, "
-            f"intent_at = ?, changed_at = ? WHERE {_OPEN} AND token IS NOT NULL",
-            (account, now, now, row_id, digest),
-        )
-        return written.rowcount == 1
-
-    def not_carried_out(self, row_id: int, error: str | None) -> None:
-        """Intent -> ready: the create certainly did nothing."""
-        self._db.execute(
-            "UPDATE rows SET state = 'ready', error = ?, changed_at = ? "
-            "WHERE id = ? AND state = 'intent'",
-            (error, time.time(), row_id),
-        )
-
-    def done(self, row_id: int, avatar_id: str) -> None:
-        """Intent -> done. An id that another row has can't be true: the row becomes unknown."""
-        try:
-            self._claim(row_id, avatar_id, "answer")
-        except sqlite3.IntegrityError:
-            text = f"the server answered with id {avatar_id}, which is another row's"
-            self.unknown(row_id, text, [avatar_id])
-
-    def failed(self, row_id: int, error: str) -> None:
-        """Any -> failed: refused by the server or by a check; `reopen_failed` tries again."""
-        self._set(row_id, "failed", error=error, evidence=None)
-
-    def doubt(self, row_id: int, error: str) -> None:
-        """Intent -> doubt: sent, and no clear answer came."""
-        self._set(row_id, "doubt", error=error, doubt_at=time.time())
-        self._note(row_id, f"in doubt: {error}")
-
-    def adopt(self, row_id: int, avatar_id: str, evidence: str) -> None:
-        """Any open state -> done: the avatar was found; LedgerError where it is another row's."""
-        try:
-            self._claim(row_id, avatar_id, evidence)
-        except sqlite3.IntegrityError:
-            raise LedgerError(f"avatar {avatar_id} belongs to another row of {self.path}") from None
-        self._note(row_id, f"{evidence}: {avatar_id}")
-
-    def unknown(self, row_id: int, error: str, candidates: Sequence[str] = ()) -> None:
-        """Doubt -> unknown: it could not be decided; only the user may send it again."""
-        self._set(row_id, "unknown", error=error, candidates=as_text(list(candidates)))
-        self._note(row_id, f"unknown: {error}")
-
-    def resend(self, row_id: int, why: str) -> None:
-        """Doubt | unknown -> ready: it will be sent again, with the same token. May duplicate."""
-        self._set(row_id, "ready", error=None, doubt_at=None, candidates=None)
-        self._note(row_id, f"to be sent again: {why}")
-
-    def abandon(self, row_id: int) -> None:
-        """Doubt | unknown -> failed, for good: `reopen_failed` leaves it alone."""
-        error = "abandoned by the user; an avatar of it may exist"
-        self._set(row_id, "failed", error=error, evidence=ABANDONED)
-        self._note(row_id, error)
-
-    def keep_listed(self, account: str | None, listed: Iterable[tuple[str, str]]) -> None:
-        """Remember what `account` lists before its first create: (avatar id, image path) each."""
-        self._db.executemany(
-            "INSERT INTO listed_before VALUES (?, ?, ?)",
-            ((account or "", avatar_id, path) for avatar_id, path in listed),
-        )
-        self._db.execute(
-            "INSERT OR REPLACE INTO facts VALUES (?, ?)", (listed_fact(account), str(time.time()))
-        )
-
-    def reopen_failed(self, after_id: int, size: int, *, videos: bool = False) -> list[Record]:
-        """Failed -> planned, for up to `size` failed rows after `after_id`; those rows.
-
-        Rows that were opened again before, and not sent since, are among them. What was uploaded
-        for them is uploaded again: it may be what was wrong.
-
-        Args:
-            after_id: where the page before ended.
-            size: rows at most.
-            videos: failed videos as well.
-        """
-        of = f"({TO_RETRY} OR {VIDEO_TO_RETRY})" if videos else TO_RETRY
-        page = self._rows(f"{of} AND rows.id > ?", after_id, size=size)
-        for one in page:
-            if videos:
-                self.videos.reopen(one)
-            if one.state != "done":
-                self._set(one.id, "planned", error=None, asset_url=None, evidence=REOPENED)
-        return [self.get(one.key) for one in page]
-
-    def without_files(self, row_ids: Iterable[int]) -> dict[int, Record]:
-        """These rows by their ids, their saved videos to be fetched again."""
-        known = {}
-        for row_id in row_ids:
-            self.videos.lost_file(row_id)
-            known[row_id] = self.row(row_id)
-        return known
-
-    def remember(self, name: str, value: str) -> None:
+    async def set_fact(self, name: str, value: str) -> None:
         """Keep a fact about the ledger itself."""
-        self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+        ...
 
-    def settle_folder(self, named: str | os.PathLike[str] | None) -> Path:
-        """Where this run's videos go, remembered for the next one; see `video_folder`."""
-        folder = self.video_folder(named)
-        self.remember(VIDEO_FOLDER, str(folder))
-        return folder
+    async def reopen(self, after: int, size: int, *, numbers: Collection[int] = ()) -> list[Row]:
+        """Open the next `size` failed rows after the row id `after` again; those rows.
 
-    def forget_uploads(self) -> int:
-        """Ready -> planned, for every ready row: what was uploaded is gone; how many."""
-        return self._db.execute(
-            "UPDATE rows SET state = 'planned', asset_url = NULL WHERE state = 'ready'"
-        ).rowcount
+        A step whose task may still end (evidence `missing`) is running again, one of which only a
+        download failed is made, any other planned; what the user abandoned stays. Rows that were
+        reopened before, and not sent since, are among them.
 
-    # --- inside ---
-
-    def _prepare(self, service: str) -> None:
-        self._db.execute("PRAGMA journal_mode = WAL")
-        # In WAL mode only FULL syncs every commit; without it a power cut forgets intents.
-        self._db.execute("PRAGMA synchronous = FULL")
-        with self.transaction():
-            old = "1" if has_tables(self._db) and self.fact("layout") == "1" else None
-            for statement in (*(FROM_LAYOUT_1.split(";\n") if old else ()), *SCHEMA.split(";\n")):
-                self._db.execute(statement)
-            self._db.execute("INSERT OR IGNORE INTO facts VALUES ('layout', ?)", (LAYOUT,))
-            self._db.execute("INSERT OR IGNORE INTO facts VALUES ('service', ?)", (service,))
-        self._check_layout()
-        if (recorded := self.fact("service")) != service:
-            raise LedgerError(
-                f"{self.path} belongs to a run against {recorded}, and this one goes to "
-                f"{service}: its rows would look done where nothing was made. Use another --ledger"
-            )
-        with self.transaction():
-            self._db.execute(
-                "UPDATE rows SET state = 'doubt', error = ?, doubt_at = ?, changed_at = ? "
-                "WHERE state = 'intent'",
-                ("the process that sent it died before the answer came", time.time(), time.time()),
-            )
-            # Doubts of an earlier run have the whole time again: nobody looked meanwhile.
-            self._db.execute("UPDATE rows SET doubt_at = ? WHERE state = 'doubt'", (time.time(),))
-            self.videos.prepare()
-
-    def _claim(self, row_id: int, avatar_id: str, evidence: str) -> None:
-        """-> done; sqlite3.IntegrityError, and nothing changed, where another row has the id.
-
-        A statement that fails takes back what it did, and leaves its transaction as it was.
+        Args:
+            after: the last row id of the page before; 0 at first.
+            size: rows at most.
+            numbers: only failed steps of these numbers; default: any.
         """
-        self._db.execute(
-            "UPDATE rows SET state = 'done', avatar_id = ?, evidence = ?, error = NULL, "
-            "changed_at = ? WHERE id = ?",
-            (avatar_id, evidence, time.time(), row_id),
-        )
+        ...
 
-    def _note(self, row_id: int, event: str) -> None:
-        """Remember an unusual turn of a row; `history` tells them."""
-        self._db.execute("INSERT INTO history VALUES (?, ?, ?)", (row_id, time.time(), event))
+    async def begin_run(self) -> None:
+        """A further input begins: its rows may have the places that others had. Opening does it."""
+        ...
 
-    def _set(self, row_id: int, state: State, **columns: str | float | None) -> None:
-        changes = {"state": state, "changed_at": time.time(), **columns}
-        assigned = ", ".join(f"{name} = ?" for name in changes)
-        self._db.execute(f"UPDATE rows SET {assigned} WHERE id = ?", (*changes.values(), row_id))
+    async def forget_server(self) -> int:
+        """The server has forgotten all (a built-in emulator begins empty); how many steps changed.
 
+        Every step of a row that is not done begins anew, but for those that failed or were given.
+        """
+        ...
 
-_OPEN = "id = ? AND state IN ('planned', 'ready') AND digest = coalesce(?, digest)"
+    async def settled(self) -> None:
+        """Return when every write so far is on disk (or has failed)."""
+        ...

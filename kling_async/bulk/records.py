@@ -1,122 +1,292 @@
-"""What does the ledger know of one row? Values and their reading; no SQL, no files."""
+"""What does a ledger know of rows and steps? Values, and how they are read from SQL."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from enum import Enum
+from typing import Any, cast
 
-from attrs import evolve, field, fields, frozen
+from attrs import field, frozen
 
 from ..errors import JSON
-from .rows import BulkRow, RowState
-from .videorecords import VIDEO_COLUMNS, VideoRecord, video_of_row
+from ..models.requests import Request
+from .machine import Event, State
 
-State = Literal["planned", "ready", "intent", "doubt", "done", "failed", "unknown"]
-TokenKind = Literal["upload", "url"]
-OPEN_STATES: tuple[State, ...] = ("planned", "ready")
-"""A create may be sent."""
-UNSETTLED: tuple[State, ...] = ("doubt", "unknown")
-"""A create was sent, and its outcome is not known."""
-ABANDONED = "abandoned"
-REOPENED = "reopened"
-"""As evidence: a failed row that is to be tried again, and was not sent since."""
 GIVEN = "given"
-"""As evidence: the avatar was there already, and the row names it."""
+"""Evidence: the thing was there already, and the row names it. It is no claim."""
+ANSWER = "answer"
+"""Evidence: the server answered with it."""
+RECOVERED = "recovered"
+"""Evidence: found for a step that an old copy of the ledger does not know as sent."""
+ABANDONED = "abandoned"
+"""Evidence of a failed step that the user gave up; `reopen` leaves it alone."""
+REOPENED = "reopened"
+"""Evidence: it failed, is to be tried again, and was not sent since."""
+MISSING = "missing"
+"""Evidence of a failed step: its task was begun, and how it ended is not certain (only 404s)."""
+INVALID = "invalid"
+"""Evidence of a failed step: its input could not be sent. A mended input is planned anew."""
 
 
-@frozen
-class Record:
-    """One row as the ledger has it."""
+# --- what comes in ---
+
+
+@frozen(kw_only=True)
+class StepInput:
+    """One paid request of a row, as it was read."""
+
+    number: int
+    """Its place in the row, from 1."""
+    operation: str
+    """Which request it is, such as `avatars.create`."""
+    kind: str
+    """What it makes, as its evidence calls it: "avatar", "task", "element". Ids are claimed within
+    a kind."""
+    digest: str
+    """Equal for equal content."""
+    payload: Mapping[str, JSON] = field(repr=False)
+    """The request's fields as JSON; a file by its absolute path."""
+    paths: Sequence[str] = ()
+    """The paths of the addresses that the user gave, as a listing would show them."""
+    given_id: str | None = None
+    """The thing exists already, so that nothing is sent."""
+    problem: str | None = None
+    """Why it can't be sent."""
+    request: Request[Any] | None = field(default=None, repr=False, eq=False)
+    """The request itself, where the input gave it whole; kept nowhere. Files were looked into."""
+
+
+@frozen(kw_only=True)
+class RowInput:
+    """One row as it was read: its name in the ledger, and its steps."""
+
+    key: str
+    position: int
+    """Its number in the input, from 1."""
+    former_key: str | None = None
+    """Of a row without a key of its own: the one it had before it asked for more than its first
+    step. A row of that name that has no further steps is this one, and gets the new name."""
+    columns: Mapping[str, JSON] = field(factory=dict, repr=False)
+    """What the export shows of the input."""
+    steps: Sequence[StepInput] = ()
+    problems: Mapping[str, str] = field(factory=dict)
+    """Field -> what is wrong with it. Where there are any, nothing of the row is sent."""
+    line: int | None = None
+    """The line of the file on which it begins."""
+
+
+# --- what is kept ---
+
+
+@frozen(kw_only=True)
+class WorkRecord:
+    """One result of a task; it becomes a file."""
+
+    number: int
+    """Its place among the results, from 1."""
+    work_id: str | None = None
+    url: str | None = None
+    content_type: str | None = None
+    file: str | None = None
+    """The absolute path that is reserved for it; where `size_bytes` is set, it is there."""
+    size_bytes: int | None = None
+
+
+@frozen(kw_only=True)
+class Step:
+    """One paid request of a row, as the ledger has it."""
+
+    id: int
+    row_id: int
+    key: str
+    """Of its row."""
+    number: int
+    operation: str
+    kind: str
+    digest: str
+    payload: Mapping[str, JSON] = field(repr=False)
+    state: State
+    account: str | None
+    addresses: Mapping[str, str]
+    """Field -> the address that was made for it: an upload, a rendered speech."""
+    own: frozenset[str]
+    """Those fields whose address was made for this step alone."""
+    mark: str | None
+    """What the request carries so that its task is known again."""
+    attempts: int
+    """How often it was about to go out."""
+    intent_at: float | None
+    """When it was last about to go out with this content; epoch seconds. None: it was never sent,
+    or certainly did nothing."""
+    sent_since: float | None
+    """When it first was, where it was sent again after its first outcome stayed unknown."""
+    deadline_at: float | None
+    owner: str | None
+    """The worker that has it; always None in SQLite."""
+    attempt: str | None
+    """The id of the last sending."""
+    remote_id: str | None
+    """What it made: an avatar's id, a task's."""
+    evidence: str | None
+    """How `remote_id` is known, or what is special about its state; the names are above."""
+    candidates: Sequence[str]
+    """Ids of things that could be this step's."""
+    error: str | None
+    changed_at: float
+    """When its state last changed; epoch seconds."""
+    works: Sequence[WorkRecord] = ()
+
+    @property
+    def first_intent_at(self) -> float | None:
+        """The earliest time at which something of it may have been made; None: nothing was."""
+        return self.intent_at if self.sent_since is None else self.sent_since
+
+
+@frozen(kw_only=True)
+class Row:
+    """One row as the ledger has it, its steps in turn."""
 
     id: int
     key: str
     position: int
-    digest: str
-    payload: Mapping[str, JSON] = field(repr=False)
     columns: Mapping[str, JSON] = field(repr=False)
-    state: State
-    account: str | None
-    asset_url: str | None
-    token: str | None
-    """The path of its image's address, by which it is known again in a listing."""
-    token_kind: TokenKind | None
-    """"upload": made for this row alone. "url": the user's own address."""
-    attempts: int
-    intent_at: float | None
-    doubt_at: float | None
-    avatar_id: str | None
-    evidence: str | None
-    """How `avatar_id` is known: answer, given, adopted and its like, settled."""
-    candidates: Sequence[str]
-    """Ids that could be this row's."""
-    error: str | None
-    video: VideoRecord | None = None
+    steps: Sequence[Step]
+    differs: bool = False
+    """From `register`: the input says something else than what was made or is being made; the
+    ledger's content stays."""
+    differs_in: int = 1
+    """Where it does: the number of the first step of which something else is said."""
+    duplicate: bool = False
+    """From `register`: an earlier row of the same input has this key; that one counts."""
 
-    def turned(self, found: Sequence[Any]) -> Record:
-        """The record after some turns: what `TURNS_SELECTED` shows of it now."""
-        turns = dict(zip(TURNS, found, strict=True))
-        turns["candidates"] = json.loads(turns["candidates"] or "[]")
-        return evolve(self, **turns)
+    @property
+    def current(self) -> Step | None:
+        """The first step that is not done; None: all are."""
+        return next((step for step in self.steps if step.state != "done"), None)
 
-    def result(self) -> BulkRow:
-        """What the user sees of it."""
-        video = self.video
-        error = self.error
-        if error is None and video is not None:
-            error = video.error
-        return BulkRow(
-            key=self.key,
-            state=_SHOWN[self.state],
-            avatar_id=self.avatar_id,
-            account=self.account,
-            error=error,
-            attempts=self.attempts,
-            evidence=self.evidence,
-            video_state=None if video is None else video.shown,
-            task_id=None if video is None else video.task_id,
-            video_file=None if video is None or video.state != "saved" else video.file,
-            video_attempts=0 if video is None else video.attempts,
-            columns=self.columns,
-        )
+    @property
+    def state(self) -> State:
+        """`done` where all steps are; else the state of the first that is not."""
+        return "done" if (step := self.current) is None else step.state
 
 
-_SHOWN: dict[State, RowState] = {
-    "done": "created",
-    "failed": "failed",
-    "unknown": "unknown",
-    "intent": "unknown",
-    "doubt": "unknown",
-    "planned": "skipped",
-    "ready": "skipped",
-}
+@frozen(kw_only=True)
+class Listed:
+    """A thing that an account listed before the first create of this ledger."""
+
+    remote_id: str
+    paths: Sequence[str] = ()
+    """The paths of its images and inputs."""
+    shown: Mapping[str, JSON] = field(factory=dict)
+    """Field of the request -> what the listing shows of it."""
+    made_at_s: float | None = None
 
 
-ROW_COLUMNS = tuple(one.name for one in fields(Record) if one.name != "video")
-_CONTENT = ("id", "key", "position", "digest", "payload", "columns")
-TURNS = tuple(name for name in ROW_COLUMNS if name not in _CONTENT)
-"""What the arrows change."""
-TURNS_SELECTED = ", ".join(TURNS)
+@frozen
+class Note:
+    """One entry of a step's history."""
+
+    step_id: int
+    at: float
+    """Epoch seconds."""
+    event: str
+    text: str | None = None
 
 
-def record_of(found: Sequence[Any]) -> Record:
-    """The record that a row of SQL stands for: `ROW_COLUMNS`, then perhaps `VIDEO_COLUMNS`."""
-    values, of_video = list(found[: len(ROW_COLUMNS)]), found[len(ROW_COLUMNS) :]
-    for at in _JSON_COLUMNS:
-        values[at] = json.loads(values[at] or "[]")
-    values.append(video_of_row(of_video) if of_video else None)
-    return Record(*values)
+# --- what changes ---
 
 
-_JSON_COLUMNS = tuple(map(ROW_COLUMNS.index, ("payload", "columns", "candidates")))
-SELECTED = ", ".join(f"rows.{name}" for name in ROW_COLUMNS)
-SELECTED_WITH_VIDEO = ", ".join((SELECTED, *(f"videos.{name}" for name in VIDEO_COLUMNS)))
+class Applied(Enum):
+    """What became of a change."""
+
+    YES = "yes"
+    """It is on disk."""
+    STALE = "stale"
+    """Nothing changed: the step is in another state, or has other content by now."""
+    CLAIMED = "claimed"
+    """Nothing changed: the remote id, or the file's name, is another step's."""
 
 
-def as_text(value: Mapping[str, JSON] | Sequence[str]) -> str:
-    """JSON as the ledger keeps it."""
+@frozen(kw_only=True)
+class Change:
+    """One arrow of the state machine for one step."""
+
+    step_id: int
+    event: Event
+    to: State | None = None
+    """Where the event may lead to several states: which."""
+    values: Mapping[str, JSON] = field(factory=dict)
+    """What it writes; `machine.WRITES` names what each event may. `tokens` is path -> whether it
+    was made for this step alone; a mark, an error, an account are texts; `own` and `candidates` are
+    lists; `work` is a result's number."""
+    digest: str | None = None
+    """Of the content that goes out; where the step has another by now, the change is STALE."""
+    claim: str | None = None
+    """The remote id that becomes this step's; another step's: CLAIMED."""
+    works: Sequence[WorkRecord] = ()
+    """Of `finished`: what the task made."""
+
+
+# --- how they are read from SQL, and kept there ---
+
+_JSON = json.JSONEncoder(separators=(",", ":"))  # kept: `json.dumps` makes one a call
+_ENCODED = frozenset({"addresses", "own", "candidates"})
+"""Columns that hold JSON."""
+
+
+def as_text(value: JSON) -> str:
+    """JSON as the ledger keeps it. ASCII: it holds even what can't be sent."""
     return _JSON.encode(value)
 
 
-# Kept, as `json.dumps` makes an encoder a call. ASCII: it holds even what can't be sent.
-_JSON = json.JSONEncoder(separators=(",", ":"))
+def as_column(name: str, value: object) -> object:
+    """A value of a `Change` as its column keeps it; what is empty is NULL."""
+    if name not in _ENCODED:
+        return value
+    if not value:
+        return None
+    return as_text(value if isinstance(value, Mapping) else list(cast("Sequence[str]", value)))
+
+
+def step_of(columns: Sequence[str], found: Sequence[Any], works: Sequence[WorkRecord]) -> Step:
+    """The step that a row of SQL stands for: `sql.STEP_COLUMNS`, then the row's key."""
+    values = dict(zip(columns, found, strict=False))
+    values["key"] = found[-1]
+    values["payload"] = json.loads(values["payload"])
+    values["addresses"] = json.loads(values["addresses"] or "{}")
+    values["own"] = frozenset(json.loads(values["own"] or "[]"))
+    values["candidates"] = tuple(json.loads(values["candidates"] or "[]"))
+    return Step(works=works, **values)
+
+
+def new_step(
+    step_id: int, row_id: int, key: str, values: Mapping[str, Any], one: StepInput
+) -> Step:
+    """A step as it would be read, that was just written with these values of its columns."""
+    return Step(
+        id=step_id,
+        row_id=row_id,
+        key=key,
+        number=one.number,
+        operation=one.operation,
+        kind=one.kind,
+        digest=one.digest,
+        payload=one.payload,
+        state=values["state"],
+        account=None,
+        addresses={},
+        own=frozenset(),
+        mark=None,
+        attempts=0,
+        intent_at=None,
+        sent_since=None,
+        deadline_at=None,
+        owner=None,
+        attempt=None,
+        remote_id=values["remote_id"],
+        evidence=values["evidence"],
+        candidates=(),
+        error=values["error"],
+        changed_at=values["now"],
+    )

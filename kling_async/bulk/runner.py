@@ -1,42 +1,58 @@
-"""How do many rows become avatars and videos? Jobs in, bounded workers, the ledger, results out.
+"""How do many rows run on this machine? Rows in, bounded workers, the ledger, results out.
 
-    feeder:   input rows -> ledger (registered) -> jobs      waits while too many are in the house
-    workers:  job -> (upload -> ready) -> intent -> create -> done | failed | doubt
-    studio:   audio -> ready -> intent -> job -> wait -> download -> saved | failed | doubt
-    doubts:   listings -> done | unknown                     one listing for all of an account
+    feeder:   input rows -> ledger (registered) -> steps     waits while too many are in the house
+    workers:  step -> `Stepper.advance` -> the row's next step, or its result
+    slots:    a step that needs a job slot waits in the ledger's queue; workers per account take it
+    doubts:   listings -> found | unknown                    one look for all of an account
     results:  every row once, as it is settled
 
-`create_many` (in `many.py`) is the library's way in; the command line drives `BulkRun` itself,
-to show progress and to stop it.
+`resources/bulk.py` is the library's way in; the command line drives a `BulkRun` itself, to show
+progress and to stop it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Sequence
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from .._calls.pipeline import Options, Pipeline
-from ..models.avatars import ListAvatars
+from ..accounts import as_listed
+from ..errors import AccountRequiredError, KlingError
+from ..models.accounts import ListAccounts
 from ..settings import CLOSE_WITHIN_S
-from .crew import Crew
+from .counts import RunCounts
 from .doubts import Doubts
-from .equipment import Equipment
-from .feed import CHUNK, Job, with_files
-from .filming import Filming
-from .journal import Journal
-from .judge import Rules
-from .making import Making
-from .records import GIVEN, OPEN_STATES, UNSETTLED, Record
-from .rows import BulkRow
-from .setbacks import WAIT_FOR_SERVER_S, Setbacks, patient
-from .studio import Studio
-from .tally import Tally
-from .videodoubts import VideoDoubts
-from .witness import RowWitness
-from .worker import Worker
+from .health import WAIT_FOR_SERVER_S, AccountHealth, bulk_retry
+from .ledger import Ledger
+from .machine import State
+from .outgoing import StepRequests
+from .records import Applied, Row, Step
+from .results import RowResult
+from .sources import CHUNK
+from .steps import Done, Failed, InDoubt, Outcome, PutOff, Stepper, Stopped
+from .task_group import Hold, TaskGroup
+from .works import Works, without_files
+
+log = logging.getLogger("kling_async")
+
+AHEAD = 4
+"""Steps of an account that are prepared or downloaded while all its job slots are taken."""
+
+
+@frozen
+class _Job:
+    """A row on its way: at its step of this number, with the steps before it counted."""
+
+    row: Row
+    number: int
+
+    @property
+    def step(self) -> Step:
+        return self.row.steps[self.number - 1]
 
 
 class BulkRun:
@@ -45,11 +61,14 @@ class BulkRun:
     Args:
         pipeline: sends.
         options: of each call.
-        journal: remembers.
-        concurrency: rows under way at once on the way to their avatars, at least 1. How many
-            videos are made at once is said by the accounts' job slots.
-        rules: what counts as evidence that a create worked whose answer was lost.
-        equipment: makes the videos that rows ask for; None: none are made.
+        ledger: remembers.
+        requests: say what the steps send.
+        works: waits for tasks, and brings their files.
+        concurrency: rows under way at once, at least 1. How many tasks run at once is said by the
+            accounts' job slots.
+        made: how many steps of each row are carried out; default: all.
+        again: rows that look as if they were made already are made.
+        pay_again: a task that was begun and is not to be found is begun once more.
         wait_for_server_s: how long the run goes on trying while nobody answers; default 60.
     """
 
@@ -57,83 +76,65 @@ class BulkRun:
         self,
         pipeline: Pipeline,
         options: Options,
-        journal: Journal,
+        ledger: Ledger,
+        requests: StepRequests,
+        works: Works,
         *,
         concurrency: int,
-        rules: Rules = Rules(),
-        equipment: Equipment | None = None,
+        made: int | None = None,
+        again: bool = False,
+        pay_again: bool = False,
         wait_for_server_s: float = WAIT_FOR_SERVER_S,
     ) -> None:
         if concurrency < 1:
             raise ValueError(f"concurrency must be at least 1, not {concurrency}")
-        self.tally = Tally()
+        self.counts = RunCounts()
         self.stopped_because: str | None = None
         """Why the run ended before its rows did; None while it goes on."""
+        self.made = made
+        """How many steps of each row are carried out; None: all."""
+        self.makes_avatars = requests.makes_avatars
+        """Whether its rows are told in the words of avatars and their videos."""
+        self.folder = works.folder
+        """Where files go; None: none are brought."""
+        self.health = AccountHealth(options.retry.retry_after_max_s, self.stop)
         self._pipeline = pipeline
-        self._journal = journal
+        self._ledger = ledger
+        self._requests = requests
         self._concurrency = concurrency
         self._stopping = asyncio.Event()
         self._leaving = False
-        self._crew = Crew()
-        self._setbacks = Setbacks(options.retry.retry_after_max_s, self.stop)
-        self._options = evolve(options, retry=patient(options.retry, wait_for_server_s))
+        self._group = TaskGroup()
+        self._options = evolve(options, retry=bulk_retry(options.retry, wait_for_server_s))
         self._doubts = Doubts(
-            journal,
-            lambda account: pipeline.send(ListAvatars(email=account), options),
-            self._avatar_settled,
-            self._crew,
-            clock=pipeline.clock,
-            within_s=options.retry.reconcile_within_s,
-            rules=rules,
-            resend_after_absence=options.retry.resend_after_absence,
+            *(pipeline, options, ledger, requests, self._found_out, self._group), again=again
         )
-        self._making = Making(
-            pipeline, self._options, journal, self._doubts, self._setbacks, self._closing
+        self._stepper = Stepper(
+            *(pipeline, self._options, ledger, requests, self._doubts, self.health, works),
+            self._stopping.is_set,
+            pay_again=pay_again,
         )
-        self._in_house: dict[int, str] = {}
-        """Rows that were read, and whose avatar is not settled: id -> key."""
-        self._todo: asyncio.Queue[Job | None] = asyncio.Queue()
-        self._results: asyncio.Queue[tuple[BulkRow, asyncio.Semaphore] | None] = asyncio.Queue()
+        self._in_house: set[int] = set()
+        """Rows that were read, and that are not settled or waiting for a job slot."""
+        self._todo: asyncio.Queue[_Job | None] = asyncio.Queue()
+        self._results: asyncio.Queue[tuple[RowResult, asyncio.Semaphore] | None] = asyncio.Queue()
         # What bounds memory: a place per row from its reading to the taking of its result, or to
-        # the queue for its video; and one per result of a video.
+        # the ledger's queue; and one per result of a row that was in that queue.
         self._places = asyncio.Semaphore(4 * concurrency + CHUNK)
         self._room = asyncio.Semaphore(4 * concurrency + CHUNK)
-        self._video_doubts = VideoDoubts(
-            pipeline,
-            options,
-            journal,
-            self._video_settled,
-            self._crew,
-            clock=pipeline.clock,
-            within_s=options.retry.reconcile_within_s,
-        )
-        self.folder = None if equipment is None else equipment.folder
-        """Where its videos go."""
-        self._studio: Studio | None = None
-        if equipment is not None:
-            self._studio = Studio(
-                journal,
-                Filming(
-                    *(pipeline, self._options, journal, equipment),
-                    *(self._video_doubts, self._setbacks, self._stopping.is_set),
-                ),
-                pipeline.accounts,
-                self._crew,
-                self._video_done,
-                self._stopping.is_set,
-                unlimited=concurrency,
-                room=self._room,
-            )
+        self._slots_learned: asyncio.Task[None] | None = None
+        self._among: tuple[str, ...] = ()
+        """The server's accounts, where nobody said which ones to use."""
+        self._waiting: dict[str | None, int] = {}
+        """Account -> steps in the ledger's queue."""
+        self._slot_workers: dict[str | None, int] = {}
 
-    @property
-    def makes_videos(self) -> bool:
-        """Whether rows go on from their avatars to their videos."""
-        return self._studio is not None
+    # --- what it says of itself -----------------------------------------------------------------
 
     @property
     def parked(self) -> list[str]:
         """Why accounts were given up in this run, one text each."""
-        return [*self._setbacks.parked.values(), *self._setbacks.without_videos.values()]
+        return [*self.health.parked.values(), *self.health.without_credits.values()]
 
     @property
     def waiting(self) -> int:
@@ -142,33 +143,27 @@ class BulkRun:
 
     @property
     def in_doubt(self) -> int:
-        """Rows whose answer was lost, and that are being looked for."""
-        return self._doubts.open + self._video_doubts.open
+        """Steps whose answer was lost, and that are being looked for."""
+        return self._doubts.open
 
     @property
     def running(self) -> int:
-        """Jobs at Kling that are waited for."""
-        return 0 if self._studio is None else self._studio.running
+        """Tasks at Kling that are waited for."""
+        return self._stepper.running
 
     @property
     def queued(self) -> int:
-        """Rows whose avatar is there, and whose video waits for its turn."""
-        return 0 if self._studio is None else self._studio.waiting
+        """Steps that wait for a job slot."""
+        return sum(self._waiting.values())
 
     @property
     def left_running(self) -> int:
-        """Jobs that this run began or found, and that it ended without waiting for."""
-        return 0 if self._studio is None else self._studio.left_running
+        """Tasks that this run began or found, and that it ended without waiting for."""
+        return self._stepper.left_running
 
-    @property
-    def surplus(self) -> list[str]:
-        """Avatars found beside the ones that rows got, with the same image; nobody's."""
-        return self._doubts.surplus
-
-    @property
-    def surplus_tasks(self) -> list[int]:
-        """Jobs found beside the ones that rows got, with the same audio or name; nobody's."""
-        return self._video_doubts.surplus
+    def surplus(self, kind: str) -> list[str]:
+        """Things found beside the ones that rows got, with the same signs; nobody's."""
+        return self._doubts.surplus.get(kind, [])
 
     @property
     def paused_s(self) -> float:
@@ -191,22 +186,25 @@ class BulkRun:
         self._leaving = True
         self._pipeline.leave()
 
-    async def results(
-        self, jobs: AsyncGenerator[Sequence[Job], None]
-    ) -> AsyncGenerator[BulkRow, None]:
+    # --- the run --------------------------------------------------------------------------------
+
+    async def results(self, rows: AsyncIterator[Sequence[Row]]) -> AsyncGenerator[RowResult, None]:
         """Each row's result as it is settled.
 
         Leaving the loop early stops the run as `stop` does; being cancelled ends it at once, and
         what was in flight then counts as unknown.
+
+        Args:
+            rows: in chunks, as the ledger has them.
         """
-        self._crew.start(self._feed(jobs))
+        self._group.start(self._feed(rows))
         for _ in range(self._concurrency):
-            worker = Worker(self._next_job, self._witness, self._make)
-            self._crew.start(worker.run(), worker.busy)
+            hold = Hold()
+            self._group.start(self._work(hold), hold)
         overseer = asyncio.create_task(self._oversee())
         try:
-            while (found := await self._results.get()) is not None:
-                row, place = found
+            while (result := await self._results.get()) is not None:
+                row, place = result
                 place.release()
                 yield row
             await overseer
@@ -223,128 +221,280 @@ class BulkRun:
         finally:
             overseer.cancel()
             await asyncio.gather(overseer, return_exceptions=True)
-            await self._crew.end()
-            await self._doubts.close()
-            await self._video_doubts.close()
-            await self._journal.settle()
+            await self._group.end()
+            await self._doubts.aclose()
+            if self._slots_learned is not None:
+                self._slots_learned.cancel()
+                await asyncio.gather(self._slots_learned, return_exceptions=True)
+            await self._ledger.settled()
 
     async def _oversee(self) -> None:
         """Wait for the end, carry out a stop, and pass on what went wrong."""
-        rest = asyncio.create_task(self._crew.rest())
+        rest = asyncio.create_task(self._group.rest())
         stop = asyncio.create_task(self._stopping.wait())
         try:
             await asyncio.wait({rest, stop}, return_when=asyncio.FIRST_COMPLETED)
-            if self._crew.error is not None:
+            if self._group.error is not None:
                 self.stop("of an error")
             if self._stopping.is_set():
-                self._crew.interrupt()
-                await self._crew.ended()
+                self._group.interrupt()
+                await self._group.ended()
         finally:
             rest.cancel()
             stop.cancel()
             self._results.put_nowait(None)
-        if self._crew.error is not None:
-            raise self._crew.error
+        if self._group.error is not None:
+            raise self._group.error
 
-    # --- rows in ---
+    # --- rows in --------------------------------------------------------------------------------
 
-    async def _feed(self, jobs: AsyncGenerator[Sequence[Job], None]) -> None:
+    async def _feed(self, rows: AsyncIterator[Sequence[Row]]) -> None:
         try:
-            async with aclosing(jobs):
-                if self._studio is not None:
-                    await self._studio.learn_places(self._pipeline, self._options)
-                async for chunk in jobs:
-                    if self._studio is not None:
-                        chunk = await with_files(self._journal, chunk)
-                    for job in chunk:
+            chunks = rows if isinstance(rows, AsyncGenerator) else _generator(rows)
+            async with aclosing(chunks):
+                async for chunk in chunks:
+                    for row in await self._with_files(chunk):
                         await self._places.acquire()
-                        await self._take(job)
+                        await self._take(row)
         finally:
             for _ in range(self._concurrency):
                 self._todo.put_nowait(None)
 
-    async def _take(self, job: Job) -> None:
-        record = job.record
-        if record.id in self._in_house:
+    async def _with_files(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """The rows; one whose file is not where it was saved brings it again."""
+        saved = [
+            step
+            for row in rows
+            for step in row.steps
+            if step.state == "done" and step.works and self._requests.saves(step)
+        ]
+        if not saved or not (lost := await without_files(self._ledger, saved)):
+            return rows
+        return [
+            evolve(await self._ledger.row_of(row.id), differs=row.differs, duplicate=row.duplicate)
+            if any(step.id in lost for step in row.steps)
+            else row
+            for row in rows
+        ]
+
+    async def _take(self, row: Row) -> None:
+        if row.duplicate or row.id in self._in_house:
             text = "its key was given before; keys must differ. Nothing was sent for this row"
-            self._settle(evolve(record.result(), state="failed", error=text))
-        elif record.state in (*OPEN_STATES, *UNSETTLED):
-            if self._studio is not None and record.state in OPEN_STATES:
-                self._studio.check_account(record)
-            self._in_house[record.id] = record.key
-            self._todo.put_nowait(job)
-        elif not await self._goes_on(record, record.result()):
-            self.tally.resumed += 1
-            self._settle(record.result())
-
-    async def _make(self, job: Job, witness: RowWitness) -> None:
-        """One row's avatar: made, settled, or in doubt."""
-        self.tally.under_way += 1
-        try:
-            result = await self._making.make(job, witness)
-        finally:
-            self.tally.under_way -= 1
-        if result is not None:  # else it is settled by and by
-            await self._onward(job.record, result)
-
-    def _closing(self, written: Awaitable[Record]) -> None:
-        """A row's avatar is there; its worker goes on while the ledger learns of it."""
-        self._crew.start(self._close(written), lambda: True)
-
-    async def _close(self, written: Awaitable[Record]) -> None:
-        record = await written
-        await self._onward(record, record.result())
-
-    async def _next_job(self) -> Job | None:
-        """The next row whose avatar is to be made; None: there are no more."""
-        return None if self._stopping.is_set() else await self._todo.get()
-
-    def _witness(self, job: Job) -> RowWitness:
-        """For the create of a row."""
-        return RowWitness(self._journal, job.record.id, job.record.digest, self._stopping.is_set)
-
-    # --- results out ---
-
-    async def _onward(self, record: Record, row: BulkRow) -> None:
-        """The avatar's part is over: on to the video, or out."""
-        self._in_house.pop(record.id, None)
-        if not await self._goes_on(record, row):
-            self._settle(row)
-
-    async def _goes_on(self, record: Record, row: BulkRow) -> bool:
-        """Whether there is a video to be made; then it waits for its turn."""
-        over = row.state != "created" or row.video_state in (None, "saved", "failed")
-        if self._studio is None or over:
-            return False
-        self.tally.avatar(row)
-        account = row.account
-        if account is None and (row.evidence == GIVEN or len(self._pipeline.accounts) == 1):
-            account = self._making.account_of(record)
-        await self._studio.queue(record.id, account)
-        self._places.release()
-        return True
-
-    async def _avatar_settled(self, record: Record) -> None:
-        row = record.result()
-        if row.state == "skipped":  # absent for long enough, and the user opted for sending again
-            row = evolve(row, error="it was not found; the next run sends it again")
-        await self._onward(record, row)
-
-    async def _video_settled(self, record: Record) -> None:
-        """A video that was in doubt: its job was found, or it is unknown."""
-        if record.video is not None and record.video.state == "running" and self._studio:
-            await self._studio.queue(record.id, record.account)
+            self._settle(RowResult(row, "failed", text, step=1), 0)
+        elif row.differs:
+            # The ledger's record stays as it is: something of it was made.
+            text = (
+                f"this row differs from what the ledger recorded under the key {row.key!r}, and "
+                "that was made or sent; nothing was sent for it now. Restore it, give it another "
+                "key, or use another ledger"
+            )
+            self._settle(RowResult(row, "failed", text, step=row.differs_in), 0)
         else:
-            await self._room.acquire()
-            self._video_done(record.result())
+            await self._check_accounts(row)
+            self._in_house.add(row.id)
+            await self._go_on(row, 0, begins=True)
 
-    def _video_done(self, row: BulkRow) -> None:
-        self._out(row, self._room)
+    async def _go_on(self, row: Row, counted: int, *, begins: bool = False) -> None:
+        """The row's next open step waits for its turn; or the row is settled.
 
-    def _settle(self, row: BulkRow) -> None:
-        self.tally.avatar(row)
-        self._out(row, self._places)
+        Args:
+            row: which has a place.
+            counted: how many of its steps are counted.
+            begins: it comes from the input: what is unknown is looked for once more.
+        """
+        for step in row.steps[counted : self.made]:
+            if step.state == "done":
+                continue
+            if step.state == "failed" or (step.state == "unknown" and not begins):
+                break
+            if self._requests.type_of(step).starts_task:
+                await self._queue(row, step, counted)
+            else:
+                self._todo.put_nowait(_Job(row, step.number))
+            return
+        else:
+            self.counts.resumed += begins
+            self._settle(RowResult(row), counted)
+            return
+        self.counts.resumed += begins
+        self._settle(RowResult(row), counted)
 
-    def _out(self, row: BulkRow, place: asyncio.Semaphore) -> None:
-        self.tally.row(row, with_video=self.makes_videos)
-        self._results.put_nowait((row, place))
+    # --- steps without a job slot ---------------------------------------------------------------
+
+    async def _work(self, hold: Hold) -> None:
+        """One worker: one step after the other."""
+        while not self._stopping.is_set() and (job := await self._todo.get()) is not None:
+            self.counts.under_way += 1
+            try:
+                outcome = await self._stepper.advance(job.step, hold)
+            finally:
+                self.counts.under_way -= 1
+            await self._after(job, outcome, self._places)
+
+    async def _after(self, job: _Job, outcome: Outcome, place: asyncio.Semaphore) -> None:
+        """A step went as far as it could: on to the next one, or out with the row."""
+        if isinstance(outcome, (InDoubt, Stopped)):
+            return
+        self._requests.forget(outcome.step)
+        row = _with_step(job.row, outcome.step)
+        if isinstance(outcome, PutOff):
+            state: State = outcome.step.state
+            result = RowResult(row, state, outcome.why, outcome.step.account)
+            self._settle(result, job.number - 1, place)
+        elif isinstance(outcome, Done) and outcome.written is not None:
+            closing = self._close(job, outcome.step, outcome.written)
+            self._group.start(closing, Hold(settling=True))
+        elif isinstance(outcome, Done):
+            await self._next(row, job.number, place)
+        else:
+            state = "failed" if isinstance(outcome, Failed) else "unknown"
+            self._settle(RowResult(row, state, outcome.step.error), job.number - 1, place)
+
+    async def _close(self, job: _Job, step: Step, written: asyncio.Future[Applied]) -> None:
+        """A step is done; its worker goes on while the ledger learns of it."""
+        if await written is Applied.CLAIMED:
+            await self._stepper.contest(step)
+            step = await self._ledger.step(step.id)
+            row = _with_step(job.row, step)
+            self._settle(RowResult(row, "unknown", step.error), job.number - 1)
+            return
+        await self._next(_with_step(job.row, step), job.number, self._places)
+
+    async def _next(self, row: Row, number: int, place: asyncio.Semaphore) -> None:
+        """The step of this number is done."""
+        if number >= len(row.steps[: self.made]):
+            self._settle(RowResult(row), number - 1, place)
+            return
+        step = row.steps[number - 1]
+        self.counts.of(number).add(step, "done")
+        if place is self._room:  # it came out of the queue, and has no place of a row
+            self._room.release()
+            await self._places.acquire()
+        await self._go_on(row, number)
+
+    # --- steps that need a job slot -------------------------------------------------------------
+
+    async def _queue(self, row: Row, step: Step, counted: int) -> None:
+        """A step waits for its turn, in the ledger: any number may."""
+        earlier = row.steps[: step.number - 1]
+        await self._slots()
+        account = self._stepper.account_of(step, earlier)
+        for one in row.steps[counted : step.number - 1]:
+            self.counts.of(one.number).add(one, one.state)
+        await self._ledger.queue(step.id, account)
+        self._in_house.discard(row.id)
+        self._places.release()
+        self._waiting[account] = self._waiting.get(account, 0) + 1
+        if self._slot_workers.get(account, 0) < self._most(account):
+            self._slot_workers[account] = self._slot_workers.get(account, 0) + 1
+            hold = Hold()
+            self._group.start(self._work_slots(account, hold), hold)
+
+    async def _work_slots(self, account: str | None, hold: Hold) -> None:
+        """One worker of an account: one step out of the queue after the other."""
+        try:
+            while self._waiting[account] > 0 and not self._stopping.is_set():
+                self._waiting[account] -= 1
+                step = await self._ledger.next_step(account)
+                if step is None:
+                    return
+                outcome = await self._stepper.advance(step, hold)
+                if not isinstance(outcome, (InDoubt, Stopped)):
+                    row = await self._ledger.row_of(step.row_id)
+                    await self._room.acquire()
+                    await self._after(_Job(row, step.number), outcome, self._room)
+        finally:
+            self._slot_workers[account] -= 1
+
+    async def _learn_slots(self) -> None:
+        """How many jobs each account runs at once; where that can't be learned, answers 429 tell.
+
+        Accounts that only the server knows are not chosen from: which are used is the user's word.
+        Only where there is a single one, and nobody named any, it is the one that was meant.
+        """
+        accounts = self._pipeline.accounts
+        try:
+            listed = await self._pipeline.send(ListAccounts(), self._options)
+        except KlingError as exc:
+            log.info("the accounts' job slots are not known: %s", type(exc).__name__)
+            return
+        learned = as_listed(listed)
+        if len(accounts) == 0 and len(learned) == 1:
+            accounts.update(learned)
+        if len(accounts) == 0:
+            self._among = tuple(one.email for one in learned)
+        accounts.learn(learned)
+        async for row in self._ledger.rows(states=("running",)):
+            for step in row.steps:
+                if step.state == "running" and step.account is not None:
+                    task_id = int(step.remote_id or 0)
+                    self._pipeline.attempts.job_slots.runs(step.account, task_id)
+
+    async def _slots(self) -> None:
+        """Return when the accounts' job slots are known, as far as they can be."""
+        if self._slots_learned is None:
+            self._slots_learned = asyncio.create_task(self._learn_slots())
+        await asyncio.shield(self._slots_learned)
+
+    async def _check_accounts(self, row: Row) -> None:
+        """AccountRequiredError where it is open to which of several accounts a row goes: nothing
+        would tell on which one the results of its earlier steps are.
+        """
+        steps = row.steps[: self.made]
+        open_steps = [step for step in steps if step.state not in ("done", "failed")]
+        if not any(self._requests.type_of(step).starts_task for step in open_steps):
+            return
+        await self._slots()
+        known = any(step.account is not None for step in steps)
+        if self._among and not known and self._requests.named_account(steps[0], steps) is None:
+            raise AccountRequiredError(
+                f"row {row.key} names no account, and the server has {len(self._among)}: a "
+                "video is made where its avatar is. Name an account in the row, or the accounts to "
+                "choose from (KLING_ACCOUNTS and --choose)",
+                accounts=self._among,
+            )
+
+    def _most(self, account: str | None) -> int:
+        slots = self._pipeline.accounts.max_jobs(account)
+        return max(self._concurrency, AHEAD) if slots is None else slots + AHEAD
+
+    # --- results out ----------------------------------------------------------------------------
+
+    async def _found_out(self, step: Step) -> None:
+        """A step that was in doubt: it was found, or is unknown, or may be sent again."""
+        row = await self._ledger.row_of(step.row_id)
+        if self._requests.type_of(step).starts_task:
+            if step.state == "running":
+                await self._places.acquire()
+                await self._queue(row, step, step.number - 1)
+                return
+            place = self._room
+            await place.acquire()
+        else:
+            place = self._places  # which it kept
+        self._requests.forget(step)
+        if step.state == "done":
+            await self._next(row, step.number, place)
+        elif step.state == "ready":
+            text = "it was not found; the next run sends it again"
+            self._settle(RowResult(row, "ready", text), step.number - 1, place)
+        else:
+            self._settle(RowResult(row, step.state, step.error), step.number - 1, place)
+
+    def _settle(
+        self, result: RowResult, counted: int, place: asyncio.Semaphore | None = None
+    ) -> None:
+        self._in_house.discard(result.row.id)
+        self.counts.row(result, counted, self.made)
+        self._results.put_nowait((result, place or self._places))
+
+
+def _with_step(row: Row, step: Step) -> Row:
+    """The row with this step as it is now."""
+    steps = [step if one.number == step.number else one for one in row.steps]
+    return evolve(row, steps=tuple(steps))
+
+
+async def _generator(rows: AsyncIterator[Sequence[Row]]) -> AsyncGenerator[Sequence[Row], None]:
+    async for chunk in rows:
+        yield chunk

@@ -3,40 +3,72 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import closing
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
-from ..bulk.check import Checked, check_input
-from ..bulk.feed import registered
-from ..bulk.journal import Journal, open_journal
+from ..bulk.already import looks_made
+from ..bulk.health import LooksMadeError
+from ..bulk.inputs import read_rows
 from ..bulk.ledger import Ledger
-from ..bulk.ledgerfile import is_begun
-from ..bulk.ledgerview import LedgerView
-from ..bulk.located import InputError, Located
-from ..bulk.named import check_avatars, check_voices
+from ..bulk.preflight import Checked, check_input
+from ..bulk.problems import InputError, InputProblem
+from ..bulk.recipes import AVATARS, TALKING, Recipe
+from ..bulk.sources import in_chunks, registered, reopened
+from ..bulk.sqlite import open_ledger, read_ledger
+from ..bulk.voices import check_avatars, check_voices
 from ..client import AsyncKlingClient
 from ..errors import AccountRequiredError, LedgerError
 from ..models.avatars import is_template_id
-from .job import JobOptions, drive, failed_rows, rows_of_file, with_job
-from .ledger import INPUT, ROWS_OF_INPUT, export_command, settle_command, status_command
+from .job import JobOptions, drive, with_job
+from .ledger import (
+    INPUT,
+    ROWS_OF_INPUT,
+    copy_command,
+    export_command,
+    settle_command,
+    status_command,
+)
 from .progress import Reach, many
 from .session import EMULATED_SERVICE, Session, run, with_session
 
 
 @click.group()
 def bulk() -> None:
-    """Many avatars and videos from a CSV or JSONL file, with a ledger that survives any death."""
+    """Many avatars, videos or images from a CSV or JSONL file, with a ledger that survives any
+    death.
+    """
 
 
-for command in (status_command, settle_command, export_command):
+for command in (status_command, settle_command, export_command, copy_command):
     bulk.add_command(command)
+
+
+def _saving(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--save-to",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="With --operation: the folder where results become files. Default: none are brought.",
+    )(command)
 
 
 @bulk.command("run")
 @click.argument("input", type=INPUT)
 @click.option("--ledger", required=True, type=INPUT, help="The file that remembers every row.")
+@click.option(
+    "--operation",
+    metavar="NAME",
+    help="What each row is, such as videos.text2video. Default: an avatar, with --video a talking "
+    "one.",
+)
+@_saving
+@click.option(
+    "--again",
+    is_flag=True,
+    help="Make also rows that look as if another job had made them already.",
+)
 @click.option("--dry-run", is_flag=True, help="Check everything, send no create.")
 @with_job
 @with_session
@@ -51,20 +83,23 @@ def run_command(
     """
 
     async def work() -> int:
-        checked = await asyncio.to_thread(_checked, session, input, ledger)
-        if order.video and not checked.videos:
-            raise InputError([Located(str(input), None, None, _SILENT)])
+        recipe = order.recipe()
+        checked = await _checked(session, input, ledger, recipe)
+        videos = _videos(checked, recipe)
+        if order.video and not videos:
+            raise InputError([InputProblem(str(input), None, None, _SILENT)])
         reach = Reach()
         async with session.client(sorted(checked.accounts), [reach]) as kling:
             if dry_run:
-                return await _dry_run(kling, checked, input, ledger, video=order.video)
-            async with open_journal(ledger, service=_service(session, kling)) as journal:
-                await _renew(session, journal, videos=order.video)
-                job = await order.run(kling, journal)
-                rows = registered(journal, rows_of_file(input), videos=order.video)
-                await journal.write(lambda book: book.remember(ROWS_OF_INPUT, str(checked.rows)))
+                return await _dry_run(kling, order, checked, input, ledger)
+            service, clock = _service(session, kling), kling._pipeline.clock
+            async with open_ledger(ledger, service=service, now=clock.wall) as book:
+                await _renew(session, book)
+                job = await order.job(kling, book, ledger, recipe)
+                rows = registered(book, job.requests, in_chunks(read_rows(input, recipe)))
+                await book.set_fact(ROWS_OF_INPUT, str(checked.rows))
                 code = await drive(
-                    job,
+                    job.run,
                     rows,
                     ledger,
                     checked.rows,
@@ -72,8 +107,8 @@ def run_command(
                     emulated=session.emulated,
                     reach=reach,
                 )
-                if checked.videos and not order.video and not order.as_json:
-                    click.echo(_unasked(checked))
+                if videos and not order.video and not order.as_json:
+                    click.echo(_unasked(videos))
                 return code
 
     run(work())
@@ -81,54 +116,63 @@ def run_command(
 
 @bulk.command("retry")
 @click.argument("ledger", type=INPUT)
+@_saving
+@click.option(
+    "--pay-again",
+    is_flag=True,
+    help="Begin jobs again that were begun and are not to be found: they may be paid for twice.",
+)
 @with_job
 @with_session
 def retry_command(session: Session, order: JobOptions, ledger: Path) -> None:
     """Try the failed rows of LEDGER again, and no others.
 
     With --video also failed videos, each from the step that failed: a video that was made and could
-    not be downloaded is only downloaded.
+    not be downloaded is only downloaded, and a job that was begun and not found is looked for first.
     """
 
     async def work() -> int:
-        with closing(LedgerView.read(ledger)) as book:
-            total, accounts = book.to_retry(videos=order.video), book.accounts()
-            unasked = 0 if order.video else book.to_retry(videos=True) - total
+        recipe: Recipe | None = None
+        async with read_ledger(ledger) as book:
+            first = [row async for row in book.rows(page=1, states=("failed",))][:1]
+            if not first or first[0].steps[0].operation in ("", AVATARS.step(1).operation):
+                recipe = TALKING if order.video else AVATARS
+            numbers = () if recipe is not AVATARS else (1,)
+            total, accounts = await book.to_reopen(numbers=numbers), await book.accounts()
+            unasked = await book.to_reopen() - total
         if unasked:
             click.echo(f"{unasked} rows have only failed videos; --video tries them again")
         if not total:
             click.echo(f"no row of {ledger} has failed; nothing to do")
             return 0
         reach = Reach()
-        async with (
-            session.client(accounts, [reach]) as kling,
-            open_journal(ledger, service=_service(session, kling)) as journal,
-        ):
-            await _renew(session, journal, videos=order.video)
-            job = await order.run(kling, journal)
-            rows = failed_rows(journal, videos=order.video)
-            return await drive(
-                job,
-                rows,
-                ledger,
-                total,
-                as_json=order.as_json,
-                emulated=session.emulated,
-                reach=reach,
-            )
+        async with session.client(accounts, [reach]) as kling:
+            service, clock = _service(session, kling), kling._pipeline.clock
+            async with open_ledger(ledger, service=service, now=clock.wall) as book:
+                await _renew(session, book)
+                job = await order.job(kling, book, ledger, recipe)
+                return await drive(
+                    job.run,
+                    reopened(book, numbers=numbers),
+                    ledger,
+                    total,
+                    as_json=order.as_json,
+                    emulated=session.emulated,
+                    reach=reach,
+                )
 
     run(work())
 
 
-def _checked(session: Session, input: Path, ledger: Path) -> Checked:
-    """The whole input looked at; blocks, so in a thread."""
-    if is_begun(ledger):
-        with closing(LedgerView.read(ledger)) as known:
-            checked = check_input(input, known=known)
+async def _checked(session: Session, input: Path, ledger: Path, recipe: Recipe) -> Checked:
+    """The whole input looked at."""
+    if await asyncio.to_thread(ledger.exists):
+        async with read_ledger(ledger) as known:
+            checked = await check_input(input, recipe, known=known)
     else:
-        if not ledger.parent.is_dir():
+        if not await asyncio.to_thread(ledger.parent.is_dir):
             raise LedgerError(f"no ledger can be made at {ledger}: its folder does not exist")
-        checked = check_input(input)
+        checked = await check_input(input, recipe)
     registry = session.registry()
     if checked.without_account and len(registry) > 1 and session.choose is None:
         raise AccountRequiredError(
@@ -137,7 +181,7 @@ def _checked(session: Session, input: Path, ledger: Path) -> Checked:
             f"--choose round_robin",
             accounts=[one.email for one in registry],
         )
-    personal = [one for (account, one) in checked.avatars if account is None]
+    personal = [one for (account, one) in checked.given if account is None]
     personal = [one for one in personal if not is_template_id(one)]
     if personal and len(registry) > 1:
         raise AccountRequiredError(
@@ -149,49 +193,83 @@ def _checked(session: Session, input: Path, ledger: Path) -> Checked:
     return checked
 
 
+def _videos(checked: Checked, recipe: Recipe) -> int:
+    """How many rows ask for a talking video."""
+    return checked.steps.get(2, 0) if recipe.steps is TALKING.steps else 0
+
+
 _SILENT = (
     "--video was given, and no row says anything: add a column text (with speaker_id), audio or "
     "audio_url"
 )
 
 
-def _unasked(checked: Checked) -> str:
-    return f"{checked.videos} rows have a text or an audio: add --video to make their videos."
+def _unasked(videos: int) -> str:
+    return f"{videos} rows have a text or an audio: add --video to make their videos."
 
 
 async def _dry_run(
-    kling: AsyncKlingClient, checked: Checked, input: Path, ledger: Path, *, video: bool
+    kling: AsyncKlingClient, order: JobOptions, checked: Checked, input: Path, ledger: Path
 ) -> int:
+    recipe = order.recipe()
     voices = {
         account: await kling.tts.voices(email=account)
         for account in {use.account for use in checked.speakers}
     }
     avatars = {
         account: await _avatar_ids(kling, account)
-        for account in {account for account, _ in checked.avatars}
+        for account in {account for account, _ in checked.given}
     }
     problems = [*check_voices(checked, voices, input), *check_avatars(checked, avatars, input)]
     if problems:
         raise InputError(sorted(problems, key=lambda one: one.line or 0))
-    said = f"{many(checked.images, 'image')} to upload, "
+    if not order.again:
+        await _check_new(kling, recipe, checked, input, ledger)
+    videos = _videos(checked, recipe)
+    said = f"{many(checked.uploads.get('image', 0), 'image')} to upload, "
     said += f"{many(len(checked.speakers), 'voice')} checked"
-    if video:
-        audios = many(checked.audios, "audio file")
-        said += f", {many(checked.videos, 'video')} to make with {audios} to upload"
+    if order.video:
+        audios = many(checked.uploads.get("audio", 0), "audio file")
+        said += f", {many(videos, 'video')} to make with {audios} to upload"
     rows = f"{many(checked.rows, 'row')} of {input} {'is' if checked.rows == 1 else 'are'} fine"
     click.echo(f"{rows}: {said}. Nothing was sent.")
-    if done := _done(ledger):
-        click.echo(f"{done} of the avatars are in {ledger} already, and are not made again.")
-    if checked.videos and not video:
-        click.echo(_unasked(checked))
+    if done := await _done(ledger):
+        things = "avatars" if recipe.steps is TALKING.steps else "rows"
+        click.echo(f"{done} of the {things} are in {ledger} already, and are not made again.")
+    if videos and not order.video:
+        click.echo(_unasked(videos))
     return 0
 
 
-def _done(ledger: Path) -> int:
-    if not is_begun(ledger):
+async def _check_new(
+    kling: AsyncKlingClient, recipe: Recipe, checked: Checked, input: Path, ledger: Path
+) -> None:
+    """LooksMadeError where rows look as if another job had made them already."""
+    evidence = recipe.step(1).request.evidence
+    if evidence is None or not evidence.likeness:
+        return
+    named = [None] if checked.without_account or not checked.accounts else []
+    for account in (*named, *sorted(checked.accounts)):
+        seen = []
+        for listing in evidence.listings(account):
+            seen += map(evidence.sighting, await kling.send(listing))
+        chunks = in_chunks(read_rows(input, recipe))
+        if await asyncio.to_thread(ledger.exists):
+            async with read_ledger(ledger) as known:
+                claimed = await known.owners(account, evidence.kind, {one.id for one in seen})
+                seen = [one for one in seen if one.id not in claimed]
+                found = await looks_made(chunks, recipe, seen, known)
+        else:
+            found = await looks_made(chunks, recipe, seen)
+        if found:
+            raise LooksMadeError(account, evidence.kind, found)
+
+
+async def _done(ledger: Path) -> int:
+    if not await asyncio.to_thread(ledger.exists):
         return 0
-    with closing(LedgerView.read(ledger)) as book:
-        return book.counts().get("done", 0)
+    async with read_ledger(ledger) as book:
+        return (await book.step_counts()).get((1, "done"), 0)
 
 
 async def _avatar_ids(kling: AsyncKlingClient, account: str | None) -> set[str]:
@@ -201,12 +279,10 @@ async def _avatar_ids(kling: AsyncKlingClient, account: str | None) -> set[str]:
     return {one.id for one in listed}
 
 
-async def _renew(session: Session, journal: Journal, *, videos: bool) -> None:
+async def _renew(session: Session, ledger: Ledger) -> None:
     """A built-in emulator begins empty: what an earlier one was given is gone."""
     if session.emulated:
-        await journal.write(Ledger.forget_uploads)
-        if videos:
-            await journal.write(lambda ledger: ledger.videos.forget())
+        await ledger.forget_server()
 
 
 def _service(session: Session, kling: AsyncKlingClient) -> str:

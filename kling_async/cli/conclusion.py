@@ -43,52 +43,60 @@ def conclude(
 
 
 def _lines(run: BulkRun, meter: Meter, ledger: Path, total: int, there: str) -> Iterator[str]:
-    tally = run.tally
-    parts = [f"{tally.created} of {total} rows created"]
-    parts += _counted(
-        (tally.failed, "failed"), (tally.unknown, "unknown"), (tally.skipped, "skipped")
-    )
+    counts, rows, videos = run.counts, run.counts.of(1), run.counts.of(2)
+    made, talks = "created" if run.makes_avatars else "done", run.made == 2
+    parts = [f"{rows.done} of {total} rows {made}"]
+    parts += _counted((rows.failed, "failed"), (rows.unknown, "unknown"), (rows.left, "skipped"))
     # A row that waits for its video is not settled, though its avatar may have been made just now.
-    idle = tally.settled == tally.resumed and (tally.settled == total or not run.makes_videos)
+    idle = counts.settled == counts.resumed and (counts.settled == total or not talks)
     took = "in earlier runs; nothing was sent" if idle else f"in {meter.elapsed_s:.1f} s"
     yield f"{', '.join(parts)} {took}."
-    if run.makes_videos:
+    if talks:
         yield from _of_videos(run, ledger, there)
+    elif run.folder is not None:
+        yield f"Files are in {run.folder}."
+        yield from _left_running(run)
     if run.stopped_because:
         yield f"The run ended early: {run.stopped_because.removesuffix('.')}."
     for reason in run.parked:
         yield f"Parked: {reason}"
-    if tally.failed:
+    if rows.failed:
         yield f"Failed rows are tried again by: kling-async bulk retry {ledger}{there}"
-    if tally.adopted:
-        yield f"{tally.adopted} of them lost their answer and were found in the account's list."
-    if run.surplus:
-        yield f"Avatars beside those of the rows, with the same image: {', '.join(run.surplus)}"
-    if tally.unknown or tally.videos_unknown:
+    if rows.found:
+        where = "the account's list" if run.makes_avatars else "what the account shows"
+        yield f"{rows.found} of them lost their answer and were found in {where}."
+    if surplus := run.surplus("avatar"):
+        yield f"Avatars beside those of the rows, with the same image: {', '.join(surplus)}"
+    if not talks and (surplus := run.surplus("task")):
+        yield f"Jobs beside those of the rows, with the same name or input: {', '.join(surplus)}"
+    if rows.unknown or videos.unknown:
         yield (
             f"Unknown rows may exist at Kling and are never sent again by themselves. What can be "
             f"done is shown by: kling-async bulk status {ledger}"
         )
-    if tally.settled < total or tally.skipped or tally.videos_left:
+    if counts.settled < total or rows.left or videos.left:
         when = "Once the account can be used, run" if run.parked else "Run"
         yield f"{when} the same command again to go on where it stopped."
     yield f"Results: kling-async bulk export {ledger} --to results.csv"
 
 
 def _of_videos(run: BulkRun, ledger: Path, there: str) -> Iterator[str]:
-    tally = run.tally
-    parts = [f"{many(tally.saved, 'video')} saved" + (f" in {run.folder}" if tally.saved else "")]
-    parts += _counted((tally.videos_failed, "failed"), (tally.videos_unknown, "unknown"))
-    parts += _counted((tally.videos_left, "to be gone on with"))
+    videos = run.counts.of(2)
+    parts = [f"{many(videos.done, 'video')} saved" + (f" in {run.folder}" if videos.done else "")]
+    parts += _counted((videos.failed, "failed"), (videos.unknown, "unknown"))
+    parts += _counted((videos.left, "to be gone on with"))
     yield f"{', '.join(parts)}."
+    yield from _left_running(run)
+    if videos.failed:
+        yield f"Failed videos are tried again by: kling-async bulk retry {ledger} --video{there}"
+    if surplus := run.surplus("task"):
+        yield f"Jobs beside those of the rows, with the same name or audio: {', '.join(surplus)}"
+
+
+def _left_running(run: BulkRun) -> Iterator[str]:
     if run.left_running:
         one = run.left_running == 1
         yield f"{going_on(run.left_running)}; the next run waits for {'it' if one else 'them'}."
-    if tally.videos_failed:
-        yield f"Failed videos are tried again by: kling-async bulk retry {ledger} --video{there}"
-    if run.surplus_tasks:
-        jobs = ", ".join(map(str, run.surplus_tasks))
-        yield f"Jobs beside those of the rows, with the same name or audio: {jobs}"
 
 
 def _counted(*counts: tuple[int, str]) -> list[str]:

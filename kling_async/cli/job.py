@@ -5,25 +5,23 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
-from functools import partial, wraps
-from itertools import islice
+from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 from attrs import evolve, frozen
 
-from ..bulk.export import flat
-from ..bulk.feed import CHUNK, Job
-from ..bulk.inputs import read_rows
-from ..bulk.journal import Journal
-from ..bulk.judge import Rules
+from ..bulk.health import WAIT_FOR_SERVER_S
+from ..bulk.jobs import BulkJob, Equipment, job_over
 from ..bulk.ledger import Ledger
-from ..bulk.rows import BulkRow, RowInput
+from ..bulk.recipes import AVATARS, TALKING, Recipe, recipe_of
+from ..bulk.records import Row
+from ..bulk.requesttypes import request_type
+from ..bulk.results import flat_result, trouble_of
 from ..bulk.runner import BulkRun
-from ..bulk.setbacks import WAIT_FOR_SERVER_S
 from ..client import AsyncKlingClient
 from ..settings import RECONCILE_WITHIN_S
 from .conclusion import conclude
@@ -32,6 +30,8 @@ from .session import DONE, INTERRUPTED, TROUBLE
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+FOLDER = "video folder"
+"""The fact of a ledger that says where its files go."""
 TOLD_AT_ONCE = 20
 """Failed rows that are shown while the run goes on; the rest is in the ledger."""
 
@@ -42,33 +42,54 @@ class JobOptions:
 
     concurrency: int
     as_json: bool
-    single_writer: bool
     reconcile_within_s: float
     resend_after_absence: bool
     wait_for_server_s: float
     video: bool
-    video_dir: Path | None
+    folder: Path | None
+    operation: str | None
+    again: bool
+    pay_again: bool
 
-    async def run(self, kling: AsyncKlingClient, journal: Journal) -> BulkRun:
-        """A run over `journal`, as these options want it."""
-        equipment = None
-        if self.video:
-            folder = await journal.write(lambda ledger: ledger.settle_folder(self.video_dir))
-            equipment = kling.avatars.equipment(folder)
+    def recipe(self) -> Recipe:
+        """What each row of an input is; ConfigurationError where nobody knows the operation."""
+        if self.operation is None:
+            return TALKING if self.video else AVATARS
+        return recipe_of(request_type(self.operation), saves=self.folder is not None)
+
+    async def job(
+        self, kling: AsyncKlingClient, ledger: Ledger, path: Path, recipe: Recipe | None
+    ) -> BulkJob:
+        """A job over `ledger`, as these options want it."""
+        folder: Path | None = None
+        if self.video or self.folder is not None:
+            folder = await _folder(ledger, path, self.folder)
         retry = evolve(
             kling._options.retry,
             reconcile_within_s=self.reconcile_within_s,
             resend_after_absence=self.resend_after_absence,
         )
-        return BulkRun(
-            kling._pipeline,
-            evolve(kling._options, retry=retry),
-            journal,
+        later = kling._later
+        options = evolve(kling._options, retry=retry)
+        return job_over(
+            Equipment(kling._pipeline, options, later.waiting, later.downloads),
+            *(ledger, recipe),
+            folder=folder,
             concurrency=self.concurrency,
-            rules=Rules(self.single_writer),
-            equipment=equipment,
+            again=self.again,
+            pay_again=self.pay_again,
             wait_for_server_s=self.wait_for_server_s,
         )
+
+
+async def _folder(ledger: Ledger, path: Path, named: Path | None) -> Path:
+    """Where files go: as named, else as in the run before, else beside the ledger."""
+    known = await ledger.fact(FOLDER)
+    if named is None:
+        beside = path.parent / f"{path.stem}-videos"
+        named = Path(known) if known is not None else beside
+    await ledger.set_fact(FOLDER, str(named.absolute()))
+    return named.absolute()
 
 
 def with_job(command: F) -> F:
@@ -85,17 +106,25 @@ def with_job(command: F) -> F:
         wait_for_server_s: float,
         video: bool,
         video_dir: Path | None,
+        save_to: Path | None = None,
+        operation: str | None = None,
+        again: bool = False,
+        pay_again: bool = False,
         **options: Any,
     ) -> Any:
+        if operation is not None and (video or video_dir is not None):
+            raise click.UsageError("--video makes avatars talk; with --operation use --save-to")
         order = JobOptions(
             concurrency,
             as_json,
-            single_writer,
             reconcile_within_s,
             resend_after_absence,
             wait_for_server_s,
             video or video_dir is not None,
-            video_dir,
+            video_dir if save_to is None else save_to,
+            operation,
+            again,
+            pay_again,
         )
         return command(order=order, **options)
 
@@ -149,14 +178,15 @@ _OPTIONS = (
     click.option(
         "--single-writer",
         is_flag=True,
-        help="Nothing else makes avatars on these accounts: equal texts may count as evidence.",
+        hidden=True,
+        help="Has no effect any more: texts alone settle no lost answer.",
     ),
 )
 
 
 async def drive(
     run: BulkRun,
-    jobs: AsyncGenerator[Sequence[Job], None],
+    rows: AsyncGenerator[Sequence[Row], None],
     ledger: Path,
     total: int,
     *,
@@ -168,7 +198,7 @@ async def drive(
 
     Args:
         run: what to run.
-        jobs: its rows.
+        rows: in chunks, as the ledger has them.
         ledger: its ledger, for the commands that are shown.
         total: how many rows there are.
         as_json: results and progress as JSON lines.
@@ -184,49 +214,19 @@ async def drive(
         interrupted = True
 
     with _signals(run, screen, interrupt):
-        async with shown(meter, screen), aclosing(run.results(jobs)) as results:
+        async with shown(meter, screen), aclosing(run.results(rows)) as results:
             told = 0
             async for row in results:
                 if as_json:
-                    click.echo(json.dumps({"type": "row", **flat(row)}, ensure_ascii=False))
-                elif (trouble := _trouble(row)) is not None and told < TOLD_AT_ONCE:
+                    click.echo(json.dumps({"type": "row", **flat_result(row)}, ensure_ascii=False))
+                elif (trouble := trouble_of(row)) is not None and told < TOLD_AT_ONCE:
                     told += 1
                     screen.say(trouble)
     said = {"interrupted": interrupted, "as_json": as_json, "emulated": emulated}
     conclude(run, meter, ledger, total, **said)
     if interrupted:
         return INTERRUPTED
-    return DONE if run.tally.done == total else TROUBLE
-
-
-def _trouble(row: BulkRow) -> str | None:
-    """A line for a row that did not come out as it should."""
-    if row.state in ("failed", "unknown"):
-        return f"row {row.key} {row.state}: {row.error}"
-    if row.video_state in ("failed", "unknown"):
-        return f"video of row {row.key} {row.video_state}: {row.error}"
-    return None
-
-
-async def rows_of_file(path: Path) -> AsyncIterator[Sequence[RowInput]]:
-    """The rows of an input file, read in a thread, in chunks."""
-    rows = read_rows(path)
-    while chunk := await asyncio.to_thread(lambda: list(islice(rows, CHUNK))):
-        yield chunk
-
-
-async def failed_rows(
-    journal: Journal, *, videos: bool = False
-) -> AsyncGenerator[Sequence[Job], None]:
-    """The failed rows of a ledger, open again; with `videos`, also those whose video failed."""
-    last = 0
-    while True:
-        reopen = partial(Ledger.reopen_failed, after_id=last, size=CHUNK, videos=videos)
-        records = await journal.write(reopen)
-        if not records:
-            return
-        last = records[-1].id
-        yield [Job(record) for record in records]
+    return DONE if run.counts.done == total else TROUBLE
 
 
 @contextmanager
@@ -250,7 +250,7 @@ def _signals(run: BulkRun, screen: Display, interrupt: Callable[[], None]) -> It
             return
         run.stop("it was interrupted")
         jobs = f"; {going_on(run.running)}" if run.running else ""
-        rows = many(run.tally.under_way, "row")
+        rows = many(run.counts.under_way, "row")
         screen.say(
             f"stopping: {rows} under way will be finished and recorded{jobs}; "
             f"press Ctrl-C again to leave at once (what is in flight then counts as unknown)"

@@ -1,28 +1,28 @@
-"""`kling-async bulk status|settle|export`: what a ledger knows, and the user's word on it."""
+"""`kling-async bulk status|settle|export|copy`: what a ledger knows, and the user's word on it."""
 
 from __future__ import annotations
 
 import json
 import time
-from contextlib import closing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ..bulk.export import export, flat
-from ..bulk.ledger import Ledger
-from ..bulk.ledgerview import LedgerView
-from ..bulk.records import UNSETTLED, Record, State
-from ..bulk.videorecords import UNSETTLED as VIDEO_UNSETTLED
-from ..bulk.videorecords import State as VideoState
-from ..errors import KlingError, LedgerError
+from ..bulk.export import export
+from ..bulk.flat import flat, is_avatar
+from ..bulk.ledger import LedgerReader
+from ..bulk.machine import STATES, State
+from ..bulk.records import MISSING, Row, Step
+from ..bulk.results import noun_of
+from ..bulk.settle import Decision, settle
+from ..bulk.sqlite import copy_ledger, read_ledger
 from ..models.checks import Digits
-from .session import fail
+from .session import run
 
 INPUT = click.Path(path_type=Path)
 TROUBLED: tuple[State, ...] = ("failed", "doubt", "unknown")
-VIDEO_TROUBLED: tuple[VideoState, ...] = ("failed", "doubt", "unknown")
 ROWS_OF_INPUT = "rows of the input"
 """The fact of a ledger that says how many there are; it has those that were begun."""
 SHOWN = 20
@@ -34,45 +34,68 @@ SHOWN = 20
 @click.option("--json", "json_wanted", is_flag=True, help="As one JSON object.")
 def status_command(ledger: Path, json_wanted: bool) -> None:
     """Show what LEDGER knows: counts, and the first failed and unknown rows."""
-    videos: dict[VideoState, int] = {}
-    troubled: dict[VideoState, list[Record]] = {}
-    try:
-        with closing(LedgerView.read(ledger)) as book:
-            counts, of = book.counts(), _of_input(book)
-            pages: dict[State, list[Record]] = {
-                state: book.page(0, (state,), SHOWN) for state in TROUBLED
-            }
-            if book.has_videos:
-                videos = book.videos.counts()
-                troubled = {one: book.videos.page(0, (one,), SHOWN) for one in VIDEO_TROUBLED}
-    except KlingError as exc:
-        fail(exc)
-    if json_wanted:
-        shown: dict[str, Any] = {"counts": counts}
-        shown |= {state: [as_json_row(one) for one in page] for state, page in pages.items()}
+
+    async def work() -> int:
+        async with read_ledger(ledger) as book:
+            of = await _of_input(book)
+            counts = await book.step_counts()
+            troubled = await _troubled(book)
+        firsts, videos = _of(counts, 1), _of(counts, 2)
+        if json_wanted:
+            shown: dict[str, Any] = {"counts": firsts}
+            shown |= {one: [flat(row) for row in troubled[1, one][:SHOWN]] for one in TROUBLED}
+            if videos:
+                listed = {one: [flat(r) for r in troubled[2, one][:SHOWN]] for one in TROUBLED}
+                shown["videos"] = {"counts": _saved(videos), **listed}
+            click.echo(json.dumps(shown, ensure_ascii=False))
+            return 0
+        click.echo(f"{sum(firsts.values())}{of} rows: {_listed(firsts)}")
         if videos:
-            shown["videos"] = {
-                "counts": videos,
-                **{one: [as_json_row(row) for row in page] for one, page in troubled.items()},
-            }
-        click.echo(json.dumps(shown, ensure_ascii=False))
-        return
-    click.echo(f"{sum(counts.values())}{of} rows: {_listed(counts)}")
-    if videos:
-        click.echo(f"{sum(videos.values())} videos: {_listed(videos)}")
-    for state, page in pages.items():
-        _tell([_told(one, ledger) for one in page], counts.get(state, 0), f"{state} rows", ledger)
-    for one, page in troubled.items():
-        told = [_told_video(row, ledger) for row in page]
-        _tell(told, videos.get(one, 0), f"{one} videos", ledger)
+            click.echo(f"{sum(videos.values())} videos: {_listed(_saved(videos))}")
+        for number, what in ((1, "rows"), (2, "videos")):
+            for state in TROUBLED:
+                rows = troubled[number, state]
+                for row in rows[:SHOWN]:
+                    click.echo(_told(row, row.steps[number - 1], ledger))
+                if counts.get((number, state), 0) > SHOWN:
+                    more = f"... and more {state} {what}; see"
+                    click.echo(f"{more} `kling-async bulk export {ledger}`")
+        return 0
+
+    run(work())
+
+
+async def _troubled(book: LedgerReader) -> dict[tuple[int, State], list[Row]]:
+    """The first rows whose step of a number is in such a state."""
+    found: dict[tuple[int, State], list[Row]] = {(n, s): [] for n in (1, 2) for s in TROUBLED}
+    async for row in book.rows(states=TROUBLED):
+        step = row.current
+        rows = [] if step is None else found.get((min(step.number, 2), step.state), [])
+        if len(rows) < SHOWN:
+            rows.append(row)
+    return found
+
+
+def _of(counts: Mapping[tuple[int, State], int], number: int) -> dict[State, int]:
+    return {one: n for one in STATES if (n := counts.get((number, one), 0))}
+
+
+def _saved(counts: Mapping[State, int]) -> dict[str, int]:
+    """Videos are saved where rows are done."""
+    return {"saved" if state == "done" else state: n for state, n in counts.items()}
 
 
 @click.command("settle")
 @click.argument("ledger", type=INPUT)
 @click.argument("row")
-@click.option("--adopt", metavar="AVATAR_ID", help="The row's avatar exists, and this is it.")
+@click.option("--adopt", metavar="ID", help="What the row asked for exists, and this is it.")
 @click.option("--resend", is_flag=True, help="Send it again; it duplicates if it exists after all.")
 @click.option("--abandon", is_flag=True, help="Leave it, whatever became of it.")
+@click.option(
+    "--step",
+    type=click.IntRange(1),
+    help="Which request of the row: 1 the avatar, 2 its video. Default: 1.",
+)
 @click.option(
     "--adopt-task", metavar="TASK_ID", type=int, help="The row's video is this job at Kling."
 )
@@ -86,66 +109,51 @@ def settle_command(
     adopt: str | None,
     resend: bool,
     abandon: bool,
+    step: int | None,
     adopt_task: int | None,
     resend_video: bool,
     abandon_video: bool,
 ) -> None:
     """Decide what became of ROW (its key) in LEDGER, whose outcome stayed unknown.
 
-    The first three options are about a row's avatar, the others about its video.
+    The last three options are about a row's video: other names of --step 2.
     """
-    of_avatar = sum((adopt is not None, resend, abandon))
+    of_row = sum((adopt is not None, resend, abandon))
     of_video = sum((adopt_task is not None, resend_video, abandon_video))
-    if of_avatar + of_video != 1:
+    if of_row + of_video != 1:
         raise click.UsageError(
-            "give one of --adopt AVATAR_ID, --resend and --abandon, or for a video one of "
+            "give one of --adopt ID, --resend and --abandon, or for a video one of "
             "--adopt-task TASK_ID, --resend-video and --abandon-video"
         )
     if adopt is not None and (problem := Digits()(adopt)) is not None:
         raise click.UsageError(f"--adopt {problem}")
-    try:
-        with closing(LedgerView.read(ledger)) as view:
-            service = view.fact("service") or ""
-        with closing(Ledger.open(ledger, service=service)) as book, book.transaction():
-            record = book.get(row)
-            if of_video:
-                _settle_video(book, record, adopt_task, resend=resend_video)
-            else:
-                _settle(book, record, adopt, resend=resend)
-    except KlingError as exc:
-        fail(exc)
-    again = "the next `bulk run` sends it again" if resend else "settled"
-    if resend_video:
-        again = "the next `bulk run --video` sends its video again"
-    elif adopt_task is not None:
-        again = "settled; the next `bulk run --video` fetches its video"
-    click.echo(f"row {row}: {again}")
+    number = 2 if of_video else step or 1
+    named = adopt if adopt_task is None else str(adopt_task)
+    decision: Decision = "abandon"
+    if named is not None:
+        decision = "adopt"
+    elif resend or resend_video:
+        decision = "resend"
+
+    async def work() -> int:
+        settled = await settle(ledger, row, decision, adopt=named, step=number)
+        click.echo(f"row {row}: {_what_now(settled, settled.steps[number - 1], decision)}")
+        return 0
+
+    run(work())
 
 
-def _settle(book: Ledger, record: Record, adopt: str | None, *, resend: bool) -> None:
-    if record.state not in UNSETTLED:
-        raise LedgerError(
-            f"row {record.key} is {record.state}, not unknown; there is nothing to settle"
-        )
-    if adopt is not None:
-        book.adopt(record.id, adopt, "settled")
-    elif resend:
-        book.resend(record.id, "by the user's word")
-    else:
-        book.abandon(record.id)
-
-
-def _settle_video(book: Ledger, record: Record, adopt: int | None, *, resend: bool) -> None:
-    video = record.video
-    if video is None or video.state not in VIDEO_UNSETTLED:
-        state = "not known here" if video is None else f"{video.state}, not unknown"
-        raise LedgerError(f"the video of row {record.key} is {state}; there is nothing to settle")
-    if adopt is not None:
-        book.videos.adopt(record.id, record.account, adopt, "settled")
-    elif resend:
-        book.videos.resend(record.id, "by the user's word")
-    else:
-        book.videos.abandon(record.id)
+def _what_now(row: Row, step: Step, decision: Decision) -> str:
+    video = step.number > 1
+    if decision == "resend":
+        if video:
+            return "the next `bulk run --video` sends its video again"
+        return "the next `bulk run` sends it again"
+    if decision == "adopt" and video:
+        return "settled; the next `bulk run --video` fetches its video"
+    if decision == "adopt" and step.state == "running":
+        return "settled; the next `bulk run` fetches what it makes"
+    return "settled"
 
 
 @click.command("export")
@@ -153,77 +161,85 @@ def _settle_video(book: Ledger, record: Record, adopt: int | None, *, resend: bo
 @click.option("--to", required=True, type=INPUT, help="results.csv or results.jsonl")
 def export_command(ledger: Path, to: Path) -> None:
     """Write every row of LEDGER with its result and the input's own columns."""
-    try:
-        with closing(LedgerView.read(ledger)) as book:
-            written, of = export(book, to), _of_input(book)
-    except KlingError as exc:
-        fail(exc)
-    click.echo(
-        f"{written}{of} rows written to {to}" + ("; the others were not begun" if of else "")
-    )
+
+    async def work() -> int:
+        async with read_ledger(ledger) as book:
+            written, of = await export(book, to), await _of_input(book)
+        others = "; the others were not begun" if of else ""
+        click.echo(f"{written}{of} rows written to {to}{others}")
+        return 0
+
+    run(work())
 
 
-def as_json_row(record: Any) -> dict[str, Any]:
-    """A ledger row as `status --json` shows it."""
-    return flat(record.result())
+@click.command("copy")
+@click.argument("ledger", type=INPUT)
+@click.argument("target", type=INPUT)
+def copy_command(ledger: Path, target: Path) -> None:
+    """Copy LEDGER into the new file TARGET, also while a run is using it.
+
+    A plain copy of the file may miss what was written last.
+    """
+
+    async def work() -> int:
+        await copy_ledger(ledger, target)
+        click.echo(f"copied to {target}")
+        return 0
+
+    run(work())
 
 
-def _of_input(book: LedgerView) -> str:
+async def _of_input(book: LedgerReader) -> str:
     """` of 300`, where the ledger knows that the input has more rows than were begun."""
-    total = int(book.fact(ROWS_OF_INPUT) or 0)
-    return f" of {total}" if book.count() < total else ""
+    total = int(await book.fact(ROWS_OF_INPUT) or 0)
+    return f" of {total}" if sum((await book.counts()).values()) < total else ""
 
 
-def _listed(counts: dict[Any, int]) -> str:
+def _listed(counts: Mapping[Any, int]) -> str:
     said = {"intent": "sent and not answered yet"}
     return ", ".join(f"{n} {said.get(state, state)}" for state, n in counts.items()) or "none"
 
 
-def _tell(told: list[str], count: int, what: str, ledger: Path) -> None:
-    for one in told:
-        click.echo(one)
-    if count > len(told):
-        click.echo(f"... and more {what}; see `kling-async bulk export {ledger}`")
-
-
-def _told(record: Record, ledger: Path) -> str:
-    """A failed or unknown row, with what can be done."""
-    account = record.account or "not named"
-    head = f"{record.state}: row {record.key}, account {account}"
-    if record.state == "failed":
-        return f"{head}: {record.error}"
-    settle = f"kling-async bulk settle {ledger} {record.key}"
-    could_be = ", ".join(record.candidates) or "none listed"
+def _told(row: Row, step: Step, ledger: Path) -> str:
+    """A failed or unknown step, with what can be done."""
+    account = step.account or "not named"
+    video = step.number > 1
+    of_any = "" if is_avatar(row) or not video else f"step {step.number} "
+    kind = f"{noun_of(step)} " if video and is_avatar(row) else of_any
+    head = f"{kind}{step.state}: row {row.key}, account {account}"
+    task = step.kind == "task"
+    if step.state == "failed":
+        named = f", task {step.remote_id}" if task and step.remote_id is not None else ""
+        missing = ""
+        if step.evidence == MISSING:
+            more = " --video" if video else ""
+            missing = (
+                "\n  it may go on: `kling-async bulk retry "
+                f"{ledger}{more}` looks for it again; --pay-again begins it once more"
+            )
+        return f"{head}{named}: {step.error}{missing}"
+    settle = f"kling-async bulk settle {ledger} {row.key}"
+    could_be = ", ".join(step.candidates) or "none listed"
+    noun = noun_of(step) if noun_of(step) != "task" else "job"
+    cost = f"one {noun} more than wanted, if it exists and is sent again"
+    if task:
+        cost = f"the credits of one {noun} more, if it began and is sent again"
+    options = ("--adopt ID", "--resend", "--abandon")
+    if is_avatar(row):
+        options = ("--adopt AVATAR_ID", "--resend", "--abandon")
+        if video:
+            options = ("--adopt-task TASK_ID", "--resend-video", "--abandon-video")
+    elif video:
+        settle += f" --step {step.number}"
+    exists = "it began:          " if task else "it exists:         "
     return "\n".join(
         (
-            f"{head}, sent {moment(record.intent_at)}: {record.error}",
-            f"  could be: {could_be}",
-            "  may cost: one avatar more than wanted, if it exists and is sent again",
-            f"  it exists:         {settle} --adopt AVATAR_ID",
-            f"  send it again:     {settle} --resend",
-            f"  leave it:          {settle} --abandon",
-        )
-    )
-
-
-def _told_video(record: Record, ledger: Path) -> str:
-    """A row whose video failed or is unknown, with what can be done."""
-    video = record.video
-    assert video is not None
-    head = f"video {video.state}: row {record.key}, account {record.account or 'not named'}"
-    if video.state == "failed":
-        task = "" if video.task_id is None else f", task {video.task_id}"
-        return f"{head}{task}: {video.error}"
-    settle = f"kling-async bulk settle {ledger} {record.key}"
-    could_be = ", ".join(video.candidates) or "none listed"
-    return "\n".join(
-        (
-            f"{head}, sent {moment(video.intent_at)}: {video.error}",
-            f"  could be: task {could_be}",
-            "  may cost: the credits of one video more, if it began and is sent again",
-            f"  it began:          {settle} --adopt-task TASK_ID",
-            f"  send it again:     {settle} --resend-video",
-            f"  leave it:          {settle} --abandon-video",
+            f"{head}, sent {moment(step.intent_at)}: {step.error}",
+            f"  could be: {'task ' if task else ''}{could_be}",
+            f"  may cost: {cost}",
+            f"  {exists}{settle} {options[0]}",
+            f"  send it again:     {settle} {options[1]}",
+            f"  leave it:          {settle} {options[2]}",
         )
     )
 

@@ -47,18 +47,20 @@ class Snapshot:
     """Avatars whose video waits for its turn."""
     unreachable: bool = False
     """The last attempt found no server."""
+    made: str = "created"
+    """What is said of a row's first step that is done."""
 
     def __str__(self) -> str:
-        parts = [f"{self.settled}/{self.total} rows", f"{self.created} created"]
+        parts = [f"{self.settled}/{self.total} rows", f"{self.created} {self.made}"]
         parts += [f"{n} {name}" for name in ("failed", "unknown") if (n := getattr(self, name))]
         if self.saved is not None:
             parts.append(f"{many(self.saved, 'video')} saved")
             of_videos = ((self.videos_failed, "failed"), (self.videos_unknown, "unknown"))
             parts += [f"{many(n, 'video')} {name}" for n, name in of_videos if n]
-            if self.running:
-                parts.append(f"{self.running} running")
-            if self.queued:
-                parts.append(f"{self.queued} queued")
+        if self.running:
+            parts.append(f"{self.running} running")
+        if self.queued:
+            parts.append(f"{self.queued} queued")
         if self.in_doubt:
             parts.append(f"{self.in_doubt} looked for after a lost answer")
         if self.unreachable:
@@ -102,32 +104,34 @@ class Meter:
 
     def now(self) -> Snapshot:
         """Where the run is. The rate counts what this run did, not what an earlier one had."""
-        tally = self._run.tally
+        run, counts = self._run, self._run.counts
+        rows, videos = counts.of(1), counts.of(2)
         elapsed_s = self.elapsed_s
-        done_here = tally.settled - tally.resumed
+        done_here = counts.settled - counts.resumed
         rows_per_s = done_here / elapsed_s if elapsed_s > 0 else 0.0
-        left = self._total - tally.settled
+        left = self._total - counts.settled
         return Snapshot(
             total=self._total,
-            settled=tally.settled,
-            created=tally.created,
-            failed=tally.failed,
-            unknown=tally.unknown,
-            skipped=tally.skipped,
-            adopted=tally.adopted,
-            under_way=tally.under_way,
-            in_doubt=self._run.in_doubt,
-            waiting=self._run.waiting,
-            paused_s=round(self._run.paused_s, 1),
+            settled=counts.settled,
+            created=rows.done,
+            failed=rows.failed,
+            unknown=rows.unknown,
+            skipped=rows.left,
+            adopted=rows.found,
+            under_way=counts.under_way,
+            in_doubt=run.in_doubt,
+            waiting=run.waiting,
+            paused_s=round(run.paused_s, 1),
             rows_per_s=round(rows_per_s, 2),
             left_s=round(left / rows_per_s, 1) if rows_per_s and left else None,
-            found_per_s=None if (found := self._run.found_per_s) is None else round(found, 1),
-            saved=tally.saved if self._run.makes_videos else None,
-            videos_failed=tally.videos_failed,
-            videos_unknown=tally.videos_unknown,
-            running=self._run.running,
-            queued=self._run.queued,
+            found_per_s=None if (found := run.found_per_s) is None else round(found, 1),
+            saved=videos.done if run.made == 2 else None,
+            videos_failed=videos.failed,
+            videos_unknown=videos.unknown,
+            running=run.running,
+            queued=run.queued,
             unreachable=self._reach.lost,
+            made="created" if run.makes_avatars else "done",
         )
 
 

@@ -26,7 +26,7 @@ from .base import Resource, account_of, operation
 if TYPE_CHECKING:
     import os
 
-    from ..bulknext.results import BulkRow
+    from ..bulk.results import BulkRow
 
 
 class Avatars(Resource):
@@ -156,9 +156,9 @@ class Avatars(Resource):
         videos: str | os.PathLike[str] | None,
         again: bool,
     ) -> AsyncGenerator[BulkRow, None]:
-        from ..bulknext.jobs import Equipment, carried_out
-        from ..bulknext.recipes import AVATARS, TALKING
-        from ..bulknext.results import bulk_row
+        from ..bulk.jobs import Equipment, carried_out
+        from ..bulk.recipes import AVATARS, TALKING
+        from ..bulk.results import bulk_row
 
         recipe = AVATARS if videos is None else TALKING
         results = carried_out(

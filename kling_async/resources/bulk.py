@@ -14,7 +14,7 @@ from ..models.requests import Request
 from .base import Resource
 
 if TYPE_CHECKING:
-    from ..bulknext.results import BulkResult
+    from ..bulk.results import BulkResult
 
 Row = Request[Any] | Mapping[str, Any]
 
@@ -64,10 +64,10 @@ class Bulk(Resource):
             LedgerError: the ledger is in use, damaged, or belongs to another job.
             KlingError: rows look as if they were made already, and `again` is not given.
         """
-        from ..bulknext.jobs import Equipment, carried_out
-        from ..bulknext.recipes import recipe_of
-        from ..bulknext.requesttypes import request_type
-        from ..bulknext.results import bulk_result
+        from ..bulk.jobs import Equipment, carried_out
+        from ..bulk.recipes import recipe_of
+        from ..bulk.requesttypes import request_type
+        from ..bulk.results import bulk_result
 
         kind = request_type(operation) if isinstance(operation, str) else operation
         saves = save_to is not None
@@ -98,8 +98,8 @@ class Bulk(Resource):
         Raises:
             LedgerError: there is none, or it can't be read.
         """
-        from ..bulknext.results import RowResult, bulk_result
-        from ..bulknext.sqlite import read_ledger
+        from ..bulk.results import RowResult, bulk_result
+        from ..bulk.sqlite import read_ledger
 
         async with read_ledger(ledger) as reader:
             async for row in reader.rows():
@@ -130,8 +130,8 @@ class Bulk(Resource):
             LedgerError: there is nothing to settle, the id is another row's, or the ledger is in
                 use.
         """
-        from ..bulknext.results import RowResult, bulk_result
-        from ..bulknext.settle import Decision, settle
+        from ..bulk.results import RowResult, bulk_result
+        from ..bulk.settle import Decision, settle
 
         if (adopt is not None) + bool(resend) + bool(abandon) != 1:
             raise InvalidRequestError(

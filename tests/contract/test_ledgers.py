@@ -28,9 +28,9 @@ from ledgers import (
 )
 
 from kling_async import LedgerError
-from kling_async.bulknext.ledger import Ledger
-from kling_async.bulknext.machine import ARROWS, EVENTS, STATES, WRITES
-from kling_async.bulknext.records import Applied, Change, Listed, WorkRecord
+from kling_async.bulk.ledger import Ledger
+from kling_async.bulk.machine import ARROWS, EVENTS, STATES, WRITES
+from kling_async.bulk.records import Applied, Change, Listed, WorkRecord
 
 FORM_NAMES = sorted(FORMS)
 OTHER = "b@example.com"

@@ -11,11 +11,11 @@ from typing import Any
 import httpx
 
 from kling_async import AsyncKlingClient, BulkRow
-from kling_async.bulknext.jobs import BulkJob, Equipment, open_job
-from kling_async.bulknext.recipes import Recipe
-from kling_async.bulknext.records import Row, Step
-from kling_async.bulknext.sqlite_copy import look
-from kling_async.bulknext.sqlite_reading import Reading
+from kling_async.bulk.jobs import BulkJob, Equipment, open_job
+from kling_async.bulk.recipes import Recipe
+from kling_async.bulk.records import Row, Step
+from kling_async.bulk.sqlite_copy import look
+from kling_async.bulk.sqlite_reading import Reading
 from kling_async.emulator import Call, Emulator
 
 

@@ -7,9 +7,9 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
-from kling_async.bulknext.ledger import Ledger
-from kling_async.bulknext.machine import State
-from kling_async.bulknext.records import (
+from kling_async.bulk.ledger import Ledger
+from kling_async.bulk.machine import State
+from kling_async.bulk.records import (
     Applied,
     Change,
     Row,
@@ -18,7 +18,7 @@ from kling_async.bulknext.records import (
     StepInput,
     WorkRecord,
 )
-from kling_async.bulknext.sqlite import open_ledger
+from kling_async.bulk.sqlite import open_ledger
 
 SERVICE = "api.example.com"
 ACCOUNT = "a@example.com"

@@ -26,8 +26,8 @@ from hypothesis.stateful import (
 )
 from ledgers import FORMS, row_input, step_input
 
-from kling_async.bulknext.ledger import Ledger
-from kling_async.bulknext.records import Applied, Change, Step, WorkRecord
+from kling_async.bulk.ledger import Ledger
+from kling_async.bulk.records import Applied, Change, Step, WorkRecord
 
 # Written by hand, apart from the machine's own table.
 WAYS = {

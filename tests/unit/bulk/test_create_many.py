@@ -19,7 +19,7 @@ from jobs import (
 )
 
 from kling_async import AsyncKlingClient, BulkRow, CreateAvatar, InvalidRequestError
-from kling_async.bulknext.sources import CHUNK
+from kling_async.bulk.sources import CHUNK
 from kling_async.emulator import Emulator, Fault, sample_png
 
 

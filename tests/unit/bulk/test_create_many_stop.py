@@ -26,10 +26,10 @@ from jobs import (
 )
 
 from kling_async import AsyncKlingClient, KlingError, LedgerError
-from kling_async.bulknext.recipes import AVATARS
-from kling_async.bulknext.results import RowResult
-from kling_async.bulknext.rows import RowBuilder
-from kling_async.bulknext.sources import built, registered
+from kling_async.bulk.recipes import AVATARS
+from kling_async.bulk.results import RowResult
+from kling_async.bulk.rows import RowBuilder
+from kling_async.bulk.sources import built, registered
 from kling_async.emulator import Emulator, Fault
 
 TOKEN = "user:12345-abcdefghi"

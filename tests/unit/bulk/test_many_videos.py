@@ -25,9 +25,9 @@ from kling_async import (
     PollSchedule,
     RetryPolicy,
 )
-from kling_async.bulknext import works
-from kling_async.bulknext.records import Applied, Change, Step
-from kling_async.bulknext.sqlite import SqliteLedger
+from kling_async.bulk import works
+from kling_async.bulk.records import Applied, Change, Step
+from kling_async.bulk.sqlite import SqliteLedger
 from kling_async.emulator import EmulatedAccount, Emulator, Fault
 
 OpenClient = Callable[..., Awaitable[AsyncKlingClient]]

@@ -9,6 +9,7 @@ from ..errors import LedgerError
 from .machine import UNSETTLED
 from .records import MISSING, Applied, Change, Row, Step
 from .requesttypes import request_type
+from .results import noun_of
 from .sqlite import open_ledger, read_ledger
 
 Decision = Literal["adopt", "resend", "abandon"]
@@ -46,7 +47,7 @@ async def settle(
         chosen = _chosen(row, step)
         applied = await ledger.apply(_change(row, chosen, decision, adopt))
         if applied is Applied.CLAIMED:
-            raise LedgerError(f"{_thing(chosen)} {adopt} belongs to another row of {path}")
+            raise LedgerError(f"{noun_of(chosen)} {adopt} belongs to another row of {path}")
         if applied is Applied.STALE:
             raise LedgerError(f"row {key} is settled by now; there is nothing to settle")
         return await ledger.row(key)
@@ -69,7 +70,7 @@ def _change(row: Row, step: Step, decision: Decision, adopt: str | None) -> Chan
     if step.state not in UNSETTLED:
         of = f"row {row.key}"
         if step.number > 1:
-            of = f"the {_thing(step)} of row {row.key}"
+            of = f"the {noun_of(step)} of row {row.key}"
         raise LedgerError(f"{of} is {step.state}, not unknown; there is nothing to settle")
     if decision == "adopt":
         to = "running" if request_type(step.operation).starts_task else "done"
@@ -77,13 +78,8 @@ def _change(row: Row, step: Step, decision: Decision, adopt: str | None) -> Chan
         return Change(step_id=step.id, event="found", to=to, values=values, claim=adopt)
     if decision == "resend":
         return Change(step_id=step.id, event="resent")
-    error = f"abandoned by the user; {_article(_thing(step))} of it may exist"
+    error = f"abandoned by the user; {_article(noun_of(step))} of it may exist"
     return Change(step_id=step.id, event="abandoned", values={"error": error})
-
-
-def _thing(step: Step) -> str:
-    """What the step makes, in a word."""
-    return "video" if step.operation == "avatars.video" else step.kind
 
 
 def _article(noun: str) -> str:

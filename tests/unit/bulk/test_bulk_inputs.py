@@ -20,10 +20,10 @@ from memory import growth_bytes
 from pictures import jpeg, png
 
 from kling_async import KlingError
-from kling_async.bulknext import inputs, readers
-from kling_async.bulknext.problems import InputError, InputProblem
-from kling_async.bulknext.recipes import TALKING
-from kling_async.bulknext.records import RowInput
+from kling_async.bulk import inputs, readers
+from kling_async.bulk.problems import InputError, InputProblem
+from kling_async.bulk.recipes import TALKING
+from kling_async.bulk.records import RowInput
 from kling_async.models.avatars import CreateAvatar
 
 URL = "https://example.com/a.png"

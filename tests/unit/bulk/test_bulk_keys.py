@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kling_async.bulknext.recipes import AVATARS, TALKING, Recipe
-from kling_async.bulknext.records import Applied, Change, Row, RowInput
-from kling_async.bulknext.rows import RowBuilder
-from kling_async.bulknext.sqlite import SqliteLedger, open_ledger
+from kling_async.bulk.recipes import AVATARS, TALKING, Recipe
+from kling_async.bulk.records import Applied, Change, Row, RowInput
+from kling_async.bulk.rows import RowBuilder
+from kling_async.bulk.sqlite import SqliteLedger, open_ledger
 from kling_async.models.avatars import CreateAvatar
 
 URL = "https://example.com/a.png"

@@ -20,9 +20,9 @@ from ledgers import SERVICE, all_rows, in_state, planned, tried, yes
 
 from kling_async import LedgerError
 from kling_async.bulk.ledger import Ledger as OldLedger
-from kling_async.bulknext import sqlite_copy, sqlite_file
-from kling_async.bulknext.file_lock import NoLocksError
-from kling_async.bulknext.sqlite import copy_ledger, open_ledger, read_ledger
+from kling_async.bulk import sqlite_copy, sqlite_file
+from kling_async.bulk.file_lock import NoLocksError
+from kling_async.bulk.sqlite import copy_ledger, open_ledger, read_ledger
 
 SUPPORT = Path(__file__).parent.parent.parent / "support"
 

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from kling_async import ConfigurationError, LedgerError
-from kling_async.bulknext import export as module
-from kling_async.bulknext.export import export
-from kling_async.bulknext.recipes import TALKING, recipe_of
-from kling_async.bulknext.records import Applied, Change, WorkRecord
-from kling_async.bulknext.rows import RowBuilder
-from kling_async.bulknext.sqlite import SqliteLedger, open_ledger
+from kling_async.bulk import export as module
+from kling_async.bulk.export import export
+from kling_async.bulk.recipes import TALKING, recipe_of
+from kling_async.bulk.records import Applied, Change, WorkRecord
+from kling_async.bulk.rows import RowBuilder
+from kling_async.bulk.sqlite import SqliteLedger, open_ledger
 from kling_async.models.videos import CreateAvatarVideo
 
 URL = "https://example.com/a.png"

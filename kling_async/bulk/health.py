@@ -6,7 +6,7 @@ One per run: all steps of all operations share it. What an error means for a sin
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from attrs import evolve
@@ -27,6 +27,10 @@ WAIT_FOR_SLOT_S = 3600.0
 all slots of an account."""
 
 
+_NAMED = 3
+"""Rows that an error names."""
+
+
 class NotKeptError(KlingError):
     """A work was made, and there is no place for its file here.
 
@@ -41,7 +45,26 @@ class NotKeptError(KlingError):
 
 
 class LooksMadeError(KlingError):
-    """Rows that were never sent look as if they were made already, by another job."""
+    """Rows that were never sent look as if they were made already, by another job.
+
+    Args:
+        account: where they are.
+        kind: what they are.
+        ids: row -> the id of what looks like it.
+    """
+
+    def __init__(self, account: str | None, kind: str, ids: Mapping[str, str]) -> None:
+        self.problems = {key: f"looks like {kind} {there}" for key, there in ids.items()}
+        """Row -> what it looks like."""
+        rows = f"{len(ids)} rows look" if len(ids) > 1 else "1 row looks"
+        shown = [f"{key} ({kind} {there})" for key, there in list(ids.items())[:_NAMED]]
+        more = ", ..." if len(ids) > _NAMED else ""
+        super().__init__(
+            f"{rows} as if made already: {name_of(account)} lists the same picture and texts for "
+            f"{', '.join(shown)}{more}. Nothing was sent for them. Is it the same input with "
+            "another ledger? Then use the first one. To make them anyway, say so: --again on the "
+            f"command line, again=True in a program; to use what is there, give the rows {kind}_id"
+        )
 
 
 class AccountHealth:

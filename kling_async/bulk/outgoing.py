@@ -9,7 +9,7 @@ from typing import Any
 from attrs import evolve
 
 from ..models.requests import Request
-from .recipes import Recipe, StepSpec, recipe_of
+from .recipes import TALKING, Recipe, StepSpec, recipe_of
 from .records import Step
 from .requesttypes import request_type
 from .rows import has_file, request_of
@@ -29,6 +29,11 @@ class StepRequests:
         self._recipes: dict[str, Recipe] = {}
         self._given: dict[int, Request[Any]] = {}
         """Requests that the input gave whole, by step, until they go out."""
+
+    @property
+    def makes_avatars(self) -> bool:
+        """Whether the rows are avatars, and perhaps their videos."""
+        return self._recipe is not None and self._recipe.steps is TALKING.steps
 
     def recipe(self, step: Step) -> Recipe:
         """The recipe of the step's row."""

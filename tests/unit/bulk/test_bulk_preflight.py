@@ -14,15 +14,15 @@ import pytest
 from memory import growth_bytes
 from pictures import png
 
-from kling_async.bulknext import preflight
-from kling_async.bulknext.inputs import read_rows
-from kling_async.bulknext.machine import HELD, STATES, State
-from kling_async.bulknext.preflight import Checked, VoiceUse, check_input
-from kling_async.bulknext.problems import InputError, InputProblem
-from kling_async.bulknext.recipes import TALKING
-from kling_async.bulknext.records import Row, RowInput, Step, StepInput
-from kling_async.bulknext.rows import RowBuilder
-from kling_async.bulknext.voices import check_avatars, check_voices
+from kling_async.bulk import preflight
+from kling_async.bulk.inputs import read_rows
+from kling_async.bulk.machine import HELD, STATES, State
+from kling_async.bulk.preflight import Checked, VoiceUse, check_input
+from kling_async.bulk.problems import InputError, InputProblem
+from kling_async.bulk.recipes import TALKING
+from kling_async.bulk.records import Row, RowInput, Step, StepInput
+from kling_async.bulk.rows import RowBuilder
+from kling_async.bulk.voices import check_avatars, check_voices
 from kling_async.errors import ConfigurationError
 from kling_async.models.tts import Voice, VoiceEmotion, VoiceList
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from kling_async.bulknext.inputs import read_rows
-from kling_async.bulknext.recipes import TALKING
-from kling_async.bulknext.records import RowInput, StepInput
-from kling_async.bulknext.rows import RowBuilder
+from kling_async.bulk.inputs import read_rows
+from kling_async.bulk.recipes import TALKING
+from kling_async.bulk.records import RowInput, StepInput
+from kling_async.bulk.rows import RowBuilder
 from kling_async.models.videos import CreateAvatarVideo
 
 URL = "https://example.com/a.png"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kling_async.bulk.videonames import file_name, name_key
+from kling_async.bulk.filenames import file_name, name_key
 
 
 @pytest.mark.parametrize("key", ["ada", "Row 7", "a.b", "Zoë", "2026-11-24", "x" * 120])

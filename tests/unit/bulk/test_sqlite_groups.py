@@ -13,9 +13,9 @@ import pytest
 from ledgers import SERVICE, planned, tried, yes
 
 from kling_async import LedgerError
-from kling_async.bulknext.records import Applied, Change
-from kling_async.bulknext.sqlite import FULL, SqliteLedger, open_ledger
-from kling_async.bulknext.sqlite_store import Writing
+from kling_async.bulk.records import Applied, Change
+from kling_async.bulk.sqlite import FULL, SqliteLedger, open_ledger
+from kling_async.bulk.sqlite_store import Writing
 
 
 @pytest.fixture

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from attrs import field, frozen
 
 from ..errors import JSON
+from .flat import OF_ANY, OF_AVATARS, OF_VIDEOS, flat, is_avatar
 from .machine import State
 from .records import Row, Step
 
@@ -214,6 +215,39 @@ def bulk_row(result: RowResult, *, made: int | None = None) -> BulkRow:
         video_attempts=0 if video is None else video.attempts,
         columns=row.columns,
     )
+
+
+def flat_result(result: RowResult) -> dict[str, Any]:
+    """The row as one flat JSON object, as `flat` gives it, with what this run has to say of it."""
+    row = result.row
+    told = flat(row)
+    if is_avatar(row):
+        of_avatar = bulk_row(result)
+        told |= {name: getattr(of_avatar, name) for name in OF_AVATARS}
+        if of_avatar.video_state is not None:
+            told |= {name: getattr(of_avatar, name) for name in OF_VIDEOS}
+    else:
+        of_any = bulk_result(result)
+        told |= {name: getattr(of_any, name) for name in OF_ANY}
+        told["files"] = list(of_any.files)
+    return told
+
+
+def trouble_of(result: RowResult) -> str | None:
+    """A line for a row that did not come out as it should; None: it did, or goes on."""
+    known = bulk_result(result)
+    if known.state not in ("failed", "unknown"):
+        return None
+    step = result.current
+    of = f"row {known.key}"
+    if step is not None and step.number > 1:
+        of = f"{noun_of(step)} of row {known.key}"
+    return f"{of} {known.state}: {known.error}"
+
+
+def noun_of(step: Step) -> str:
+    """What the step makes, in a word."""
+    return "video" if step.operation == "avatars.video" else step.kind
 
 
 def _account(result: RowResult) -> str | None:

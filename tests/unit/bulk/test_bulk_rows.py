@@ -13,7 +13,7 @@ import pytest
 from attrs import evolve, frozen
 from pictures import png
 
-from kling_async.bulknext.recipes import (
+from kling_async.bulk.recipes import (
     AVATARS,
     TALKING,
     Recipe,
@@ -22,9 +22,9 @@ from kling_async.bulknext.recipes import (
     recipe_of,
     recipe_of_steps,
 )
-from kling_async.bulknext.records import RowInput, Step, WorkRecord
-from kling_async.bulknext.requesttypes import field_kinds, request_type
-from kling_async.bulknext.rows import RowBuilder, has_file, request_of
+from kling_async.bulk.records import RowInput, Step, WorkRecord
+from kling_async.bulk.requesttypes import field_kinds, request_type
+from kling_async.bulk.rows import RowBuilder, has_file, request_of
 from kling_async.errors import ConfigurationError, InvalidRequestError
 from kling_async.models.avatars import CreateAvatar, ListAvatars
 from kling_async.models.videos import CreateAvatarVideo

@@ -1,1 +1,0 @@
-"""How are many paid requests carried out, each once? Rows of steps, a ledger, one state machine."""
