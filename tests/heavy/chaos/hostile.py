@@ -220,17 +220,16 @@ class Hostile:
             await self._retry(act, before, ledger)
 
     async def _retry(self, act: Act, before: list[HostileRow], ledger: Path) -> None:
-        """A run over what was changed; where it is refused, the change is undone."""
+        """A run over what was changed; what is refused is undone, the input before the ledger."""
         code = await self._ended(await self.job.start(), self.job)
-        if code != 2:
-            return
-        what = act.between or "edits"
-        self.found.refused.append(what)
-        if act.between:
+        if code == 2 and act.edits:
+            self.job.rows, edits_alone = before, not act.between
+            code = 0 if edits_alone else await self._ended(await self.job.start(), self.job)
+            if code != 2:
+                self.found.refused.append("edits")
+        if code == 2:
+            self.found.refused.append(act.between)
             self._restore(ledger)
-            if not act.edits or await self._ended(await self.job.start(), self.job) != 2:
-                return
-        self.job.rows = before
 
     async def _disturb(self, how: Tampering, ended: asyncio.Task[int]) -> None:
         job = self.job
@@ -249,12 +248,18 @@ class Hostile:
         else:
             name.symlink_to(job.ledger)
         second = evolve(job, name="linked", runner=Runner())
+        job.runner.kill(signal.SIGSTOP)  # so that it is there until the second has spoken
+        await asyncio.sleep(0.02)
+        there = not ended.done()
         try:
             code = await self._ended(await second.start(name), second)
         finally:
+            job.runner.kill(signal.SIGCONT)
             await second.runner.close()
         if code == 2:
             self.found.refused.append(how)
+        elif there:
+            self.found.trouble = f"a second process was let in through a {how}"
         name.unlink(missing_ok=True)
         for side in SIDES[1:]:
             Path(f"{name}{side}").unlink(missing_ok=True)
