@@ -13,9 +13,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from attrs import evolve, fields
-from chaos_stage import Runner
+from chaos_stage import TOKEN, Runner
 from hostile import NAMES, Hostile, hostile
 from hostile_plan import BETWEEN, DURING, HostilePlan, HostileRow, Switches, edited, hostile_plan
 from hostile_plan import Edit as Change
@@ -108,26 +109,28 @@ async def compared(
     row = plan.rows[0]
     async with hostile(evolve(plan, faults=""), folder, (Runner(), Runner())) as here:
         here.job.write()
-        for _ in range(made):
-            other = here.emulator.foreign_avatar(str(row.image_url), nickname=row.nickname)
-            here.emulator._world.avatars[other.id] = evolve(other, foreign=foreign)
-        ids = [one.id for one in here.emulator.avatars]
-        full = {"x_tag": row.tag, "evidence": "answer", "avatar_id": ids[0] if ids else None}
+        fields = {"imageUrl": row.image_url, "nickname": row.nickname, "prompt": row.prompt}
+        async with httpx.AsyncClient(
+            transport=here.emulator.transport(),
+            base_url="http://emulator.local/v1/kling",
+            headers={"Authorization": f"Bearer {TOKEN}"},
+        ) as client:
+            for _ in range(made):
+                if foreign:  # alike to the letter, and still not the row's
+                    here.emulator.foreign_avatar(
+                        str(row.image_url), nickname=row.nickname, prompt=row.prompt
+                    )
+                else:
+                    assert (await client.post("/avatars", json=fields)).status_code == 200
+        first = {"x_tag": row.tag, "evidence": "x", "avatar_id": here.emulator.avatars[0].id}
 
         async def results(_: object) -> list[dict[str, Any]]:
-            return [] if told.get("state") is None else [full | told]
+            return [] if told["state"] is None else [first | told]
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(type(here.job), "results", results)
-            patch.setattr(
-                Hostile, "_whose", lambda *_: {} if foreign else _by_nickname(here, row.tag)
-            )
             await here._compare(here.job)
         yield here
-
-
-def _by_nickname(here: Hostile, tag: str) -> dict[str, Any]:
-    return {tag: [one for one in here.emulator.avatars if one.nickname == tag]}
 
 
 @pytest.mark.parametrize(
