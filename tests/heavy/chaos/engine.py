@@ -1,8 +1,11 @@
 """What does the chaos know of the bulk engine? This file, and nothing else here.
 
 It reads a ledger's rows for the verdict, says for each event where it is written and where a group
-of them is committed, and shortens the waits. Another engine means another form of this file alone:
-with one `apply(change)` for all events, a `Place` of it `concerns` a call by its `change.event`.
+of them is committed, and shortens the waits. Another engine means another form of this file alone.
+Where one `apply(change)` writes all events, a place names those it means:
+
+    Place(Writing, "apply", lambda change: change.event == "intended")
+    COMMIT = Place(SqliteLedger, "_carry_out")
 """
 
 from __future__ import annotations
