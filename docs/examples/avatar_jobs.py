@@ -258,7 +258,7 @@ class Jobs:
         )
         try:
             # As kling.avatars.video(...), but it tells `order` of its turns.
-            task = await self._kling.pipeline.send(video, self._kling.options, order)
+            task = await self._kling._pipeline.send(video, self._kling._options, order)
         except OutcomeUnknownError:
             await self._look_for(job)
         else:
