@@ -136,7 +136,7 @@ def look_alikes(
     found: dict[K, tuple[Sighting, ...]] = {}
     for key, sent in planned.items():
         there = (one for one in _sharing(sent, things) if one.id not in claimed)
-        alike = [one for one in there if one.shows_all_of(sent) and one.agrees_with(sent)]
+        alike = [one for one in there if one.looks_like(sent)]
         if alike:
             found[key] = tuple(one.latest for one in alike)
     return found
@@ -185,7 +185,8 @@ class _Table:
         for maker in makers:
             paths = list(maker.paths.values())
             self._makers.setdefault(paths[0] if len(paths) == 1 else "", []).append(maker)
-        every = [*makers, *known.settled, *(one for one in wanted if one.never_sent)]
+        self._settled = [*known.settled, *(one for one in wanted if one.never_sent)]
+        every = [*makers, *self._settled]
         self._uses = Counter(path for one in every for path in set(one.paths.values()))
         self._keeps_addresses = any(path in self._with_path for path in self._uses)
 
@@ -218,6 +219,8 @@ class _Table:
             return None, "it may be an older one"
         if sum(one.may_be_of(maker) for maker in self._makers_of(one)) > 1:  # itself is among them
             return None, "another create of yours could have made it"
+        if any(one.looks_like(other) for other in self._settled if other.never_sent):
+            return None, "a row that was not sent yet looks the same, and the ledger may be old"
         if not self._is_complete_for(want, one):
             return None, "the listing may be cut, so it may hide another like it"
         if self._others_make_the_like:
@@ -239,11 +242,9 @@ class _Table:
             thing.id not in self.taken
             and self._is_dated(thing)
             and thing.may_be_since(self._known.born_s)
-            and thing.is_on(one.account)
-            and thing.shows_all_of(one)
-            and thing.agrees_with(one)
+            and thing.looks_like(one)
             and not any(thing.may_be_of(maker) for maker in self._makers_of(thing))
-            for one in self._known.settled
+            for one in self._settled
             for thing in _sharing(one, self._with_path)
         )
 

@@ -82,6 +82,10 @@ class Listed:
         """Whether all that was sent and is shown again is the same, addresses included."""
         return not self.replaces_an_address_of(sent) and self.says_the_same_as(sent)
 
+    def looks_like(self, sent: Sent) -> bool:
+        """Whether it is as if the create had made it, whenever that was."""
+        return self.is_on(sent.account) and self.shows_all_of(sent) and self.agrees_with(sent)
+
     def may_be_of(self, sent: Sent) -> bool:
         """Whether this create, of whom all is known that was sent, could have made it."""
         return (

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Literal
 
 import pytest
@@ -195,6 +195,11 @@ def agrees(thing: Thing, one: Create) -> bool:
     return thing.path == one.path and all(thing.texts[k] == v for k, v in one.texts.items())
 
 
+def is_one_files(path: str) -> bool:
+    """Whether it is the address of one uploaded file, and of no other."""
+    return path.startswith("/upload") and path != "/upload/equal.png"
+
+
 def in_time(thing: Thing, one: Create, now_s: float, world: World) -> bool:
     """Whether its time lets it be made by that create, for who does not know the clocks."""
     apart_s = CLOCK_SLACK_S
@@ -209,19 +214,25 @@ def nobody_could_know(world: World, thing: Thing, one: Create, seen: list[Sighti
     were sent; it was made in time; it is the only one that is shown. And nothing shows that others
     make such things: no thing that has no owner looks like a settled create of ours.
     """
-    if one.path.startswith("/upload") and one.path != "/upload/equal.png":
-        return False  # there is one such file
+    if is_one_files(one.path):
+        return False
     shown = [each.thing for each in seen if agrees(each.thing, one)]
     mine = [each for each in shown if each.maker == one.number]
     return agrees(thing, one) and (not mine or one.is_own)
 
 
-def sign_of_others(world: World, seen: list[Sighting], before: Mapping[str, int]) -> bool:
+def sign_of_others(
+    world: World, seen: list[Sighting], before: Mapping[str, int], proven: Collection[str]
+) -> bool:
     """Whether something is shown that none of our creates can have made, and looks like ours."""
     free = [one.thing for one in seen if one.id not in before and one.thing.says_time]
-    makers = [one for one in world.creates if one.fate in ("lost", "in flight")]
-    makers = [one for one in makers if one.number not in before.values()]
-    settled = [one for one in world.creates if one.number in before.values()]
+    free = [one for one in free if one.id not in proven]
+    makers = [
+        one
+        for one in world.creates
+        if one.fate in ("lost", "in flight") and one.number not in before.values()
+    ]
+    settled = [one for one in world.creates if one not in makers]
     return any(
         agrees(thing, one)
         and thing.at_s + world.skew_s >= START_S - CLOCK_SLACK_S
@@ -249,14 +260,21 @@ def looked(world: World, tally: Tally, mistake: Mistake | None) -> Iterator[Deci
         asked, told = mistake(wanted, known) if mistake else (wanted, known)
         decided = decide(asked, seen, told)
         assert list(decided) == list(wanted)
+        proven = {
+            one.id
+            for it in decided.values()
+            if it.evidence != "adopted-by-likeness"
+            for one in (it.found, *it.surplus)
+            if one is not None
+        }
         for number, it in decided.items():
-            judge(world, tally, world.creates[number], it, seen, before, now_s)
+            judge(world, tally, world.creates[number], it, seen, before, proven, now_s)
             yield it
 
 
 def judge(
     world: World, tally: Tally, one: Create, it: Decided,
-    seen: list[Sighting], before: Mapping[str, int], now_s: float,
+    seen: list[Sighting], before: Mapping[str, int], proven: Collection[str], now_s: float,
 ) -> None:  # fmt: skip
     """Hold a decision against the truth."""
     if it.found is None:
@@ -274,10 +292,10 @@ def judge(
         tally.faults["of another time"] += 1
     elif not nobody_could_know(world, thing, one, seen):
         tally.faults["another's"] += 1
-    elif it.evidence == "adopted-by-likeness" and sign_of_others(world, seen, before):
-        tally.faults["in spite of signs"] += 1
     elif it.evidence == "adopted-by-likeness" and one.fate != "lost":
         tally.faults["never sent"] += 1
+    elif it.evidence == "adopted-by-likeness" and sign_of_others(world, seen, before, proven):
+        tally.faults["in spite of signs"] += 1
     elif it.evidence == "adopted-by-likeness" and thing.maker is not None:
         tally.faults["of another create of ours"] += 1
     else:
@@ -291,12 +309,17 @@ def is_decidable(
     there = {each.id: each.thing for each in seen}
     if one.made is None or one.made.id not in there or not one.made.says_time:
         return False
-    if one.path.startswith("/upload") and one.path != "/upload/equal.png":
+    if is_one_files(one.path):
         return True  # an address of its own decides, whatever else there is
     if one.fate != "lost" or world.others:
         return False
+    if any(each.fate == "forgotten by an old copy" for each in world.creates):
+        return False  # what they made looks like somebody else's
     alike = [each for each in world.creates if each is not one and agrees(one.made, each)]
     rivals = [each for each in alike if each.number not in before.values()]
+    free = [each for each in there.values() if each is not one.made and each.id not in before]
+    if any(agrees(each, one) for each in free):
+        return False
     return not rivals and complete_since(seen) <= one.at_s - CLOCK_SLACK_S
 
 

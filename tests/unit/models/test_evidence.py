@@ -153,6 +153,8 @@ RULES: dict[str, tuple[Sent, Sequence[Sighting], Known, str]] = {
     "4: or what was never sent looks like": (
         GIVEN, [LIKE, OTHERS], knowing(settled=[sent(OTHER, since_s=None, never_sent=True)]),
         SHOWN),
+    "4: or what is planned looks like": (
+        GIVEN, [LIKE], knowing(settled=[sent(since_s=None, never_sent=True)]), SHOWN),
     "4: not where that is the settled one's own": (
         GIVEN, [LIKE, OTHERS], knowing(settled=[OTHER], claimed={"9"}), BY_LIKENESS),
     "4: nor where it has other texts": (
