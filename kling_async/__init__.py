@@ -8,6 +8,7 @@ import logging as _logging
 import typing as _typing
 from importlib import import_module as _import_module
 
+from ._calls.attempt import IntentLog
 from ._calls.retry import RetryPolicy
 from ._limits.limits import Limiter, RateLimit
 from .accounts import Account, AccountRegistry
@@ -167,6 +168,7 @@ __all__ = [
     "HasStatus",
     "ImageResource",
     "InsufficientCreditsError",
+    "IntentLog",
     "InvalidRequestError",
     "KlingError",
     "LedgerError",

@@ -11,6 +11,7 @@ from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import settings
+from ._calls.attempt import IntentLog
 from ._calls.pipeline import Options, Pipeline
 from ._calls.retry import RetryPolicy
 from ._limits.admission import Admission
@@ -168,23 +169,25 @@ class AsyncKlingClient:
         )
         return view
 
-    async def send(self, request: Request[R]) -> R:
+    async def send(self, request: Request[R], *, intent_log: IntentLog | None = None) -> R:
         """The result that any request object stands for; the resources below are its readable form.
 
         Args:
             request: `CreateAvatar(...)`, `ListVoices()`, ...
+            intent_log: told before each attempt goes out, and when one certainly did nothing;
+                default: none. What its methods raise ends the call.
         """
         if not isinstance(request, Request):
             what = "the class itself" if isinstance(request, type) else type(request).__name__
             raise InvalidRequestError(
                 f"send() takes a request object, as ListVoices(), not {what}; nothing was sent"
             )
-        return await self._pipeline.send(request, self._options)
+        return await self._pipeline.send(request, self._options, intent_log)
 
     @property
     def stats(self) -> Stats:
         """What each account has sent, what was refused, who waits and for how long: now."""
-        return self._pipeline.turns.stats()
+        return self._pipeline.attempts.stats()
 
     @cached_property
     def avatars(self) -> Avatars:

@@ -77,18 +77,18 @@ class Job:
 
 
 class _Order:
-    """Is told when a video's order goes out, before it does: a pipeline's `Witness`."""
+    """Is told when a video's order goes out, before it does: an `IntentLog`."""
 
     def __init__(self, save: Callable[..., Awaitable[None]], job: Job) -> None:
         self.begun = False
         self._save = save
         self._job = job
 
-    async def sending(self, account: str | None, attempt: int) -> None:
+    async def record(self, account: str | None, attempt: int) -> None:
         self.begun = True
         await self._save(self._job, state="ordering")
 
-    async def not_carried_out(self, error: KlingError) -> None:
+    async def retract(self, error: KlingError | None) -> None:
         await self._save(self._job, state="made")
         self.begun = False
 
@@ -257,8 +257,8 @@ class Jobs:
             email=job.account,
         )
         try:
-            # As kling.avatars.video(...), but it tells `order` of its turns.
-            task = await self._kling._pipeline.send(video, self._kling._options, order)
+            # As kling.avatars.video(...), but `order` is told before it goes out.
+            task = await self._kling.send(video, intent_log=order)
         except OutcomeUnknownError:
             await self._look_for(job)
         else:

@@ -263,7 +263,7 @@ class Filming:
         if not witness.in_flight:
             return False
         if isinstance(error, DeadlineExceededError):
-            await witness.not_carried_out(error)  # it ran out before the first byte
+            await witness.retract(error)  # it ran out before the first byte
         if not isinstance(error, OutcomeUnknownError):
             return False
         await self._journal.write(lambda ledger: ledger.videos.doubt(row_id, lost))

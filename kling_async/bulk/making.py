@@ -101,7 +101,7 @@ class Making:
             if isinstance(exc, OvertakenError):
                 return await self._overtaken(record)
             if isinstance(exc, DeadlineExceededError) and witness.in_flight:
-                await witness.not_carried_out(exc)  # it ran out before the first byte
+                await witness.retract(exc)  # it ran out before the first byte
             if isinstance(exc, OutcomeUnknownError) and witness.in_flight:
                 lost = str(exc)
                 await journal.write(lambda ledger: ledger.doubt(record.id, lost))

@@ -105,7 +105,7 @@ class Studio:
         accounts.learn(learned)
         for record in await self._journal.read(lambda ledger: ledger.videos.jobs()):
             if record.account is not None and record.video is not None:
-                pipeline.turns.jobs.runs(record.account, record.video.task_id or 0)
+                pipeline.attempts.job_slots.runs(record.account, record.video.task_id or 0)
 
     def check_account(self, record: Record) -> None:
         """AccountRequiredError where it is open to which of several accounts a row goes: nothing

@@ -60,7 +60,7 @@ class RowWitness:
         """Whether the row must not be interrupted now."""
         return self.in_flight or self.settling
 
-    async def sending(self, account: str | None, attempt: int) -> None:
+    async def record(self, account: str | None, attempt: int) -> None:
         """The intent is on disk when this returns; if cancelled here, it is taken back."""
         row_id, digest, arrows = self._row_id, self._digest, self._arrows
         try:
@@ -74,9 +74,9 @@ class RowWitness:
             raise OvertakenError("nothing was sent: the ledger says otherwise of this row by now")
         self.in_flight = True
 
-    async def not_carried_out(self, error: KlingError) -> None:
+    async def retract(self, error: KlingError | None) -> None:
         """The row may go again."""
-        row_id, arrows, text = self._row_id, self._arrows, str(error)
+        row_id, arrows, text = self._row_id, self._arrows, None if error is None else str(error)
         self.in_flight = False
         await self._journal.write(lambda ledger: arrows(ledger).not_carried_out(row_id, text))
         if self._stopping():  # it may go again, but not in this run

@@ -559,7 +559,7 @@ async def test_what_is_not_ours_is_neither_caught_nor_repeated(
     assert limiter.asked == 1
 
 
-# --- witnesses and lost answers ---------------------------------------------------------------
+# --- intent logs and lost answers ---------------------------------------------------------------
 
 
 class Notes:
@@ -570,19 +570,18 @@ class Notes:
         self._emulator = emulator
         self._error = error
 
-    async def sending(self, account: str | None, attempt: int) -> None:
-        self.told.append(("sending", account, attempt, self._emulator.counts["avatars.create"]))
+    async def record(self, account: str | None, attempt: int) -> None:
+        self.told.append(("recorded", account, attempt, self._emulator.counts["avatars.create"]))
         if self._error is not None:
             raise self._error
 
-    async def not_carried_out(self, error: KlingError) -> None:
-        self.told.append(("nothing", type(error).__name__))
+    async def retract(self, error: KlingError | None) -> None:
+        self.told.append(("retracted", type(error).__name__))
 
 
 async def witnessed(emulator: Emulator, notes: Notes) -> Any:
     async with opened(emulator, accounts=["demo@example.com"]) as kling:
-        request = CreateAvatar(image_url=URL)
-        return await kling._pipeline.send(request, kling._options, notes)
+        return await kling.send(CreateAvatar(image_url=URL), intent_log=notes)
 
 
 async def test_a_witness_is_told_before_each_attempt(emulator: Emulator) -> None:
@@ -590,11 +589,11 @@ async def test_a_witness_is_told_before_each_attempt(emulator: Emulator) -> None
     notes = Notes(emulator)
     await witnessed(emulator, notes)
     assert notes.told == [
-        ("sending", "demo@example.com", 1, 0),
-        ("nothing", "RateLimitedError"),
-        ("sending", "demo@example.com", 2, 1),
-        ("nothing", "RateLimitedError"),
-        ("sending", "demo@example.com", 3, 2),
+        ("recorded", "demo@example.com", 1, 0),
+        ("retracted", "RateLimitedError"),
+        ("recorded", "demo@example.com", 2, 1),
+        ("retracted", "RateLimitedError"),
+        ("recorded", "demo@example.com", 3, 2),
     ]
 
 
@@ -606,16 +605,54 @@ async def test_a_witness_is_not_told_nothing_happened_where_that_is_open(
     notes = Notes(emulator)
     with pytest.raises(errors.OutcomeUnknownError):
         await witnessed(emulator, notes)
-    assert notes.told == [("sending", "demo@example.com", 1, 0)]
+    assert notes.told == [("recorded", "demo@example.com", 1, 0)]
 
 
 async def test_a_witness_that_raises_stops_the_call_before_it_is_sent(emulator: Emulator) -> None:
     error = OSError("the disk is full")
     async with opened(emulator, accounts=["demo@example.com"]) as kling:
-        request = CreateAvatar(image_url=URL)
         with pytest.raises(OSError, match="disk is full"):
-            await kling._pipeline.send(request, kling._options, Notes(emulator, error))
+            await kling.send(CreateAvatar(image_url=URL), intent_log=Notes(emulator, error))
         assert (kling.stats.sent, kling.stats.in_flight) == (0, 0)
+    assert emulator.calls == []
+
+
+async def test_a_caller_who_leaves_while_its_intent_is_recorded_has_it_retracted(
+    emulator: Emulator,
+) -> None:
+    class Slow(Notes):
+        async def record(self, account: str | None, attempt: int) -> None:
+            await super().record(account, attempt)
+            await asyncio.sleep(9)
+
+    notes = Slow(emulator)
+    async with opened(emulator, accounts=["demo@example.com"], deadline_s=1) as kling:
+        with pytest.raises(errors.DeadlineExceededError):
+            await kling.send(CreateAvatar(image_url=URL), intent_log=notes)
+        assert (kling.stats.sent, kling.stats.in_flight) == (0, 0)
+    assert [one[0] for one in notes.told] == ["recorded", "retracted"]
+    assert emulator.calls == []
+
+
+async def test_an_intent_that_cannot_be_retracted_hides_no_cancellation(
+    emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(Notes):
+        async def record(self, account: str | None, attempt: int) -> None:
+            await asyncio.sleep(9)
+
+        async def retract(self, error: KlingError | None) -> None:
+            raise OSError("the disk is full")
+
+    async with opened(emulator, accounts=["demo@example.com"]) as kling:
+        call = asyncio.create_task(
+            kling.send(CreateAvatar(image_url=URL), intent_log=Broken(emulator))
+        )
+        await asyncio.sleep(1)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+    assert "stays recorded" in caplog.text
     assert emulator.calls == []
 
 
