@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from attrs import evolve, fields, fields_dict
+from attrs import evolve, fields_dict
 
 from ..models.media import Media
-from ..models.requests import Preparation, Request
+from ..models.requests import FILE_FIELDS, Preparation, Request, file_fields
 
 R = TypeVar("R")
 
@@ -31,7 +31,7 @@ async def prepared(
     """
     preparations: list[Preparation] = []
     cls = type(request)
-    files = _FILES.get(cls)
+    files = FILE_FIELDS.get(cls)
     for name, into in file_fields(cls) if files is None else files:
         if (media := getattr(request, name)) is not None:
             preparations.append(_upload(media, name, into, account))
@@ -46,17 +46,6 @@ async def prepared(
         changes.update({name: defaults[name].default for name in preparation.clears})
         changes[preparation.fills] = preparation.address(made)
     return evolve(request, **changes), tuple(one.fills for one in preparations)
-
-
-_FILES: dict[type, tuple[tuple[str, str], ...]] = {}  # looked up once per request type
-
-
-def file_fields(cls: type[Request[Any]]) -> tuple[tuple[str, str], ...]:
-    """The fields of a request type that hold files, each with the field its address goes into."""
-    found = _FILES[cls] = tuple(
-        (one.name, one.metadata["into"]) for one in fields(cls) if "into" in one.metadata
-    )
-    return found
 
 
 def _upload(media: Media, name: str, into: str, account: str | None) -> Preparation:
