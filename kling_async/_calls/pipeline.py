@@ -1,6 +1,6 @@
 """The whole way of a call, in order. Read this first.
 
-    resources/avatars.py   WHAT     builds a request: verb, route, fields, safety, result type
+    resources/base.py      WHAT     builds a request: verb, route, fields, safety, result type
     pipeline.py            ORDER    account -> what it needs -> attempts -> admission -> exchange
         accounts.py        WHOSE    an account
         retry.py           AGAIN?   asks the request's safety and the error

@@ -322,6 +322,32 @@ def test_requests_with_files_are_built_off_the_loop_in_two_places() -> None:
     assert {one for one in found if not one.startswith("bulk")} == set()
 
 
+PUBLIC = {"accounts", "client", "clock", "errors", "pytest_plugin", "stats", "webhooks"}
+PUBLIC_ROOMS = ("models.", "resources.", "integrations.")
+
+
+@pytest.mark.parametrize("name", sorted(
+    one for one in FILES if one in PUBLIC or one.startswith(PUBLIC_ROOMS)
+))  # fmt: skip
+def test_public_signatures_name_no_private_types(name: str) -> None:
+    """What a user has to name is on the face; constructors of what the client makes are ours."""
+    private = set[str]()
+    for node in ast.walk(tree_of(FILES[name])):
+        if isinstance(node, ast.ImportFrom) and any(
+            part.startswith("_") and not part.startswith("__")
+            for part in (node.module or "").split(".")
+        ):
+            private |= {one.asname or one.name for one in node.names}
+    private -= set(kling_async.__all__) | {"Downloadable"}  # an alias of types that are
+    top = (one for one in tree_of(FILES[name]).body if getattr(one, "name", "")[:1] != "_")
+    for node in (inner for one in top for inner in ast.walk(one)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name[0] != "_":
+            said = [one.annotation for one in ast.walk(node.args) if isinstance(one, ast.arg)]
+            for annotation in filter(None, [*said, node.returns]):
+                named = {one.id for one in ast.walk(annotation) if isinstance(one, ast.Name)}
+                assert named.isdisjoint(private), f"{node.name} names {named & private}"
+
+
 def test_what_is_on_the_face_is_documented() -> None:
     for name in kling_async.__all__:
         value = getattr(kling_async, name)
