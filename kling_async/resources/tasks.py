@@ -13,6 +13,7 @@ from .._polling.waiter import TaskWaiter
 from .._polling.watched import PollSchedule
 from ..errors import JSON
 from ..models.history import is_between
+from ..models.scheduler import RunningTask
 from ..models.tasks import (
     TASK_ID,
     AnyTask,
@@ -92,9 +93,11 @@ class Tasks(Resource):
         """The task once it has succeeded; its `works` are the results.
 
         It is over when the server says so; states this library does not know are waited through.
-        Trouble on the way (lost answers, 5xx, 429) does not end the waiting, and neither does a
-        404 in the first 15 seconds. Thousands may wait at once: one poller per account serves them
-        all, by the account's history where many tasks are due.
+        Trouble on the way (lost answers, 5xx, 429) does not end the waiting. Neither does a 404:
+        the scheduler and the account's history are asked, and the job is given up when all three
+        have shown nothing of it for two minutes; a mere id that none of them ever showed, after 15
+        seconds (both at the next look, so up to 20 s later). Thousands may wait at once: one poller
+        per account serves them all, by the account's history where many tasks are due.
 
         Args:
             task: an id, or a result that has one.
@@ -104,15 +107,16 @@ class Tasks(Resource):
             email: the Kling account; default: the result's own, else chosen by the registry.
 
         Raises:
-            TaskFailedError: it is over without success; `.task` says what is known. Also where the
-                task is not there any more. Its kind `TaskModeratedError`: change the content.
+            TaskFailedError: it is over without success; `.task` says what is known. Its kind
+                `TaskModeratedError`: change the content.
+            TaskNotFoundError: it shows nowhere; the text says what was asked, and what to do.
+                A job that was begun may have been paid for. A `NotFoundError`.
             DeadlineExceededError: it is not over yet; `.task` is its latest state, and can be
                 waited for again.
-            NotFoundError: there never was such a task, as far as anybody knows.
             AuthenticationError, SubscriptionError, AccountBrokenError: nothing can be read.
             ConfigurationError: the client was closed meanwhile.
 
-        Source: `GET /tasks/{task_id}`, `GET /tasks`.
+        Source: `GET /tasks/{task_id}`, `GET /tasks`, `GET /scheduler`.
         """
         return await self._waiting.wait(
             TASK_ID.convert(task),
@@ -121,6 +125,7 @@ class Tasks(Resource):
             email=email or account_of(task),
             poll=poll,
             deadline_s=deadline_s,
+            begun=isinstance(task, (Task, RunningTask)),
         )
 
     def watch(
@@ -144,9 +149,9 @@ class Tasks(Resource):
 
         Raises:
             DeadlineExceededError: it is not over yet; `.task` is its latest state.
-            TaskFailedError: it is not there any more.
+            TaskNotFoundError: it shows nowhere; see `wait`.
 
-        Source: `GET /tasks/{task_id}`, `GET /tasks`.
+        Source: `GET /tasks/{task_id}`, `GET /tasks`, `GET /scheduler`.
         """
         return self._waiting.watch(
             TASK_ID.convert(task),
@@ -155,6 +160,7 @@ class Tasks(Resource):
             email=email or account_of(task),
             poll=poll,
             deadline_s=deadline_s,
+            begun=isinstance(task, (Task, RunningTask)),
         )
 
     def hint(self, task_id: int) -> bool:

@@ -108,7 +108,21 @@ FORMS: list[Form] = [
         SUBMITTED, lambda task: (task.id, task.status_name, task.is_final),
         (TASK, "submitted", False),
     ),
-    # --- videos: text2video and its like come here ---
+    # --- videos: further jobs come here ---
+    Form(
+        "videos.text2video",
+        lambda kling: kling.videos.text2video(
+            prompt="A kite", negative_prompt="rain", model_name="kling-v2-6", duration_s=10,
+            aspect_ratio="16:9", mode="pro", cfg_scale=0.5, enable_audio=True, max_jobs=5,
+            reply_url="https://me.example/x", reply_ref="ref-1", email=ADA),
+        "POST /videos/text2video",
+        {"prompt": "A kite", "negative_prompt": "rain", "model_name": "kling-v2-6", "duration": 10,
+         "aspect_ratio": "16:9", "mode": "pro", "cfg_scale": 0.5, "enable_audio": True, "maxJobs": 5,
+         "replyUrl": "https://me.example/x", "replyRef": "ref-1", "email": ADA},
+        SUBMITTED,
+        lambda task: task.id,
+        TASK,
+    ),
     # --- assets ---
     Form(
         "assets.upload", lambda kling: kling.assets.upload(PNG, email=ADA),

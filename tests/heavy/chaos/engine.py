@@ -16,16 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from attrs import frozen
+from kling_async.bulk.journal import Journal
+from kling_async.bulk.ledgerfile import is_begun
+from kling_async.bulk.ledgerview import LedgerView
+from kling_async.bulk.videoledger import VideoLedger
 
 from kling_async import PollSchedule, RetryPolicy, settings
 from kling_async._transport import protocol
 from kling_async.bulk import equipment
-from kling_async.bulk.journal import Journal
 from kling_async.bulk.ledger import Ledger
-from kling_async.bulk.ledgerfile import is_begun
-from kling_async.bulk.ledgerview import LedgerView
 from kling_async.bulk.records import Record
-from kling_async.bulk.videoledger import VideoLedger
 from kling_async.client import AsyncKlingClient
 
 # --- what a ledger says -----------------------------------------------------------------------
