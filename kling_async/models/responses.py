@@ -176,11 +176,13 @@ def _model_hook(cls: type[M]) -> Callable[[Any, Any], M]:
         if one.name not in ("extra", "raw", "meta")
     ]
 
+    as_it_is = cls._flattened.__func__ is Model._flattened.__func__  # type: ignore[attr-defined]
+
     def structure(value: Any, _: Any) -> M:
         if not isinstance(value, Mapping):
             raise ValueError(f"an object was expected, not {type(value).__name__}")
         known: dict[str, Any] = {}
-        extra = dict(cls._flattened(value))
+        extra = dict(value if as_it_is else cls._flattened(value))
         for name, wire, optional, hook, hint in plan:
             if wire not in extra:
                 if not optional:
