@@ -50,6 +50,9 @@ from .works import Works
 
 log = logging.getLogger("kling_async")
 
+MOST_OVERTAKEN = 3
+"""How often in a row the ledger may say otherwise of a step before it is left to the next run."""
+
 
 # --- what becomes of a step for now -----------------------------------------------------------
 
@@ -231,6 +234,7 @@ class Stepper:
         Raises:
             KlingError: one after which no step can go on; the ledger's, first of all.
         """
+        hold.overtaken = 0
         while True:
             if self._stopping():
                 self.left_running += step.state == "running"
@@ -432,7 +436,8 @@ class Stepper:
         if isinstance(error, StoppingError):
             return Stopped(step)
         if isinstance(error, StaleStepError):
-            return await self._overtaken(step)
+            hold.overtaken += 1
+            return await self._overtaken(step, hold)
         account, text = hold.account, str(error)
         if hold.in_flight and isinstance(error, DeadlineExceededError):  # before the first byte
             await self._apply(step, "retracted", error=text)
@@ -478,11 +483,13 @@ class Stepper:
             health.park(account, error)
         return None
 
-    async def _overtaken(self, step: Step) -> Outcome | None:
+    async def _overtaken(self, step: Step, hold: Hold) -> Outcome | None:
         """The ledger let nothing go out: it is settled by now, or says something else."""
         now = await self._ledger.step(step.id)
         if now.digest == step.digest:
-            return None
+            if hold.overtaken <= MOST_OVERTAKEN:
+                return None
+            return PutOff(now, "the ledger does not let it out; the next run tries again")
         text = "its key was given again with another content; keys must differ. Nothing was sent"
         return Failed(evolve(now, state="failed", error=text))
 

@@ -84,7 +84,7 @@ def run_command(
 
     async def work() -> int:
         recipe = order.recipe()
-        checked = await _checked(session, input, ledger, recipe)
+        checked = await _checked(session, input, ledger, _whole(recipe))
         videos = _videos(checked, recipe)
         if order.video and not videos:
             raise InputError([InputProblem(str(input), None, None, _SILENT)])
@@ -128,7 +128,7 @@ def retry_command(session: Session, order: JobOptions, ledger: Path) -> None:
     """Try the failed rows of LEDGER again, and no others.
 
     With --video also failed videos, each from the step that failed: a video that was made and could
-    not be downloaded is only downloaded, and a job that was begun and not found is looked for first.
+    not be downloaded is only downloaded, and a job that was begun is looked for first.
     """
 
     async def work() -> int:
@@ -191,6 +191,11 @@ async def _checked(session: Session, input: Path, ledger: Path, recipe: Recipe) 
             accounts=[one.email for one in registry],
         )
     return checked
+
+
+def _whole(recipe: Recipe) -> Recipe:
+    """The recipe with all steps that its rows may ask for in any run."""
+    return TALKING if recipe.steps is TALKING.steps else recipe
 
 
 def _videos(checked: Checked, recipe: Recipe) -> int:

@@ -12,12 +12,12 @@ import pytest
 from attrs import evolve
 from click.testing import CliRunner, Result
 from jobs import JumpClock, creates, in_ledger, results, sent_keys, url_rows
-
-from kling_async import AsyncKlingClient, BulkRow
-from kling_async.bulk.doubts import ABSENCE_AFTER_S
 from kling_async.bulk.feed import numbered, registered
 from kling_async.bulk.journal import open_journal
 from kling_async.bulk.judge import Rules, judge
+
+from kling_async import AsyncKlingClient, BulkRow
+from kling_async.bulk.doubts import ABSENCE_AFTER_S
 from kling_async.bulk.ledger import Ledger
 from kling_async.bulk.records import Record
 from kling_async.bulk.rows import row_of

@@ -19,7 +19,6 @@ import pytest
 from ledgers import SERVICE, all_rows, in_state, planned, tried, yes
 
 from kling_async import LedgerError
-from kling_async.bulk.ledger import Ledger as OldLedger
 from kling_async.bulk import sqlite_copy, sqlite_file
 from kling_async.bulk.file_lock import NoLocksError
 from kling_async.bulk.sqlite import copy_ledger, open_ledger, read_ledger
@@ -197,8 +196,9 @@ async def test_other_files_are_refused_as_they_are(path: Path) -> None:
 
 @pytest.mark.parametrize("layout", ["1", "2", "4"])
 async def test_other_layouts_are_refused(path: Path, layout: str) -> None:
-    with closing(OldLedger.open(path, service=SERVICE)) as old, old.transaction():
-        old.remember("layout", layout)
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
+        db.execute("INSERT INTO facts VALUES ('layout', ?)", (layout,))
     text = (
         f"another version of kling-async (layout {layout}, this one reads 3); finish it with that"
     )

@@ -11,12 +11,12 @@ import pytest
 from attrs import evolve
 from films import assert_all_filmed_once, calls, filmed, speaking
 from jobs import JumpClock, in_ledger
+from kling_async.bulk.videojudge import Jobs, Verdicts, judge_videos, video_candidates
+from kling_async.bulk.videorecords import VideoRecord
 
 from kling_async import AsyncKlingClient
 from kling_async.bulk.ledger import Ledger
 from kling_async.bulk.rows import row_of
-from kling_async.bulk.videojudge import Jobs, Verdicts, judge_videos, video_candidates
-from kling_async.bulk.videorecords import VideoRecord
 from kling_async.emulator import Emulator, Fault
 from kling_async.models.scheduler import RunningTask
 from kling_async.models.tasks import Task
