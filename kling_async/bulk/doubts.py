@@ -24,7 +24,7 @@ from .health import LooksMadeError
 from .ledger import Ledger
 from .machine import UNSETTLED, State
 from .outgoing import StepRequests
-from .records import ANSWER, GIVEN, Applied, Change, Listed, Step
+from .records import ANSWER, GIVEN, RECOVERED, Applied, Change, Listed, Step
 from .task_group import TaskGroup
 
 log = logging.getLogger("kling_async")
@@ -240,7 +240,11 @@ class Doubts:
         self, one: _Watched, look: Look, wanted: Sequence[Step]
     ) -> dict[int, Decided]:
         """Apply what is proven; what is not, by step."""
-        wants = {step.id: step for step in wanted if step.state != "ready" or step.own}
+        wants = {
+            step.id: step
+            for step in wanted
+            if step.state != "ready" or step.own or step.first_intent_at is not None
+        }
         if not wants:
             return {}
         sent = {step.id: await self._sent(step) for step in wants.values()}
@@ -253,7 +257,9 @@ class Doubts:
                 continue
             step, found = wants[step_id], of_step.found
             evidence = of_step.evidence or "adopted"
-            if step.state == "unknown" and evidence == "adopted":
+            if step.state == "ready":  # to be sent again, or by an old copy of the ledger
+                evidence = RECOVERED
+            elif step.state == "unknown":
                 evidence = "adopted-late"
             change = Change(
                 step_id=step_id,
