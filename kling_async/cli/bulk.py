@@ -22,6 +22,7 @@ from ..bulk.voices import check_avatars, check_voices
 from ..client import AsyncKlingClient
 from ..errors import AccountRequiredError, LedgerError
 from ..models.avatars import is_template_id
+from ..models.sightings import Sighting
 from .job import JobOptions, drive, with_job
 from .ledger import (
     INPUT,
@@ -134,7 +135,7 @@ def retry_command(session: Session, order: JobOptions, ledger: Path) -> None:
     async def work() -> int:
         recipe: Recipe | None = None
         async with read_ledger(ledger) as book:
-            first = [row async for row in book.rows(page=1, states=("failed",))][:1]
+            first = [row async for row in book.rows(page=1, states=["failed"])][:1]
             if not first or first[0].steps[0].operation in ("", AVATARS.step(1).operation):
                 recipe = TALKING if order.video else AVATARS
             numbers = () if recipe is not AVATARS else (1,)
@@ -255,7 +256,7 @@ async def _check_new(
         return
     named = [None] if checked.without_account or not checked.accounts else []
     for account in (*named, *sorted(checked.accounts)):
-        seen = []
+        seen: list[Sighting] = []
         for listing in evidence.listings(account):
             seen += map(evidence.sighting, await kling.send(listing))
         chunks = in_chunks(read_rows(input, recipe))
