@@ -11,6 +11,7 @@ import signal
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from ssl import SSLContext
 from typing import Any
 
 import pytest
@@ -171,9 +172,11 @@ def raw_server() -> Callable[..., Any]:
     """`async with raw_server(react) as server:`, where `react(writer, request)` answers."""
 
     @asynccontextmanager
-    async def serving(react: Reaction, *, read: bool = True) -> AsyncIterator[RawServer]:
+    async def serving(
+        react: Reaction, *, read: bool = True, ssl: SSLContext | None = None
+    ) -> AsyncIterator[RawServer]:
         server = RawServer(react, read=read)
-        listening = await asyncio.start_server(server.accept, "127.0.0.1", 0)
+        listening = await asyncio.start_server(server.accept, "127.0.0.1", 0, ssl=ssl)
         server.port = listening.sockets[0].getsockname()[1]
         try:
             yield server

@@ -1,35 +1,29 @@
-"""What is known about one call while it is under way? Its context, its progress, and its errors.
+"""What is known about one call while it is under way? Its context, and what errors mean for it.
 
 `pipeline.py` makes one per call and asks it what an error means for the caller.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from .._limits.job_slots import JobSlot
 from .._limits.throttle import pause_s
-from .._transport.progress import Progress
-from .._transport.protocol import Answer, is_refusal, what_was_lost, with_context
+from .._transport.protocol import what_was_lost, with_context
 from ..clock import Clock
 from ..errors import (
-    APIError,
     CallContext,
-    ConfigurationError,
     DeadlineExceededError,
     KlingError,
-    NotSentError,
     OutcomeUnknownError,
-    UnexpectedResponseError,
 )
 from ..models.requests import Request, Safety
 from ..models.responses import Meta, with_meta
-from ..stats import AttemptEvent
 from .reconcile import Lookup, PendingCreate
+
+if TYPE_CHECKING:
+    from .attempt import Attempt
 
 R = TypeVar("R")
 log = logging.getLogger("kling_async")
@@ -48,70 +42,40 @@ class Call(Generic[R]):
         self.request = request
         self.account = account
         self.attempts = 0
+        """How many went out; one that was held back before its first byte counts for nothing."""
+        self.attempt: Attempt[R] | None = None
+        """The latest one, from when it began to wait; none after a success."""
         self.sent_s = 0.0
         """Wall clock of the latest attempt."""
         self.pending: PendingCreate[R] | None = None
-        self._clock = clock
-        self._started = clock.monotonic()
-        self._progress: Progress | None = None
-        self._doubt: OutcomeUnknownError | None = None
-        self._lost = False
         self.may_be_done = False
         """An earlier attempt may have been carried out, so "not found" may be what it left."""
-        self.job_slot: JobSlot | None = None
-        """The latest attempt's, where the request starts a job."""
-        self.asked_s = 0.0
-        """Monotonic: when the latest attempt began to wait for its turn."""
-        self.waits_for: str | None = None
-        """What keeps the next attempt from going out, in words."""
+        self._clock = clock
+        self._started = clock.monotonic()
+        self._doubt: OutcomeUnknownError | None = None
+        self._lost = False
 
     @property
     def lost(self) -> bool:
         """Whether it may have been carried out, and its caller does not know the result."""
-        return self._lost or self.may_have_begun
-
-    @property
-    def may_have_begun(self) -> bool:
-        """Whether an attempt is under way that may have written a byte."""
-        return self._progress is not None and self._progress.may_have_begun
-
-    @property
-    def left_behind(self) -> asyncio.Future[Any] | None:
-        """The exchange that goes on although its caller was cancelled."""
-        return None if self._progress is None else self._progress.left_behind
-
-    def begin_exchange(self, on_begin: Callable[[], None] | None = None) -> Progress:
-        """The attempt goes out now; the wire fills in how far it comes, and calls `on_begin`."""
-        self._progress = Progress()
-        self._progress.on_begin = on_begin
-        self.sent_s = self._clock.wall()
-        return self._progress
-
-    def when_late(self, told: Callable[[Answer], None]) -> None:
-        """Have `told` given the answer to the exchange that was left behind, if one comes."""
-        assert self._progress is not None
-        self._progress.on_late = told
-
-    def end_exchange(self) -> None:
-        """The attempt is over."""
-        self._progress = None
+        return self._lost or (self.attempt is not None and self._may_have_begun())
 
     def result(self, result: R, status_code: int, *, adopted: bool = False) -> R:
         """`result`, knowing how it came about."""
-        self.end_exchange()
         self._lost = False
-        meta = Meta(self.account, status_code, self.attempts, self._elapsed_s(), adopted)
-        return with_meta(result, meta)
+        elapsed_s = self._clock.monotonic() - self._started
+        return with_meta(result, Meta(self.account, status_code, self.attempts, elapsed_s, adopted))
 
-    def certainly_nothing(self, error: KlingError) -> bool:
-        """Whether the attempt that ended with `error` certainly did nothing."""
-        return isinstance(error, (NotSentError, ConfigurationError)) or is_refusal(error)
+    def judged(self, error: KlingError, *, nothing_happened: bool) -> KlingError:
+        """`error` with its context; for a paid request, what is not a clear no becomes unknown.
 
-    def judged(self, error: KlingError) -> KlingError:
-        """`error` with its context; for a paid request, what is not a clear no becomes unknown."""
+        Args:
+            error: how the latest attempt ended.
+            nothing_happened: whether it certainly did nothing.
+        """
         if isinstance(error, OutcomeUnknownError):
             return self._unknown(error.text)
-        if self.request.safety is Safety.PAID and not self.certainly_nothing(error):
+        if self.request.safety is Safety.PAID and not nothing_happened:
             return self._unknown(f"no clear answer came: {error.text}")
         return with_context(error, self._context())
 
@@ -135,29 +99,12 @@ class Call(Generic[R]):
             more = self._unknown(f"{text} while it was looked for: {self._doubt.text}")
             more.candidates = () if self.pending is None else self.pending.candidates
             return more
-        if self.may_have_begun and self.request.safety is Safety.PAID:
+        if self._may_have_begun() and self.request.safety is Safety.PAID:
             return self._unknown(f"{text} while the answer was awaited")
-        if self.waits_for is not None:
-            text += f" while it waited for {self.waits_for}"
+        if self.attempt is not None and self.attempt.waits_for is not None:
+            text += f" while it waited for {self.attempt.waits_for}"
             text += "; nothing was sent" if self.attempts == 0 else ""
         return DeadlineExceededError(text, context=self._context())
-
-    def event(self, sent_s: float, status: int | None, error: BaseException | None) -> AttemptEvent:
-        """What hooks are told of the latest attempt, which went out at `sent_s`, monotonic."""
-        answered = self.may_have_begun  # else it was held back: "429" is what we told its caller
-        if answered and isinstance(error, (APIError, UnexpectedResponseError)):
-            status = error.status_code
-        return AttemptEvent(
-            operation=self.request.operation,
-            method=self.request.method,
-            route=self.request.route,
-            account=self.account,
-            attempt=self.attempts,
-            status=status,
-            error=None if error is None else type(error).__name__,
-            waited_s=sent_s - self.asked_s,
-            elapsed_s=self._clock.monotonic() - sent_s,
-        )
 
     def log_retry(self, attempt: int, error: KlingError, wait_s: float) -> None:
         """Tell the log of another attempt; the route's template, never what is in it."""
@@ -169,6 +116,11 @@ class Call(Generic[R]):
             type(error).__name__,
             max(wait_s, pause_s(error)),
         )
+
+    def _may_have_begun(self) -> bool:
+        """Whether an attempt is under way that may have written a byte."""
+        progress = None if self.attempt is None else self.attempt.progress
+        return progress is not None and progress.may_have_begun
 
     def _unknown(self, text: str) -> OutcomeUnknownError:
         self._lost = True
@@ -182,10 +134,5 @@ class Call(Generic[R]):
         )
 
     def _context(self) -> CallContext:
-        request = self.request
-        return CallContext(
-            request.method, request.route, self.account, self.attempts, self._elapsed_s()
-        )
-
-    def _elapsed_s(self) -> float:
-        return self._clock.monotonic() - self._started
+        request, elapsed_s = self.request, self._clock.monotonic() - self._started
+        return CallContext(request.method, request.route, self.account, self.attempts, elapsed_s)

@@ -1,13 +1,13 @@
 """The whole way of a call, in order. Read this first.
 
-    resources/avatars.py   WHAT     builds a request: verb, route, fields, safety, result type
+    resources/base.py      WHAT     builds a request: verb, route, fields, safety, result type
     pipeline.py            ORDER    account -> what it needs -> attempts -> admission -> exchange
         accounts.py        WHOSE    an account
         retry.py           AGAIN?   asks the request's safety and the error
-        attempt.py         NOW?     one attempt's beginning and end, and who is told
+        attempt.py         NOW?     one attempt: what it waits for, holds, and what came of it
         job_slots.py       ROOM?    a job slot, for what starts a job
-        admission.py       WHEN     pause, places in flight, rate: passed once per attempt
-        call.py            SO FAR   context, progress, what an error means for the caller
+        admission.py       WHEN     pause, places in flight, rate: a permit for each attempt
+        call.py            SO FAR   context, and what an error means for the caller
         reconcile.py       THERE?   looks for a create whose answer was lost
     wire.py                HOW      bytes over httpx: an Answer, or "not sent", or "lost"
     protocol.py            MEANING  request -> bytes, Answer -> result or error
@@ -25,7 +25,8 @@ from attrs import evolve, frozen
 
 from .. import settings
 from .._limits.admission import Admission
-from .._transport.protocol import Outgoing, decode, encode
+from .._transport.progress import HeldBack
+from .._transport.protocol import Outgoing, encode
 from .._transport.wire import Wire
 from ..accounts import AccountRegistry
 from ..clock import Clock
@@ -69,10 +70,10 @@ class Pipeline:
     ) -> None:
         self.accounts = accounts
         self.admission = admission
-        self.attempts = Attempts(accounts, admission, clock, hooks, self._running)
         self.clock = clock
         self._wire = wire
         self._reconciler = Reconciler(clock)
+        self.attempts = Attempts(accounts, admission, self._reconciler, clock, hooks, self._running)
 
     @property
     def service(self) -> str:
@@ -91,7 +92,7 @@ class Pipeline:
         Args:
             request: any request object.
             options: retries, total time, timeout per attempt.
-            intent_log: told before anything is sent.
+            intent_log: told before each attempt goes out, and where one certainly did nothing.
 
         Raises:
             KlingError: one of its classes; see `errors.py` for what each lets the caller do.
@@ -106,34 +107,31 @@ class Pipeline:
                 call.pending = self._reconciler.begin(call.request, call.account, request)
             out = _encoded(call.request, call.account)
             try:
-                async for attempt in RetryLoop(
+                async for again in RetryLoop(
                     options.retry,
                     request.safety,
                     self.clock.sleep,
                     call.log_retry,
                     lambda: self.admission.may_retry(call.account),
                 ):
-                    with attempt:
-                        turn = await self.attempts.begin(call, options.retry, intent_log)
-                        try:
-                            progress = call.begin_exchange(turn.began)
-                            answer = await self._wire.exchange(out, options.timeout, progress)
-                            now_s, again = self.clock.wall(), call.may_be_done
-                            result = decode(call.request, answer, now_s, repeated=again)
-                            self._reconciler.answered(call.pending, result)
-                            self.attempts.over(call, turn, answer.status_code)
-                            return self.attempts.noted(
-                                call, call.result(result, answer.status_code)
-                            )
-                        except KlingError as exc:
-                            self.attempts.over(call, turn, error=exc)
-                            error = await self.attempts.judged(call, exc, intent_log)
-                            if error is exc:
+                    with again:
+                        attempt = await self.attempts.begin(call, options.retry, intent_log)
+                        while True:  # until it is not held back any more
+                            try:
+                                answer = await self._wire.exchange(
+                                    out, options.timeout, attempt.progress
+                                )
+                                return attempt.succeeded(answer)
+                            except HeldBack:
+                                await attempt.held_back()
+                            except KlingError as exc:
+                                error = await attempt.failed(exc)
+                                if error is exc:
+                                    raise
+                                raise error from exc
+                            except BaseException as exc:  # cancelled, first of all
+                                await attempt.broke_off(exc)
                                 raise
-                            raise error from exc
-                        except BaseException as exc:  # cancelled, first of all
-                            self.attempts.over(call, turn, error=exc)
-                            raise
             except OutcomeUnknownError as exc:
                 return await self._looked_for(call, exc, options)
         raise AssertionError("the attempts return or raise")  # pragma: no cover
@@ -186,7 +184,8 @@ class Pipeline:
         if lookup.found is None:
             raise call.not_found(error, lookup)
         found = await self._whole(lookup.found, lookup.whole, options)
-        return self.attempts.noted(call, call.result(found, 200, adopted=True))
+        self.attempts.note_jobs(call, found)
+        return call.result(found, 200, adopted=True)
 
     async def _whole(self, found: R, whole: Request[R] | None, options: Options) -> R:
         """All of a result whose listing showed only a part; that part, where it can't be had."""

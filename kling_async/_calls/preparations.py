@@ -5,12 +5,13 @@ Single calls and bulk both prepare their requests here, so that the same things 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from attrs import evolve, fields_dict
 
-from ..models.requests import Preparation, Request, file_fields
+from ..models.media import Media
+from ..models.requests import FILE_FIELDS, Preparation, Request, file_fields
 
 R = TypeVar("R")
 
@@ -28,10 +29,17 @@ async def prepared(
     Raises:
         KlingError: something could not be made, so the request can't go out.
     """
-    preparations = (*_uploads(request, account), *request.preparations(account))
+    preparations: list[Preparation] = []
+    cls = type(request)
+    files = FILE_FIELDS.get(cls)
+    for name, into in file_fields(cls) if files is None else files:
+        if (media := getattr(request, name)) is not None:
+            preparations.append(_upload(media, name, into, account))
+    if cls.preparations is not Request.preparations:
+        preparations += request.preparations(account)
     if not preparations:
         return request, ()
-    defaults = fields_dict(type(request))
+    defaults = fields_dict(cls)
     changes: dict[str, Any] = {}
     for preparation in preparations:
         made = await send(preparation.request)
@@ -40,11 +48,9 @@ async def prepared(
     return evolve(request, **changes), tuple(one.fills for one in preparations)
 
 
-def _uploads(request: Request[Any], account: str | None) -> Iterator[Preparation]:
-    """The uploads of the request's files; these were looked into when it was built."""
-    for name, into in file_fields(type(request)):
-        if (media := getattr(request, name)) is not None:
-            from ..models.assets import UploadAsset  # most programs need it never, or later
+def _upload(media: Media, name: str, into: str, account: str | None) -> Preparation:
+    """The upload of a file; it was looked into when its request was built."""
+    from ..models.assets import UploadAsset  # most programs need it never, or later
 
-            upload = UploadAsset(file=media, email=account)
-            yield Preparation(upload, into, (name,), lambda asset: asset.usable_url)
+    upload = UploadAsset(file=media, email=account)
+    return Preparation(upload, into, (name,), lambda asset: asset.usable_url)

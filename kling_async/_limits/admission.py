@@ -1,8 +1,8 @@
-"""When does the next attempt go? The last gate before the wire, passed once per attempt.
+"""When does the next attempt go? The last throttle before the wire, passed once per attempt.
 
     the account's line    first come, first served
-    its pause             a 429 holds everybody; one probe first, then more and more   gates.py
-    a place in flight     where the pool below suffers from queues                      lines.py
+    its pause             a 429 holds everybody; one probe first, then more and more   throttle.py
+    a place in flight     where the pool below suffers from queues                      fair.py
     its rate              one bucket per account                                        buckets.py
     the client's rate     one bucket for all of them
 
@@ -21,10 +21,11 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
 from .. import settings
+from .._transport.progress import HeldBack
 from ..clock import Clock
 from ..errors import APIError, KlingError, NotSentError, OutcomeUnknownError, RateLimitedError
 from ..stats import AccountStats
-from .buckets import AccountBuckets, AdaptiveBuckets, SharedBucket
+from .buckets import AccountBuckets, SharedBucket
 from .fair import FairSemaphore
 from .limits import Limiter, RateLimit
 from .throttle import Throttle, pause_s, pause_too_long
@@ -34,101 +35,98 @@ log = logging.getLogger("kling_async")
 LAG_NOTED_S = 0.003  # below it a lag is within what every bucket has to spare
 
 
-class Turn:
-    """One attempt that may go; it says when it is over.
+class Permit:
+    """One attempt may go; it is released when the attempt is over.
 
-    `ended` is for the caller, once; `landed` for the connection, which may be busy for longer than
-    a caller who was cancelled.
+    A caller who was cancelled releases it at once, while the connection may be busy for longer:
+    that is what `connection_freed` is for.
     """
 
-    __slots__ = ("_admission", "_gate", "_held_back", "_holds_place", "account", "round", "sent_s")
+    __slots__ = ("_admission", "_throttle", "account", "holds_place", "pause_number", "sent_s")
 
-    def __init__(self, admission: Admission, gate: Throttle, account: str | None) -> None:
+    def __init__(self, admission: Admission, throttle: Throttle, account: str | None) -> None:
         self._admission = admission
-        self._gate = gate
-        self._holds_place = False
-        self._held_back = False
+        self._throttle = throttle
+        self.holds_place = False
+        """Until its connection is freed, it holds a place in flight."""
         self.account = account
-        self.round = -1
+        self.pause_number = -1
+        """The account's latest pause when it was let go; -1 before that."""
         self.sent_s = 0.0
+        """When it was let go, monotonic."""
 
-    def ended(self, error: BaseException | None, *, learn: bool = True) -> None:
+    def check_before_write(self) -> None:
+        """Its first byte goes out now, unless a pause began while its connection was made.
+
+        Raises:
+            HeldBack: one did, and is not over.
+        """
+        throttle, admission = self._throttle, self._admission
+        if self.pause_number != throttle.pause_number and throttle.paused_s() > 0:
+            raise HeldBack
+        admission.note_lag(admission.ours, self.account, self.sent_s)
+
+    def release(
+        self, error: BaseException | None, *, learn: bool = True, connection_freed: bool = True
+    ) -> None:
         """The attempt is over.
 
         Args:
             error: how it failed; None for a result.
             learn: whether a 429 speaks of the rate, and not of job slots.
+            connection_freed: whether nothing of it is in flight any more.
         """
-        gate = self._gate
-        gate.in_flight -= 1
+        throttle = self._throttle
+        throttle.in_flight -= 1
+        if connection_freed and self.holds_place:
+            self.holds_place = False
+            assert self._admission.places is not None
+            self._admission.places.give_back()
         if error is None:
-            gate.budget.earn()
-            if gate.places is not None:
-                gate.leave(self.round, answered=True)
-            return
-        if self._held_back:
-            gate.sent -= 1
-            gate.leave(self.round, answered=False)
+            throttle.earn()
+            if throttle.places is not None:
+                throttle.release(self.pause_number, answered=True)
             return
         refused = isinstance(error, RateLimitedError)
         lost = not isinstance(error, KlingError) or isinstance(
             error, (NotSentError, OutcomeUnknownError)
         )
-        gate.leave(self.round, answered=not refused and not lost)
+        throttle.release(self.pause_number, answered=not refused and not lost)
         if isinstance(error, APIError):
             if not refused and error.status_code < 500:
-                gate.budget.earn()  # a clear no comes from a service that is well
+                throttle.earn()  # a clear no comes from a service that is well
             self.heed(error, learn=learn)
 
     def heed(self, error: KlingError, *, learn: bool) -> None:
         """Do what the server's `error` asks of all callers, also where its own has left."""
-        gate = self._gate
+        throttle = self._throttle
         if isinstance(error, RateLimitedError):
-            gate.refused += 1
-            gate.in_vain += self.round == gate.round  # else it went before the latest pause
+            throttle.refused += 1
+            # Where it went before the latest pause, that one has counted it.
+            throttle.refusals_in_a_row += self.pause_number == throttle.pause_number
             if learn:
                 self._admission.learn(self.account, self.sent_s)
         if isinstance(error, APIError):
             self._admission.obey(self.account, error)
 
-    def began(self) -> None:
-        """Its first byte goes out now.
-
-        Raises:
-            RateLimitedError: a pause began while its connection was made: it must not go.
-        """
-        gate = self._gate
-        if self.round != gate.round and (left_s := gate.paused_s()) > 0:
-            self._held_back = True
-            raise RateLimitedError(
-                f"nothing was sent: the server asked this account to wait, for {left_s:.1f} s",
-                status_code=429,
-                retry_after_s=left_s,
-            )
-        self._admission.began(self.account, self.sent_s)
-
-    def landed(self, _: object = None) -> None:
+    def connection_freed(self, _: object = None) -> None:
         """Nothing of the attempt is in flight any more; a second call does nothing."""
-        if self._holds_place:
-            self._holds_place = False
+        if self.holds_place:
+            self.holds_place = False
             assert self._admission.places is not None
             self._admission.places.give_back()
 
-    def take_place(self) -> None:
-        """It holds a place in flight until it has landed."""
-        self._holds_place = True
+    def cancel(self) -> None:
+        """It was let go, and did not go: its caller failed before, or it is held back."""
+        self._throttle.in_flight -= 1
+        self._throttle.sent -= 1
+        self.revoke()
 
-    def unsent(self) -> None:
-        """It was let go, and did not go: its caller failed before."""
-        self._gate.in_flight -= 1
-        self._gate.sent -= 1
-        self.withdraw()
-
-    def withdraw(self) -> None:
+    def revoke(self) -> None:
         """It is not let go after all."""
-        if self.round >= 0:
-            self._gate.leave(self.round, answered=False)
-        self.landed()
+        if self.pause_number >= 0:
+            self._throttle.release(self.pause_number, answered=False)
+        self.connection_freed()
 
 
 class Admission:
@@ -150,23 +148,21 @@ class Admission:
         places: FairSemaphore | None = None,
     ) -> None:
         if isinstance(limiter, RateLimit):
-            limiter = AdaptiveBuckets(limiter) if limiter.adaptive else AccountBuckets(limiter)
+            limiter = AccountBuckets(limiter)
         if isinstance(client_limiter, RateLimit):
             client_limiter = SharedBucket(client_limiter)
         self.places = places
-        self._buckets = limiter if isinstance(limiter, (AccountBuckets, AdaptiveBuckets)) else None
+        self._buckets = limiter if isinstance(limiter, AccountBuckets) else None
         given = [one for one in (limiter, client_limiter) if one is not None]
-        self._ours = [
-            one for one in given if isinstance(one, (AccountBuckets, AdaptiveBuckets, SharedBucket))
-        ]
-        self._theirs = [one for one in given if one not in self._ours]
-        self._learns = any(one.learns for one in self._ours)
+        self.ours = [one for one in given if isinstance(one, (AccountBuckets, SharedBucket))]
+        self._theirs = [one for one in given if one not in self.ours]
+        self._adaptive = any(one.adaptive for one in self.ours)
         self._clock = clock
-        self._gates: dict[str | None, Throttle] = {}
+        self._throttles: dict[str | None, Throttle] = {}
         self._latest_pause_s = -math.inf
 
-    async def admit(self, account: str | None, longest_s: float = math.inf) -> Turn:
-        """Return when a request for `account` may be sent. Every turn must be `ended` and `landed`.
+    async def admit(self, account: str | None, longest_s: float = math.inf) -> Permit:
+        """Return when a request for `account` may be sent. Every permit must be released.
 
         Args:
             account: whose; None where the server decides.
@@ -175,53 +171,53 @@ class Admission:
         Raises:
             RateLimitedError: the server named a longer one; nothing was sent.
         """
-        gate = self._gates.get(account) or self._made(account)
-        if gate.places is not None and (left_s := gate.paused_s()) > longest_s:
+        throttle = self._throttles.get(account) or self._made(account)
+        if throttle.places is not None and (left_s := throttle.paused_s()) > longest_s:
             raise pause_too_long(left_s)  # without standing in line
-        turn = Turn(self, gate, account)
-        gate.waiting += 1
+        permit = Permit(self, throttle, account)
+        throttle.waiting += 1
         try:
             while True:
-                if not gate.line.enter():
-                    await gate.line.wait(longest_s)
+                if not throttle.line.try_acquire():
+                    await throttle.line.acquire(longest_s)
                 try:
-                    turn.round = await gate.enter(longest_s)
+                    permit.pause_number = await throttle.acquire(longest_s)
                     if self.places is not None:
                         await self.places.take()
-                        turn.take_place()
+                        permit.holds_place = True
                     if not self._theirs:
                         await self._rates(account)
                 finally:
-                    gate.line.leave()
+                    throttle.line.release()
                 if self._theirs:
                     for limiter in self._theirs:
                         await limiter.acquire(account)
                     await self._rates(account)
-                if turn.round == gate.round:
+                if permit.pause_number == throttle.pause_number:
                     break
-                turn.withdraw()  # a 429 came while it waited for its rate
+                permit.revoke()  # a 429 came while it waited for its rate
         except BaseException:
-            turn.withdraw()
+            permit.revoke()
             raise
         finally:
-            gate.waiting -= 1
-        gate.sent += 1
-        gate.in_flight += 1
-        turn.sent_s = self._clock.monotonic()
-        return turn
+            throttle.waiting -= 1
+        throttle.sent += 1
+        throttle.in_flight += 1
+        permit.sent_s = self._clock.monotonic()
+        return permit
 
     def pause(self, account: str | None, seconds: float) -> None:
         """Let no request of `account` go for `seconds` from now, for any caller."""
         self._latest_pause_s = max(self._latest_pause_s, self._clock.monotonic() + seconds)
-        (self._gates.get(account) or self._made(account)).pause(seconds)
+        (self._throttles.get(account) or self._made(account)).pause(seconds)
 
     def obey(self, account: str | None, error: APIError) -> None:
         """Pause `account` for as long as the server's `error` asks, and a little longer."""
         seconds = pause_s(error)
         if isinstance(error, RateLimitedError):
-            if error.retry_after_s is None and self._learns:
-                in_vain = self._gates[account].in_vain
-                seconds = min(seconds, settings.LEARNING_ABSENT_S * 2.0 ** min(in_vain - 1, 16))
+            if error.retry_after_s is None and self._adaptive:
+                in_a_row = self._throttles[account].refusals_in_a_row
+                seconds = min(seconds, settings.LEARNING_ABSENT_S * 2.0 ** min(in_a_row - 1, 16))
         elif seconds <= 0:
             return
         if seconds > settings.PAUSE_MAX_S:
@@ -233,27 +229,19 @@ class Admission:
             log.info("an account is paused for %.1f s: the server answered %d", seconds, status)
         self.pause(account, seconds)
 
-    def began(self, account: str | None, sent_s: float) -> None:
-        """What was let go at `sent_s` is written only now: its connection had to be made first.
-
-        The rate is promised where requests arrive, so those that follow on connections that are
-        there must not catch up with it.
-        """
-        self._note_lag(self._ours, account, sent_s)
-
     def learn(self, account: str | None, sent_s: float) -> None:
         """What went out for `account` at `sent_s` was one too many."""
-        for limiter in self._ours:
+        for limiter in self.ours:
             limiter.refused(account, sent_s)
 
     def may_retry(self, account: str | None) -> bool:
         """Whether the retry budget of `account` allows another; it is taken from it."""
-        return (self._gates.get(account) or self._made(account)).budget.spend()
+        return (self._throttles.get(account) or self._made(account)).afford_retry()
 
     @property
     def waiting(self) -> int:
         """How many calls wait here now, for progress displays."""
-        return sum(gate.waiting for gate in self._gates.values())
+        return sum(throttle.waiting for throttle in self._throttles.values())
 
     @property
     def anything_paused(self) -> bool:
@@ -262,58 +250,62 @@ class Admission:
 
     def longest_pause_s(self) -> float:
         """How many seconds the account that is paused longest still is; 0 when none is."""
-        return max((gate.paused_s() for gate in self._gates.values()), default=0.0)
+        return max((throttle.paused_s() for throttle in self._throttles.values()), default=0.0)
 
     def paused_s(self, account: str | None) -> float:
         """How many seconds `account` is still paused; 0 when it is not."""
-        gate = self._gates.get(account)
-        return 0.0 if gate is None else gate.paused_s()
+        throttle = self._throttles.get(account)
+        return 0.0 if throttle is None else throttle.paused_s()
 
     def per_s(self) -> float | None:
         """The rate that is learned, of all accounts together; None where none is."""
-        if not isinstance(self._buckets, AdaptiveBuckets):
+        if self._buckets is None or not self._buckets.adaptive:
             return None
-        return sum(self._buckets.per_s(account) for account in self._gates)
+        return sum(self._buckets.per_s(account) for account in self._throttles)
 
     def stats(self, known: Iterable[str] = ()) -> Iterator[AccountStats]:
         """Where each account is that is `known` or was used."""
-        for account in dict.fromkeys((*known, *self._gates)):
-            gate = self._gates.get(account) or self._made(account)
-            paused_s = gate.paused_s()
+        for account in dict.fromkeys((*known, *self._throttles)):
+            throttle = self._throttles.get(account) or self._made(account)
+            paused_s = throttle.paused_s()
             ends_at = datetime.fromtimestamp(self._clock.wall(), UTC)
             yield AccountStats(
                 account=account,
-                sent=gate.sent,
-                refused=gate.refused,
-                waiting=gate.waiting,
-                in_flight=gate.in_flight,
+                sent=throttle.sent,
+                refused=throttle.refused,
+                waiting=throttle.waiting,
+                in_flight=throttle.in_flight,
                 paused_s=paused_s,
                 paused_until=ends_at + timedelta(seconds=paused_s) if paused_s else None,
                 rate_per_s=None if self._buckets is None else self._buckets.per_s(account),
-                places=gate.places,
-                retry_budget=gate.budget.tokens,
+                places=throttle.places,
+                retry_budget=throttle.retry_budget,
             )
 
     async def _rates(self, account: str | None) -> None:
         """Return when each of our rates has room for a request of `account`."""
-        passed: list[AccountBuckets | AdaptiveBuckets | SharedBucket] = []
-        for limiter in self._ours:
+        passed: list[AccountBuckets | SharedBucket] = []
+        for limiter in self.ours:
             asked_s = self._clock.monotonic()
             await limiter.acquire(account)
-            self._note_lag(passed, account, asked_s)
+            self.note_lag(passed, account, asked_s)
             passed.append(limiter)
 
-    def _note_lag(
+    def note_lag(
         self,
-        passed: Iterable[AccountBuckets | AdaptiveBuckets | SharedBucket],
+        passed: Iterable[AccountBuckets | SharedBucket],
         account: str | None,
         since_s: float,
     ) -> None:
-        """What these let go until `since_s` goes on only now."""
+        """What these let go at `since_s` goes on only now.
+
+        A connection had to be made first, say. The rate is promised where requests arrive, so those
+        that follow must not catch up with it.
+        """
         if self._clock.monotonic() - since_s > LAG_NOTED_S:
             for limiter in passed:
                 limiter.lagged(account, since_s)
 
     def _made(self, account: str | None) -> Throttle:
-        gate = self._gates[account] = Throttle(self._clock)
-        return gate
+        throttle = self._throttles[account] = Throttle(self._clock)
+        return throttle

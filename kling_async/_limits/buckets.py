@@ -83,6 +83,8 @@ class Bucket:
     """
 
     def __init__(self, limit: RateLimit) -> None:
+        self.per_s = limit.requests / limit.per_s
+        """The rate, in requests a second."""
         self._leaky = shaped(limit)
         self._line = FairLock()
         self._window_s = limit.per_s + min(JITTER_MAX_S, JITTER * limit.per_s)
@@ -93,17 +95,18 @@ class Bucket:
 
     async def acquire(self) -> bool:
         """Return when there is room; whether that had to be waited for."""
-        waited = not self._line.enter()
+        waited = not self._line.try_acquire()
         if waited:
-            await self._line.wait()
+            await self._line.acquire()
         try:
             waited = waited or not self._leaky.has_room()
             await self._leaky.fill()
             if self._written_s is not None:
-                await self._keep_distance(self._written_s)
+                if len(self._written_s) == self._written_s.maxlen:
+                    await self._keep_distance(self._written_s)
                 self._written_s.append(_now_s())
         finally:
-            self._line.leave()
+            self._line.release()
         return waited
 
     def lagged(self, sent_s: float) -> None:
@@ -116,6 +119,9 @@ class Bucket:
                 del written_s[at]
                 break
         written_s.append(_now_s())
+
+    def refused(self, sent_s: float) -> None:
+        """Nothing is learned from a 429."""
 
     async def _keep_distance(self, written_s: deque[float]) -> None:
         """Return when the last N went out a window ago."""
@@ -138,14 +144,14 @@ class AdaptiveBucket:
 
     @property
     def per_s(self) -> float:
-        """The rate now."""
+        """The rate now, in requests a second."""
         return self._law.per_s
 
     async def acquire(self) -> None:
         """Return when there is room."""
-        waited = not self._line.enter()
+        waited = not self._line.try_acquire()
         if waited:
-            await self._line.wait()
+            await self._line.acquire()
         try:
             waited = waited or not self._leaky.has_room()
             await self._leaky.fill()
@@ -155,7 +161,7 @@ class AdaptiveBucket:
                 self._leaky = self._shaped()
                 await self._leaky.fill(self._leaky.capacity)  # full, as the last one left it
         finally:
-            self._line.leave()
+            self._line.release()
 
     def lagged(self, sent_s: float) -> None:
         """See `Bucket.lagged`; the bound is what was promised."""
@@ -171,72 +177,46 @@ class AdaptiveBucket:
         return Leaky(capacity, rate)
 
 
-class AccountBuckets:
-    """The default limiter: one bucket per account, made when first used."""
+def bucket_for(limit: RateLimit) -> Bucket | AdaptiveBucket:
+    """The bucket that keeps `limit`."""
+    return AdaptiveBucket(limit) if limit.adaptive else Bucket(limit)
 
-    learns = False
+
+class AccountBuckets:
+    """The limiter of a `RateLimit`: one bucket per account, made when first used."""
 
     def __init__(self, limit: RateLimit) -> None:
+        self.adaptive = limit.adaptive
         self._limit = limit
-        self._buckets: dict[str | None, Bucket] = {}
+        self._buckets: dict[str | None, Bucket | AdaptiveBucket] = {}
 
     async def acquire(self, account: str | None) -> None:
         """Return when the bucket of `account` has room."""
-        found = self._buckets.get(account)
-        if found is None:
-            found = self._buckets[account] = Bucket(self._limit)
-        await found.acquire()
+        await (self._buckets.get(account) or self._made(account)).acquire()
 
     def per_s(self, account: str | None) -> float:
-        """The rate, in requests a second."""
-        return self._limit.requests / self._limit.per_s
+        """The rate that is held right for `account` now, in requests a second."""
+        return (self._buckets.get(account) or self._made(account)).per_s
 
     def lagged(self, account: str | None, sent_s: float) -> None:
         """What was let go for `account` at `sent_s` (monotonic) goes out only now."""
         self._buckets[account].lagged(sent_s)
 
     def refused(self, account: str | None, sent_s: float) -> None:
-        """Nothing is learned from a 429."""
-
-
-class AdaptiveBuckets:
-    """The limiter of `RateLimit(..., adaptive=True)`: a learning bucket per account."""
-
-    learns = True
-
-    def __init__(self, limit: RateLimit) -> None:
-        self._limit = limit
-        self._buckets: dict[str | None, AdaptiveBucket] = {}
-
-    async def acquire(self, account: str | None) -> None:
-        """Return when the bucket of `account` has room."""
-        await self._of(account).acquire()
-
-    def per_s(self, account: str | None) -> float:
-        """The rate that is held right for `account` now, in requests a second."""
-        return self._of(account).per_s
-
-    def lagged(self, account: str | None, sent_s: float) -> None:
-        """What was let go for `account` at `sent_s` (monotonic) goes out only now."""
-        self._of(account).lagged(sent_s)
-
-    def refused(self, account: str | None, sent_s: float) -> None:
         """What went out for `account` at `sent_s` (monotonic) was answered 429."""
-        self._of(account).refused(sent_s)
+        (self._buckets.get(account) or self._made(account)).refused(sent_s)
 
-    def _of(self, account: str | None) -> AdaptiveBucket:
-        found = self._buckets.get(account)
-        if found is None:
-            found = self._buckets[account] = AdaptiveBucket(self._limit)
-        return found
+    def _made(self, account: str | None) -> Bucket | AdaptiveBucket:
+        bucket = self._buckets[account] = bucket_for(self._limit)
+        return bucket
 
 
 class SharedBucket:
     """The limiter for a whole client: one bucket for all accounts."""
 
     def __init__(self, limit: RateLimit) -> None:
-        self._bucket = AdaptiveBucket(limit) if limit.adaptive else Bucket(limit)
-        self.learns = limit.adaptive
+        self.adaptive = limit.adaptive
+        self._bucket = bucket_for(limit)
 
     async def acquire(self, account: str | None) -> None:
         """Return when the bucket has room, whoever asks."""
@@ -248,8 +228,7 @@ class SharedBucket:
 
     def refused(self, account: str | None, sent_s: float) -> None:
         """What went out at `sent_s` (monotonic) was answered 429."""
-        if isinstance(self._bucket, AdaptiveBucket):
-            self._bucket.refused(sent_s)
+        self._bucket.refused(sent_s)
 
 
 def _now_s() -> float:

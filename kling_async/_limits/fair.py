@@ -12,14 +12,14 @@ from collections.abc import Callable
 
 
 class FairLock:
-    """First come, first served. Who is at the head calls `leave` to let the next one in.
+    """First come, first served. Who is at the head calls `release` to let the next one in.
 
-    if not line.enter():
-        await line.wait()
+    if not line.try_acquire():
+        await line.acquire()
     try:
         ...
     finally:
-        line.leave()
+        line.release()
     """
 
     def __init__(self) -> None:
@@ -31,18 +31,18 @@ class FairLock:
         """How many wait, without the head."""
         return len(self._waiting)
 
-    def enter(self) -> bool:
+    def try_acquire(self) -> bool:
         """Whether nobody was there, so that the caller is the head now."""
         if self._occupied:
             return False
         self._occupied = True
         return True
 
-    async def wait(self, patience_s: float = float("inf")) -> None:
+    async def acquire(self, patience_s: float = float("inf")) -> None:
         """Return as the head. A cancelled waiter leaves no gap.
 
         Args:
-            patience_s: for `dismiss`.
+            patience_s: for `reject_waiters`.
         """
         mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting[mine] = patience_s
@@ -52,10 +52,10 @@ class FairLock:
         except asyncio.CancelledError:
             waited = self._waiting.pop(mine, None) is not None
             if not waited and not mine.cancelled() and mine.exception() is None:
-                self.leave()  # it was our turn in the very moment
+                self.release()  # it was our turn in the very moment
             raise
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """The head goes; the next one takes its place."""
         while self._waiting:
             next_one, _ = self._waiting.popitem(last=False)
@@ -65,8 +65,8 @@ class FairLock:
         self._occupied = False
         self._least_patient_s = float("inf")
 
-    def dismiss(self, wait_s: float, error: Callable[[], Exception]) -> None:
-        """Tell all whose patience is shorter than `wait_s`; `wait` raises a new `error()` there."""
+    def reject_waiters(self, wait_s: float, error: Callable[[], Exception]) -> None:
+        """Where patience is shorter than `wait_s`, `acquire` raises a new `error()`."""
         if wait_s <= self._least_patient_s:
             return
         for one in [one for one, patience_s in self._waiting.items() if patience_s < wait_s]:
@@ -91,12 +91,12 @@ class FairSemaphore:
 
     async def take(self) -> None:
         """Return with a place. Each is given back exactly once."""
-        if self.taken < self.most and self._line.enter():
+        if self.taken < self.most and self._line.try_acquire():
             self.taken += 1  # nothing waits: one comparison and no future
-            self._line.leave()
+            self._line.release()
             return
-        if not self._line.enter():
-            await self._line.wait()
+        if not self._line.try_acquire():
+            await self._line.acquire()
         try:
             while self.taken >= self.most:
                 self._freed = asyncio.get_running_loop().create_future()
@@ -104,7 +104,7 @@ class FairSemaphore:
             self.taken += 1
         finally:
             self._freed = None
-            self._line.leave()
+            self._line.release()
 
     def give_back(self) -> None:
         """Free a place."""

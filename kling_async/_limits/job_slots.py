@@ -1,9 +1,9 @@
-"""Has the account a free job slot? `max_jobs` run at once there; a 429 is all that a further gets.
+"""Does the account have a free job slot? Kling answers 429 to a task beyond them.
 
-A place is taken before a request that starts a job goes out, and given back when any answer shows
-the job to be final, when the request was plainly refused or never sent, or when the server itself
-would have stopped tracking it. Somebody else may watch our job's end, and somebody else's jobs may
-fill the account: who waits for a place looks into the scheduler from time to time.
+A slot is taken before a request that starts a job goes out. It is given back when any answer shows
+the job to be final, when the request was plainly refused or never sent, and when the server itself
+would have stopped tracking the job. Other processes may see our job end, and may fill the account
+with theirs, so a call that waits for a slot looks into the scheduler from time to time.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ VISIBLE_AFTER_S = 15.0  # a job this young may be missing in the scheduler; how 
 
 
 class JobSlot:
-    """One job's place."""
+    """One job's slot."""
 
     __slots__ = ("account", "job_id", "since_s")
 
@@ -53,17 +53,17 @@ class JobSlots:
         return bool(self._by_id)
 
     def running(self, account: str | None) -> int:
-        """How many places of `account` are taken."""
+        """How many slots of `account` are taken."""
         one = self._accounts.get(account)
         return 0 if one is None else len(one.places)
 
     def waiting(self, account: str | None) -> int:
-        """How many calls wait for a place of `account`."""
+        """How many calls wait for a slot of `account`."""
         one = self._accounts.get(account)
         return 0 if one is None else len(one.line) + (one.freed is not None)
 
     async def take(self, account: str, most: int, look: Look | None = None) -> JobSlot:
-        """Return with a place, first come, first served.
+        """Return with a slot, first come, first served.
 
         Args:
             account: whose.
@@ -71,8 +71,8 @@ class JobSlots:
             look: asked while none is free.
         """
         one = self._accounts.setdefault(account, _Account())
-        if not one.line.enter():
-            await one.line.wait()
+        if not one.line.try_acquire():
+            await one.line.acquire()
         try:
             self._forget_old(one)
             while len(one.places) >= most:
@@ -84,7 +84,7 @@ class JobSlots:
             one.places[place] = None
             return place
         finally:
-            one.line.leave()
+            one.line.release()
 
     def runs(self, account: str, job_id: int) -> None:
         """A job that somebody else began runs there: an earlier process of ours, say."""
@@ -94,7 +94,7 @@ class JobSlots:
             self.started(place, job_id)
 
     def started(self, place: JobSlot, job_id: int | None) -> None:
-        """The job of `place` is known by its id from now on."""
+        """Note the id of the job that holds `place`."""
         if job_id is not None and place in self._accounts[place.account].places:
             place.job_id = job_id
             self._by_id[job_id] = place
@@ -112,7 +112,7 @@ class JobSlots:
             self.give_back(place)
 
     def give_back(self, place: JobSlot | None) -> None:
-        """Free a place; None, or a second call, does nothing."""
+        """Free a slot; None, or a second call, does nothing."""
         if place is None:
             return
         one = self._accounts[place.account]
@@ -146,7 +146,7 @@ class JobSlots:
                 self.give_back(place)
 
     async def _change(self, one: _Account) -> None:
-        """Return when a place is given back, or it is time to look again."""
+        """Return when a slot is given back, or when it is time to look again."""
         one.freed = freed = asyncio.get_running_loop().create_future()
         try:
             await woken_within(self._clock, settings.JOB_LOOK_EVERY_S, freed)

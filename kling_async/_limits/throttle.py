@@ -12,26 +12,31 @@ import asyncio
 from .. import settings
 from ..clock import Clock, woken_within
 from ..errors import KlingError, RateLimitedError, ServerError
-from .budget import RetryBudget
 from .fair import FairLock
 
 
 class Throttle:
-    """What admission knows of one account."""
+    """The state of one account: its pause, its places, its retry budget and what was counted."""
 
     def __init__(self, clock: Clock) -> None:
         self.line = FairLock()
-        self.budget = RetryBudget()
         self.sent = 0
         self.refused = 0
         self.waiting = 0
         self.in_flight = 0
         self.places: int | None = None
         """How many may be in flight after a pause; None: as many as there are."""
-        self.round = 0
+        self.pause_number = 0
         """Which pause the present places belong to; who went before one does not count there."""
-        self.in_vain = 0
-        """Refusals in a row, those that were in flight together counted once."""
+        self.refusals_in_a_row = 0
+        """Those that were in flight together are counted once."""
+        self.retry_budget = settings.RETRY_BUDGET
+        """Tokens left: each retry of a repeatable request takes some, each success gives one back.
+
+        So retries fade while a service is ill: 500 callers with five attempts each make 2,500
+        requests of an outage, and with a shared budget 500 and a few. The first attempt is always
+        free. Cf. botocore's retry quota and gRPC's retry throttling.
+        """
         self._taken = 0
         self._clock = clock
         self._until_s: float | None = None
@@ -41,10 +46,10 @@ class Throttle:
         """Let nothing go for `seconds` from now; then a probe first."""
         until_s = self._clock.monotonic() + seconds
         self._until_s = until_s if self._until_s is None else max(until_s, self._until_s)
-        self.round += 1
+        self.pause_number += 1
         self.places, self._taken = 1, 0
         left_s = self.paused_s()
-        self.line.dismiss(left_s, lambda: pause_too_long(left_s))
+        self.line.reject_waiters(left_s, lambda: pause_too_long(left_s))
         self._wake()
 
     def paused_s(self) -> float:
@@ -54,8 +59,10 @@ class Throttle:
         left_s = self._until_s - self._clock.monotonic()
         return left_s if left_s > 1e-9 else 0.0  # 1 ns: float rounding must not wait for ever
 
-    async def enter(self, longest_s: float) -> int:
-        """Take a place once the pause is over and one is free; its round. For the line's head.
+    async def acquire(self, longest_s: float) -> int:
+        """Take a place once the pause is over and one is free; the number of the latest pause.
+
+        Only for who is at the head of the line.
 
         Raises:
             RateLimitedError: the pause is longer than `longest_s`.
@@ -70,19 +77,31 @@ class Throttle:
                 break
             elif not await self._change_within(settings.PROBE_WITHIN_S):
                 self.places += 1  # no news for so long is no 429
-        return self.round
+        return self.pause_number
 
-    def leave(self, entered: int, *, answered: bool) -> None:
-        """Give the place of round `entered` back; one more is open if there was an answer."""
-        if entered != self.round or self.places is None:
+    def release(self, pause_number: int, *, answered: bool) -> None:
+        """Give a place back that was taken after that pause; an answer opens one more."""
+        if pause_number != self.pause_number or self.places is None:
             return
         self._taken -= 1
         if answered:
-            self.in_vain = 0
+            self.refusals_in_a_row = 0
             self.places += 1
             if self.places >= settings.RAMP_OPEN_AT:
                 self.places = self._until_s = None
         self._wake()
+
+    def afford_retry(self) -> bool:
+        """Take the price of a retry from the budget; False where too little is left."""
+        if self.retry_budget < settings.RETRY_COST:
+            return False
+        self.retry_budget -= settings.RETRY_COST
+        return True
+
+    def earn(self) -> None:
+        """A request was answered well: a token goes into the retry budget."""
+        if self.retry_budget < settings.RETRY_BUDGET:
+            self.retry_budget += 1
 
     async def _change_within(self, seconds: float) -> bool:
         """Whether something changed; False after `seconds`."""
@@ -98,7 +117,7 @@ class Throttle:
 
 
 def pause_too_long(left_s: float) -> RateLimitedError:
-    """What those hear at once who would not wait for `left_s` seconds."""
+    """The error for callers who refuse to wait `left_s` seconds."""
     return RateLimitedError(
         f"nothing was sent: the server asked this account to wait, for another {left_s:.0f} s, "
         f"which is longer than retry_after_max_s allows",

@@ -9,11 +9,51 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator
+from functools import partial
 
 import httpx
+
+from .progress import current
+from .silence import SURPLUS_CAME, NotSilentError, httpcore_is_silent
+
+log = logging.getLogger("kling_async")
+
+
+async def sent_in_silence(
+    transport: httpx.AsyncHTTPTransport, request: httpx.Request
+) -> httpx.Response:
+    """Send it on a connection that is fresh, or silent right before the first byte."""
+    progress = current.get()
+    if progress is not None:
+        progress.is_silent = partial(httpcore_is_silent, transport, request.extensions)
+    while True:  # each kept connection that is not silent is closed, and a fresh one is
+        try:
+            return await transport.handle_async_request(request)
+        except NotSilentError:
+            log.info(SURPLUS_CAME)
+
+
+class SilentPool(httpx.AsyncBaseTransport):
+    """One of httpx's own transports, with the look at each connection; for proxies.
+
+    Args:
+        transport: it; its proxy may be in the way, and answers on its connections all the same.
+    """
+
+    def __init__(self, transport: httpx.AsyncHTTPTransport) -> None:
+        self._transport = transport
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send it on a connection that is fresh, or silent."""
+        return await sent_in_silence(self._transport, request)
+
+    async def aclose(self) -> None:
+        """Close the pool."""
+        await self._transport.aclose()
 
 
 class PoolsOfOne(httpx.AsyncBaseTransport):
@@ -41,7 +81,7 @@ class PoolsOfOne(httpx.AsyncBaseTransport):
         """Send it on a pool that is its own until the response is closed."""
         pool = self._free.pop()[0] if self._free else self._opened()
         try:
-            response = await pool.handle_async_request(request)
+            response = await sent_in_silence(pool, request)
         except Exception:
             await self.left(pool)
             raise

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
+from .silence import NotSilentError
+
 
 class Progress:
     """How far one exchange has come, kept where caller and transport both see it.
@@ -22,8 +24,10 @@ class Progress:
 
     def __init__(self, reported: bool = False) -> None:
         self.reported = reported
-        self.on_begin: Callable[[], None] | None = None
-        """Called right before; what it raises ends the exchange."""
+        self.before_first_byte: Callable[[], None] | None = None
+        """Called right before writing begins, where the transport tells; it may raise HeldBack."""
+        self.is_silent: Callable[[], bool] | None = None
+        """Whether nothing is unread on its connection; None: its transport sees to that."""
         self.began = False
         self.abandoned = False
         """The caller has left: writing must not begin any more."""
@@ -41,14 +45,21 @@ class Progress:
         """Hear of httpcore's steps; it calls this before it takes each of them."""
         self.reported = True
         if event.endswith(".send_request_headers.started"):
-            if self.abandoned:
-                raise AbandonedError
+            if self.is_silent is not None and not self.is_silent():
+                raise NotSilentError
             self.begin()
 
     def begin(self) -> None:
-        """The first byte goes out now; unless `on_begin` raises."""
-        if self.on_begin is not None:
-            self.on_begin()
+        """The first byte goes out now.
+
+        Raises:
+            AbandonedError: the caller has left.
+            HeldBack: it must wait after all.
+        """
+        if self.abandoned:
+            raise AbandonedError
+        if self.before_first_byte is not None:
+            self.before_first_byte()
         self.began = True
 
 
@@ -56,6 +67,14 @@ class AbandonedError(Exception):
     """Ends an exchange whose caller was cancelled before anything was written.
 
     Cancelling httpcore instead loses places of its pool (25,000 cancels wedge a pool of 10).
+    """
+
+
+class HeldBack(Exception):
+    """Ends an exchange right before its first byte: it must wait after all, and go again.
+
+    An account's pause began, say, while its connection was made. No KlingError: the attempt turns
+    it into waiting.
     """
 
 

@@ -57,7 +57,7 @@ def encode(request: Request[Any], email: str | None) -> Outgoing:
     body: dict[str, JSON] = {}
     query: dict[str, str] = {}
     parts: dict[str, str] = {}
-    for name, wire, place, numbers in _wire_fields(type(request)):
+    for name, wire, place, numbers in _WIRED.get(type(request)) or _wire_fields(type(request)):
         value = getattr(request, name)
         if value is None:
             continue

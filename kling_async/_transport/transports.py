@@ -7,8 +7,10 @@ trace events, aiohttp by the connector made here.
 from __future__ import annotations
 
 import importlib.util
+import logging
 import math
 import ssl
+from functools import partial
 from http.cookiejar import CookieJar
 from typing import Any
 from urllib.request import getproxies
@@ -18,8 +20,11 @@ import httpx
 from .. import settings
 from ..aio import invalid_deadline
 from ..errors import ConfigurationError
-from .pools import PoolsOfOne
+from .pools import PoolsOfOne, SilentPool
 from .progress import current
+from .silence import SURPLUS_CAME, aiohttp_is_silent
+
+log = logging.getLogger("kling_async")
 
 
 def timeout_of(given: Any) -> httpx.Timeout | float:
@@ -85,7 +90,7 @@ def client_on(
     elif transport == "httpx" and not getproxies():
         context = context or httpx.create_ssl_context(verify=False)
         transport = PoolsOfOne(context, settings.KEEPALIVE_EXPIRY_S)
-    return httpx.AsyncClient(
+    client = httpx.AsyncClient(
         transport=transport if isinstance(transport, httpx.AsyncBaseTransport) else None,
         verify=verify,
         limits=httpx.Limits(
@@ -97,6 +102,14 @@ def client_on(
         cookies=_NoCookies(),
         auth=httpx.Auth(),
     )
+    if transport == "httpx":  # behind a proxy of the environment
+        client._transport = _silent(client._transport)
+        client._mounts = {to: _silent(one) for to, one in client._mounts.items()}
+    return client
+
+
+def _silent(transport: Any) -> Any:
+    return SilentPool(transport) if isinstance(transport, httpx.AsyncHTTPTransport) else transport
 
 
 class _NoCookies(CookieJar):
@@ -111,13 +124,42 @@ class _NoCookies(CookieJar):
 
 def _aiohttp_transport(verify: ssl.SSLContext | bool) -> httpx.AsyncBaseTransport:
     import aiohttp
+    from aiohttp.client_proto import ResponseHandler
     from httpx_aiohttp import AiohttpTransport
+
+    class Listening(ResponseHandler):
+        """Notes what arrives while nobody waits for an answer, be it half a line."""
+
+        heard = False
+
+        def data_received(self, data: bytes) -> None:
+            self.heard = self.heard or bool(
+                data
+            )  # without any, aiohttp goes on with its own buffer
+            super().data_received(data)
 
     class Reporting(aiohttp.TCPConnector):
         """Tells the exchange when it has a connection: the last thing before the first byte.
 
         aiohttp's own tracing could, too, but sends five signals per request (12 us).
         """
+
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            self._factory = partial(Listening, loop=self._loop)  # type: ignore[assignment]
+
+        async def _get(self, key: Any, traces: Any) -> Any:
+            """A kept connection that is silent; None where none is."""
+            while (connection := await super()._get(key, traces)) is not None:
+                if aiohttp_is_silent(connection.protocol):
+                    break
+                log.info(SURPLUS_CAME)
+                connection.close()
+            return connection
+
+        def _release(self, key: Any, protocol: Any, **options: Any) -> None:
+            protocol.heard = False  # all that has arrived so far belongs to the answer
+            super()._release(key, protocol, **options)
 
         async def connect(self, *args: Any, **options: Any) -> Any:
             connection = await super().connect(*args, **options)

@@ -16,10 +16,10 @@ from functools import partial
 import httpx
 
 from .. import settings
-from ..errors import ConfigurationError, KlingError, RateLimitedError
+from ..errors import ConfigurationError, KlingError
 from ..models.media import Media
 from .failures import harmless, in_words, lost_or_not_sent, meaning
-from .progress import Progress, current
+from .progress import HeldBack, Progress, current
 from .protocol import Answer, Outgoing
 from .request_builder import RequestBuilder
 from .streams import ResponseStream
@@ -91,6 +91,8 @@ class Wire:
     async def open(self) -> None:
         """Bind to the running loop and make the pool, once; a second call changes nothing."""
         loop = asyncio.get_running_loop()
+        if self._loop is loop and self._client is not None and not self._closed:
+            return
         self._refuse_if_closed()
         if self._loop is not None and self._loop is not loop:
             raise ConfigurationError(
@@ -122,6 +124,11 @@ class Wire:
             out: what to send.
             timeout: for this exchange; default: the one of the client.
             progress: filled in; for a caller that must know how far it came.
+
+        Raises:
+            HeldBack: `progress.before_first_byte` said so; nothing was sent.
+            NotSentError: no byte of it was written.
+            OutcomeUnknownError: it may have been carried out.
         """
         if self._closed or self._client is None or self._loop is not asyncio.get_running_loop():
             await self.open()
@@ -148,10 +155,10 @@ class Wire:
         except _BrokenOffError:
             what = "the client was closed" if self._closed else "the exchange was cancelled"
             raise lost_or_not_sent(progress, f"{what} before the answer came") from None
+        except HeldBack:
+            raise
         except Exception as exc:  # aiohttp's own errors come through httpx-aiohttp, too
             failure = body.problem or exc if isinstance(body, FileBody) else exc
-            if isinstance(exc, RateLimitedError):
-                raise  # of admission's, who held it back before its first byte
         else:
             # A response and its stream hold each other. Left to the garbage collector, that costs
             # 50 us per request where 500 are in flight.

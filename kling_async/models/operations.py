@@ -6,7 +6,7 @@ the package loads none of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -36,14 +36,25 @@ def operations() -> Mapping[str, type[Request[Any]]]:
 
 
 def request_type(operation: str) -> type[Request[Any]]:
-    """The request type of an operation, by its name.
+    """The request type of an operation by its name, `videos.text2video`; also a user's own.
 
     Raises:
         ConfigurationError: there is none of that name; it lists those that there are.
     """
     known = operations()
-    if operation not in known:
-        raise ConfigurationError(
-            f"there is no operation {operation!r}; there are {', '.join(sorted(known))}"
-        )
-    return known[operation]
+    if operation in known:
+        return known[operation]
+    for cls in _below(Request):
+        if vars(cls).get("operation") == operation:
+            return cls
+    raise ConfigurationError(
+        f"there is no operation {operation!r}; there are {', '.join(sorted(known))}"
+    )
+
+
+def _below(base: type[Request[Any]]) -> Iterator[type[Request[Any]]]:
+    for cls in base.__subclasses__():
+        # attrs makes a class with slots anew; its first form may be around for a while.
+        if "__attrs_attrs__" in vars(cls):
+            yield cls
+        yield from _below(cls)

@@ -169,14 +169,15 @@ def _is_sendable(extra: Mapping[str, JSON]) -> bool:
     return True
 
 
-_FILES: dict[type, tuple[tuple[str, str], ...]] = {}  # looked up once per request type
+FILE_FIELDS: dict[type, tuple[tuple[str, str], ...]] = {}
+"""What `file_fields` found, by request type."""
 
 
 def file_fields(cls: type[Request[Any]]) -> tuple[tuple[str, str], ...]:
     """The fields of a request type that hold files, each with the field its address goes into."""
-    found = _FILES.get(cls)
+    found = FILE_FIELDS.get(cls)
     if found is None:
-        found = _FILES[cls] = tuple(
+        found = FILE_FIELDS[cls] = tuple(
             (one.name, one.metadata["into"]) for one in fields(cls) if "into" in one.metadata
         )
     return found

@@ -39,6 +39,7 @@ from kling_async import (
     GetAccount,
     GetDownload,
     GetTask,
+    IntentLog,
     InvalidRequestError,
     KlingError,
     ListAccounts,
@@ -159,6 +160,12 @@ class MyLimiter:
         """Let everything through."""
 
 
+class Orders:
+    async def record(self, account: str | None, attempt: int) -> None: ...
+
+    async def retract(self, error: KlingError | None) -> None: ...
+
+
 class MyClock:
     """A clock of one's own, by shape alone."""
 
@@ -274,6 +281,8 @@ async def operations(kling: AsyncKlingClient) -> None:
 
 async def requests(kling: AsyncKlingClient) -> None:
     made: CreatedAvatar = await kling.send(CreateAvatar(image_url="https://x.y/z.png"))
+    log: IntentLog = Orders()
+    made = await kling.send(CreateAvatar(image_url="https://x.y/z.png"), intent_log=log)
     listed: list[Avatar] = await kling.send(ListAvatars(type="personal"))
     deleted: DeletedAvatar = await kling.send(DeleteAvatar(avatar_id=made.id))
     asset: Asset = await kling.send(UploadAsset(file=b"..."))

@@ -18,10 +18,12 @@ from attrs import frozen
 from kling_async import AsyncKlingClient, Request
 from kling_async.cli.app import cli
 from kling_async.emulator.operations import OPERATIONS as EMULATED
+from kling_async.models.operations import operations
 
 PAGE = Path(__file__).parents[3] / "docs" / "api-coverage.md"
 
-# The 45 operations of the vendor's Postman collection of 2026-07-20, by part, in its order.
+# The 45 operations of the vendor's Postman collection of 2026-07-20, by part, in its order, and the
+# four that its pages have since October 2026.
 API: dict[str, tuple[str, ...]] = {
     "accounts": ("GET /accounts", "GET /accounts/{email}", "POST /accounts",
                  "DELETE /accounts/{email}"),
@@ -38,10 +40,11 @@ API: dict[str, tuple[str, ...]] = {
                "POST /videos/image2video-frames", "POST /videos/image2video-elements",
                "POST /videos/image2video-effects", "POST /videos/extend", "POST /videos/lipsync",
                "GET /videos/motions", "POST /videos/motion-create", "POST /videos/motion-upload",
-               "POST /videos/add-sound", "POST /videos/omni"),
+               "POST /videos/add-sound", "POST /videos/omni", "GET /videos/voices",
+               "POST /videos/voices", "DELETE /videos/voices"),
     "images": ("POST /images/virtual-try-on", "POST /images/kolors",
                "POST /images/kolors-elements", "POST /images/recognize-faces",
-               "POST /images/upscale", "POST /images/omni"),
+               "POST /images/upscale", "POST /images/omni", "POST /images/enhance"),
 }  # fmt: skip
 
 # Commands whose name is not that of the method.
@@ -80,22 +83,17 @@ class Row:
         return f"| {' | '.join(cells)} |"
 
 
-def requests(base: type = Request) -> dict[str, type[Request[Any]]]:
+def requests() -> dict[str, type[Request[Any]]]:
     """Every request type of the library by its verb and route."""
-    found: dict[str, type[Request[Any]]] = {}
-    for cls in base.__subclasses__():
-        found.update(requests(cls))
-        if "operation" in vars(cls) and cls.__module__.startswith("kling_async."):
-            found[f"{cls.method} {cls.route}"] = cls
-    return found
+    return {f"{cls.method} {cls.route}": cls for cls in operations().values()}
 
 
 def rows() -> list[Row]:
     """All operations, in the API's order."""
     known, emulated = requests(), {_shape(one.method, one.path) for one in EMULATED}
     found = []
-    for operations in API.values():
-        for operation in operations:
+    for part in API.values():
+        for operation in part:
             request = known.get(operation)
             if request is None:
                 found.append(Row(operation))
@@ -119,21 +117,24 @@ def page() -> str:
     lines = [
         "# Which operations of the API are there?",
         "",
-        f"{there} of the {len(found)} operations that the vendor's collection of July 2026 has.",
+        f"{there} of the {len(found)} operations of the vendor's pages of November 2026; the",
+        f"{len(found) - there} that say *{MISSING}* are not built yet.",
         "The table is made from the code by `tests/heavy/docs/api_coverage.py`; do not edit it.",
         "",
         "*Sent again* says what happens when an answer is lost: `read` and `repeatable` are sent",
         "again by themselves, `paid` never is (see [lost answers](lost-answers.md)).",
     ]
-    for part, operations in API.items():
+    for part, named in API.items():
         lines += ["", f"## {part}", ""]
         lines.append("| operation | method | request | sent again | command | emulator |")
         lines.append("| --- | --- | --- | --- | --- | --- |")
-        lines += [one.line() for one in found if one.operation in operations]
+        lines += [one.line() for one in found if one.operation in named]
     lines += [
         "",
-        "What is not here yet can be sent by a request type of your own: derive it from `Request`",
-        "as those in `kling_async/models/` do, and `await kling.send(...)` it.",
+        "What is not here yet can be sent by a request type of your own: derive it from",
+        "`TaskRequest` (or `Request`) of `kling_async.models`, as those in `kling_async/models/`",
+        "are, and `await kling.send(...)` it. Its fields are checked, its files go up, and a lost",
+        "answer is looked for, as with those of the table.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -27,7 +27,7 @@ from kling_async import (
     RetryPolicy,
     settings,
 )
-from kling_async._calls import call as call_module
+from kling_async._calls import attempt as attempt_module
 from kling_async._transport.pools import PoolsOfOne
 from kling_async._transport.progress import Progress
 from kling_async.emulator import EmulatedAccount, Emulator, Fault
@@ -128,7 +128,7 @@ async def test_storm(
             super().__init__()
             progress[asyncio.current_task()] = self  # type: ignore[index]
 
-    monkeypatch.setattr(call_module, "Progress", Kept)
+    monkeypatch.setattr(attempt_module, "Progress", Kept)
 
     async def create(kling: AsyncKlingClient, name: str) -> None:
         me = asyncio.current_task()

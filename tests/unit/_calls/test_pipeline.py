@@ -581,8 +581,7 @@ class Notes:
 
 async def witnessed(emulator: Emulator, notes: Notes) -> Any:
     async with opened(emulator, accounts=["demo@example.com"]) as kling:
-        request = CreateAvatar(image_url=URL)
-        return await kling._pipeline.send(request, kling._options, notes)
+        return await kling.send(CreateAvatar(image_url=URL), intent_log=notes)
 
 
 async def test_a_witness_is_told_before_each_attempt(emulator: Emulator) -> None:
@@ -612,10 +611,48 @@ async def test_a_witness_is_not_told_nothing_happened_where_that_is_open(
 async def test_a_witness_that_raises_stops_the_call_before_it_is_sent(emulator: Emulator) -> None:
     error = OSError("the disk is full")
     async with opened(emulator, accounts=["demo@example.com"]) as kling:
-        request = CreateAvatar(image_url=URL)
         with pytest.raises(OSError, match="disk is full"):
-            await kling._pipeline.send(request, kling._options, Notes(emulator, error))
+            await kling.send(CreateAvatar(image_url=URL), intent_log=Notes(emulator, error))
         assert (kling.stats.sent, kling.stats.in_flight) == (0, 0)
+    assert emulator.calls == []
+
+
+async def test_a_caller_who_leaves_while_its_intent_is_recorded_has_it_retracted(
+    emulator: Emulator,
+) -> None:
+    class Slow(Notes):
+        async def record(self, account: str | None, attempt: int) -> None:
+            await super().record(account, attempt)
+            await asyncio.sleep(9)
+
+    notes = Slow(emulator)
+    async with opened(emulator, accounts=["demo@example.com"], deadline_s=1) as kling:
+        with pytest.raises(errors.DeadlineExceededError):
+            await kling.send(CreateAvatar(image_url=URL), intent_log=notes)
+        assert (kling.stats.sent, kling.stats.in_flight) == (0, 0)
+    assert [one[0] for one in notes.told] == ["recorded", "retracted"]
+    assert emulator.calls == []
+
+
+async def test_an_intent_that_cannot_be_retracted_hides_no_cancellation(
+    emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(Notes):
+        async def record(self, account: str | None, attempt: int) -> None:
+            await asyncio.sleep(9)
+
+        async def retract(self, error: KlingError | None) -> None:
+            raise OSError("the disk is full")
+
+    async with opened(emulator, accounts=["demo@example.com"]) as kling:
+        call = asyncio.create_task(
+            kling.send(CreateAvatar(image_url=URL), intent_log=Broken(emulator))
+        )
+        await asyncio.sleep(1)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+    assert "stays recorded" in caplog.text
     assert emulator.calls == []
 
 

@@ -21,7 +21,7 @@ from kling_async import (
     RateLimitedError,
     ServerError,
 )
-from kling_async._limits.admission import Admission, Turn
+from kling_async._limits.admission import Admission, Permit
 from kling_async._limits.fair import FairLock, FairSemaphore
 from kling_async.clock import LoopClock
 from kling_async.emulator import Emulator, Fault
@@ -38,12 +38,11 @@ def refusal(seconds: float | None = 2.0) -> RateLimitedError:
 
 async def answered(gate: Admission, account: str | None = ADA, after_s: float = 0.0) -> float:
     """When a call is let through that is answered well after `after_s`."""
-    turn = await gate.admit(account)
+    permit = await gate.admit(account)
     admitted_s = now_s()
     if after_s:
         await asyncio.sleep(after_s)
-    turn.ended(None)
-    turn.landed()
+    permit.release(None)
     return admitted_s
 
 
@@ -156,7 +155,7 @@ async def test_what_a_clock_raises_reaches_the_caller() -> None:
 def test_jitter_only_adds_and_absurd_times_are_bounded(named_s: float | None) -> None:
     async def paused_s() -> float:
         gate = Admission(None, LoopClock())
-        (await gate.admit(ADA)).ended(refusal(named_s))
+        (await gate.admit(ADA)).release(refusal(named_s))
         return gate.paused_s(ADA)
 
     left_s, meant_s = run(paused_s()), 10.0 if named_s is None else named_s
@@ -168,20 +167,20 @@ def test_jitter_only_adds_and_absurd_times_are_bounded(named_s: float | None) ->
 @virtually
 async def test_a_503_pauses_only_if_it_names_a_time() -> None:
     gate = Admission(None, LoopClock())
-    (await gate.admit(ADA)).ended(ServerError("ill", status_code=500))
+    (await gate.admit(ADA)).release(ServerError("ill", status_code=500))
     assert gate.paused_s(ADA) == 0
     await gate.admit(ADA)
     await gate.admit(ADA)  # no probe either
-    (await gate.admit(ADA)).ended(ServerError("ill", status_code=503, retry_after_s=7))
+    (await gate.admit(ADA)).release(ServerError("ill", status_code=503, retry_after_s=7))
     assert 7 <= gate.paused_s(ADA) <= 7.1
 
 
 @virtually
 async def test_a_learning_rate_pauses_shortly_where_no_time_is_named() -> None:
     gate = Admission(RateLimit(100, adaptive=True), LoopClock())
-    (await gate.admit(ADA)).ended(refusal(None))
+    (await gate.admit(ADA)).release(refusal(None))
     assert 0.2 <= gate.paused_s(ADA) <= 1.0
-    (await gate.admit(BEN)).ended(refusal(7))
+    (await gate.admit(BEN)).release(refusal(7))
     assert gate.paused_s(BEN) >= 7
 
 
@@ -190,15 +189,15 @@ async def test_a_learning_rate_is_more_patient_each_time_its_probe_is_refused() 
     """A quota of so many an hour is not asked twice a second until the hour is over."""
     gate = Admission(RateLimit(100, adaptive=True), LoopClock())
     together = [await gate.admit(ADA) for _ in range(5)]
-    for turn in together:
-        turn.ended(refusal(None))
+    for permit in together:
+        permit.release(refusal(None))
     pauses_s = [gate.paused_s(ADA)]
     for _ in range(7):
-        (await gate.admit(ADA)).ended(refusal(None))
+        (await gate.admit(ADA)).release(refusal(None))
         pauses_s.append(gate.paused_s(ADA))
     assert pauses_s == pytest.approx([0.25, 0.5, 1, 2, 4, 8, 10, 10], rel=0.02)
-    (await gate.admit(ADA)).ended(None)
-    (await gate.admit(ADA)).ended(refusal(None))
+    (await gate.admit(ADA)).release(None)
+    (await gate.admit(ADA)).release(refusal(None))
     assert gate.paused_s(ADA) == pytest.approx(0.25, rel=0.02)
 
 
@@ -230,7 +229,7 @@ async def test_a_probe_that_is_refused_pauses_again_and_nobody_else_goes() -> No
     gate.pause(ADA, 10)
     waiting = [asyncio.create_task(answered(gate)) for _ in range(20)]
     probe = await gate.admit(BEN)  # of another account: no matter
-    probe.ended(None)
+    probe.release(None)
     await asyncio.sleep(9)
     assert not any(one.done() for one in waiting)
     first = asyncio.create_task(gate.admit(ADA))
@@ -249,12 +248,12 @@ async def test_a_probe_that_is_refused_pauses_again_and_nobody_else_goes() -> No
 async def test_a_probe_without_an_answer_makes_way_for_the_next(error: BaseException) -> None:
     gate = Admission(None, LoopClock())
     gate.pause(ADA, 10)
-    (await gate.admit(ADA)).ended(error)
+    (await gate.admit(ADA)).release(error)
     second = await gate.admit(ADA)
     third = asyncio.create_task(gate.admit(ADA))
     await asyncio.sleep(1)
     assert not third.done()  # still one at a time
-    second.ended(None)
+    second.release(None)
     await third
     assert now_s() == pytest.approx(11, abs=0.01)
 
@@ -273,12 +272,12 @@ async def test_answers_to_what_went_before_the_pause_open_nothing() -> None:
     gate = Admission(None, LoopClock())
     earlier = [await gate.admit(ADA) for _ in range(100)]
     gate.pause(ADA, 10)
-    for turn in earlier[:50]:
-        turn.ended(None)
+    for permit in earlier[:50]:
+        permit.release(None)
     assert gate.paused_s(ADA) == pytest.approx(10)
     await gate.admit(ADA)
-    for turn in earlier[50:]:
-        turn.ended(None)
+    for permit in earlier[50:]:
+        permit.release(None)
     behind = asyncio.create_task(gate.admit(ADA))
     await asyncio.sleep(1)
     assert not behind.done()
@@ -378,14 +377,13 @@ async def test_no_more_are_in_flight_than_there_are_places() -> None:
 
     async def one(n: int) -> int:
         nonlocal in_flight, most
-        turn = await gate.admit(ADA if n % 2 else BEN)
+        permit = await gate.admit(ADA if n % 2 else BEN)
         in_flight += 1
         most = max(most, in_flight)
         await asyncio.sleep(1)
         in_flight -= 1
-        turn.ended(None)
-        turn.landed()
-        turn.landed()  # a second call does nothing
+        permit.release(None)
+        permit.connection_freed()  # a second call does nothing
         return n
 
     order = [await one for one in asyncio.as_completed([one(n) for n in range(10)])]
@@ -425,14 +423,13 @@ def test_cancelling_at_any_moment_leaks_no_place_and_no_turn(
         gate = Admission(RateLimit(50), LoopClock(), places=FairSemaphore(3))
 
         async def one() -> None:
-            turn: Turn | None = None
+            permit: Permit | None = None
             try:
-                turn = await gate.admit(ADA)
+                permit = await gate.admit(ADA)
                 await asyncio.sleep(0.05)
             finally:
-                if turn is not None:
-                    turn.ended(None)
-                    turn.landed()
+                if permit is not None:
+                    permit.release(None)
 
         tasks = [asyncio.ensure_future(one()) for _ in range(20)]
         for wait_s, pause_s, which in moments:
@@ -461,7 +458,7 @@ async def test_what_was_let_go_and_did_not_go_gives_everything_back() -> None:
     for _ in range(3):  # each is the probe after the pause, and has the only place
         assert gate.places is not None
         assert gate.places.taken == 0
-        (await gate.admit(ADA)).unsent()
+        (await gate.admit(ADA)).cancel()
     assert now_s() == pytest.approx(1, abs=10 * TICK_S)
     (one,) = gate.stats()
     assert (one.sent, one.in_flight, one.places) == (0, 0, 1)
@@ -500,31 +497,31 @@ async def test_a_cancelled_waiter_leaves_no_trace(paused: bool) -> None:
 
 async def test_who_is_dismissed_or_next_and_cancelled_in_one_moment() -> None:
     line = FairLock()
-    assert line.enter()
-    first, second = (asyncio.create_task(line.wait()) for _ in range(2))
+    assert line.try_acquire()
+    first, second = (asyncio.create_task(line.acquire()) for _ in range(2))
     await asyncio.sleep(0)
-    line.leave()
+    line.release()
     first.cancel()  # its turn had come already; it goes to the second
     await second
-    third = asyncio.create_task(line.wait(5))
+    third = asyncio.create_task(line.acquire(5))
     await asyncio.sleep(0)
-    line.dismiss(6, lambda: ValueError("later"))
+    line.reject_waiters(6, lambda: ValueError("later"))
     third.cancel()
     with pytest.raises(asyncio.CancelledError):
         await third
-    line.leave()
-    assert line.enter()
+    line.release()
+    assert line.try_acquire()
     assert len(line) == 0
 
 
 async def test_only_the_impatient_are_dismissed() -> None:
     line = FairLock()
-    assert line.enter()
-    waits = [asyncio.create_task(line.wait(patience_s)) for patience_s in (1, 5, math.inf)]
+    assert line.try_acquire()
+    waits = [asyncio.create_task(line.acquire(patience_s)) for patience_s in (1, 5, math.inf)]
     await asyncio.sleep(0)
-    line.dismiss(5, lambda: ValueError("later"))
+    line.reject_waiters(5, lambda: ValueError("later"))
     with pytest.raises(ValueError, match="later"):
         await waits[0]
     for one in waits[1:]:
-        line.leave()
+        line.release()
         await one

@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from kling_async import AsyncKlingClient, KlingError, RateLimitedError, RetryPolicy
-from kling_async._limits.budget import RetryBudget
+from kling_async._limits.throttle import Throttle
+from kling_async.clock import LoopClock
 from kling_async.emulator import Emulator, Fault
 
 pytestmark = pytest.mark.looptime(resolution=1e-9)
@@ -117,13 +118,13 @@ async def test_429_and_what_never_left_of_a_paid_request_are_free(emulator: Emul
 
 
 def test_it_is_never_overdrawn_and_never_overfull() -> None:
-    budget = RetryBudget()
-    assert [budget.spend() for _ in range(12)] == [True] * 10 + [False] * 2
+    throttle = Throttle(LoopClock())
+    assert [throttle.afford_retry() for _ in range(12)] == [True] * 10 + [False] * 2
     for _ in range(9):
-        budget.earn()
-    assert not budget.spend()
-    budget.earn()
-    assert budget.spend()
+        throttle.earn()
+    assert not throttle.afford_retry()
+    throttle.earn()
+    assert throttle.afford_retry()
     for _ in range(500):
-        budget.earn()
-    assert budget.tokens == 100
+        throttle.earn()
+    assert throttle.retry_budget == 100

@@ -54,13 +54,13 @@ def played(
 
         async def caller() -> None:
             while now_s() < until_s:
-                turn = await gate.admit("ada@example.com")
+                permit = await gate.admit("ada@example.com")
                 at_s = now_s()
                 server.quota = [quota for from_s, quota in quotas.items() if from_s <= at_s][-1]
                 good = server.admits(at_s)
                 sent.append((at_s, good))
                 await asyncio.sleep(answer_s)
-                turn.ended(None if good else RateLimitedError("no", status_code=429))
+                permit.release(None if good else RateLimitedError("no", status_code=429))
 
         await asyncio.gather(*(caller() for _ in range(callers)))
         return sent
@@ -157,11 +157,11 @@ def test_a_rate_for_the_whole_client_learns_too() -> None:
         async def caller(account: str) -> None:
             nonlocal goods
             while now_s() < 20:
-                turn = await gate.admit(account)
+                permit = await gate.admit(account)
                 good = server.admits(now_s())
                 goods += good
                 await asyncio.sleep(0.05)
-                turn.ended(None if good else RateLimitedError("no", status_code=429))
+                permit.release(None if good else RateLimitedError("no", status_code=429))
 
         await asyncio.gather(*(caller(f"a{n % 3}@example.com") for n in range(60)))
         return goods / 20

@@ -117,10 +117,10 @@ def test_a_new_connection_is_late_and_the_window_holds_where_requests_arrive(
         gate, arrivals_s = Admission(limit, LoopClock()), []
 
         async def one(n: int) -> None:
-            turn = await gate.admit(ADA)
+            permit = await gate.admit(ADA)
             if n in which:
                 await asyncio.sleep(0.08)
-            turn.began()
+            permit.check_before_write()
             arrivals_s.append(now_s())
 
         await asyncio.gather(*(one(n) for n in range(4 * limit.requests)))
@@ -229,7 +229,7 @@ def test_an_accounts_rate_holds_although_the_clients_held_it_up(
 
         async def one(account: str, arrival_s: float) -> None:
             await asyncio.sleep(arrival_s)
-            (await gate.admit(account)).began()
+            (await gate.admit(account)).check_before_write()
             went_s.setdefault(account, []).append(now_s())
 
         strangers = (one(f"{n}@example.com", 0.0) for n in range(others))
@@ -256,7 +256,7 @@ def test_our_rate_holds_although_the_users_limiter_was_slow(whose: str) -> None:
         gate, went_s = Admission(one, LoopClock(), client_limiter=other), []
 
         async def go() -> None:
-            (await gate.admit(ADA)).began()
+            (await gate.admit(ADA)).check_before_write()
             went_s.append(now_s())
 
         await asyncio.gather(*(go() for _ in range(60)))

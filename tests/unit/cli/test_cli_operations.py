@@ -86,6 +86,18 @@ ROWS: list[tuple[list[str], Any, tuple[str, str, Any], Any]] = [
      {"resource": "https://k/a.mp3"},
      ("POST", "/tts/create", {"speakerId": "s", "text": "Grüße", "speed": 1.5, "emotion": "sad",
                               "email": "a+b@c.de"}), {"resource": "https://k/a.mp3"}),
+    (["videos", "text2video", "--prompt", "A kite", "--model-name", "kling-v4-0", "--duration", "9",
+      "--aspect-ratio", "21:9", "--mode", "pro", "--no-enable-audio", "--reply-ref", "r",
+      "--extra", '{"keyframes": [1]}', *ME], TASK,
+     ("POST", "/videos/text2video", {
+         "prompt": "A kite", "model_name": "kling-v4-0", "duration": 9, "aspect_ratio": "21:9",
+         "mode": "pro", "enable_audio": False, "replyRef": "r", "email": "a+b@c.de",
+         "keyframes": [1]}), TASK),
+    (["videos", "text2video", "--shot", '{"prompt": "A kite", "duration_s": 3}',
+      "--shot", '{"prompt": "It falls", "duration_s": 4}', "--reply-ref", "r"], TASK,
+     ("POST", "/videos/text2video", {
+         "shot_1_prompt": "A kite", "shot_1_duration": 3, "shot_2_prompt": "It falls",
+         "shot_2_duration": 4, "replyRef": "r"}), TASK),
     (["assets", "list"], {"uploadAssetsList": [{"id": "1"}]}, ("GET", "/assets/uploaded/", None),
      [{"id": "1"}]),
     (["assets", "list", "--page-num", "2", "--page-size", "5", "--content-type", "image",

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import fields
+from attrs import fields, frozen
 
-from kling_async import AsyncKlingClient, CreateAvatar, InvalidRequestError, Media
+from kling_async import AsyncKlingClient, CreateAvatar, InvalidRequestError, Media, TaskRequest
 from kling_async.emulator import Emulator, sample_png
 from kling_async.errors import ConfigurationError
 from kling_async.models import media
@@ -143,3 +143,14 @@ class TestRegistry:
     def test_a_wrong_name_lists_the_right_ones(self) -> None:
         with pytest.raises(ConfigurationError, match=r"'avatars\.make'; there are .*\.create"):
             request_type("avatars.make")
+
+    def test_one_of_a_users_own(self) -> None:
+        @frozen(kw_only=True)
+        class Sing(TaskRequest):
+            """As a user would declare it."""
+
+            operation = "tests.sing"
+            route = "/tests/sing"
+
+        assert request_type("tests.sing") is Sing
+        assert "tests.sing" not in operations()
