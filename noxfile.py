@@ -177,6 +177,16 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session(python=NEWEST)
+def hostile(session: nox.Session) -> None:
+    """Bulk runs beside others, over bad listings and touched ledgers; exit 1 on any fault.
+
+    `nox -s hostile -- --runs 300 --foreign --listings`; `--help` names all ingredients.
+    """
+    install(session, "-e", ".[all]", groups=("test",))
+    session.run("python", "tests/heavy/chaos/hostile.py", *session.posargs)
+
+
+@nox.session(python=NEWEST)
 def chaos(session: nox.Session) -> None:
     """Bulk runs killed at random: `nox -s chaos -- --runs 1000 --seed 1`; exit 1 on any fault.
 

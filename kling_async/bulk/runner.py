@@ -6,8 +6,7 @@
     doubts:   listings -> found | unknown                    one look for all of an account
     results:  every row once, as it is settled
 
-`resources/bulk.py` is the library's way in; the command line drives a `BulkRun` itself, to show
-progress and to stop it.
+`jobs.py` puts a run together; the command line drives it, to show progress and to stop it.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ Chunks = AsyncGenerator[Sequence[Row], None]
 
 @frozen
 class _Job:
-    """A row on its way: at its step of this number, with the steps before it counted."""
+    """A row at its step of this number, with the steps before it counted."""
 
     row: Row
     number: int
@@ -89,7 +88,6 @@ class BulkRun:
         self.made = made
         """How many steps of each row are carried out; None: all."""
         self.makes_avatars = requests.makes_avatars
-        """Whether its rows are told in the words of avatars and their videos."""
         self.folder = works.folder
         """Where files go; None: none are brought."""
         self.health = AccountHealth(options.retry.retry_after_max_s, self.stop)
@@ -123,11 +121,6 @@ class BulkRun:
         self._slot_workers: dict[str | None, int] = {}
 
     # --- what it says of itself -----------------------------------------------------------------
-
-    @property
-    def parked(self) -> list[str]:
-        """Why accounts were given up in this run, one text each."""
-        return [*self.health.parked.values(), *self.health.without_credits.values()]
 
     @property
     def waiting(self) -> int:

@@ -26,15 +26,15 @@ from .ids import Ids
 from .messages import Delivery, Exchange, Reply, Request
 from .operation import API_ROOT, Context
 from .operations import CREATES, NAMES, OPERATIONS
+from .others import Others
 from .quota import Quota, RetryForm
 from .routes import Match, Routes
 from .server import serve
-from .tasks import Task
 from .transport import EmulatorTransport
 from .truth import Truth
 from .views import ViewOptions, Views
 from .webhooks import Webhooks
-from .world import Avatar, EmulatedAccount, World, configured
+from .world import EmulatedAccount, World, configured
 
 if TYPE_CHECKING:
     from kling_async._limits.limits import RateLimit
@@ -43,7 +43,7 @@ _API_SEGMENTS = tuple(API_ROOT.split("/")[1:])
 _ROUTES = Routes(OPERATIONS)
 
 
-class Emulator(Truth):
+class Emulator(Truth, Others):
     """The Kling API with its own state and clock; nothing leaves the machine, nothing costs money.
 
     Args:
@@ -154,81 +154,6 @@ class Emulator(Truth):
         self._quota.forget()
         self._webhook_delivery.forget()
         self._foreign.forget()
-
-    def foreign_avatar(
-        self,
-        image_url: str,
-        *,
-        account: str | None = None,
-        nickname: str | None = None,
-        prompt: str | None = None,
-        scene: str | None = None,
-        tts_speaker: str | None = None,
-        tts_speed: float = 1.0,
-        tts_emotion: str = "neutral",
-        age_s: float = 0.0,
-    ) -> Avatar:
-        """An avatar that somebody else makes on an account, without a call that we would see.
-
-        Args:
-            image_url: its picture; may well be one of ours.
-            account: default: the first one.
-            nickname: this and the rest as in a create; what is left out is made up.
-            prompt: see `nickname`.
-            scene: see `nickname`.
-            tts_speaker: see `nickname`.
-            tts_speed: see `nickname`.
-            tts_emotion: see `nickname`.
-            age_s: made so many seconds ago; below 0: to come.
-        """
-        return self._foreign.avatar(
-            self._world,
-            account or next(iter(self._world.accounts)),
-            image_url,
-            nickname=nickname,
-            prompt=prompt,
-            scene=scene,
-            tts_speaker=tts_speaker,
-            tts_speed=tts_speed,
-            tts_emotion=tts_emotion,
-            age_s=age_s,
-        )
-
-    def foreign_task(
-        self,
-        inputs: Mapping[str, str],
-        arguments: Mapping[str, str] | None = None,
-        *,
-        account: str | None = None,
-        task_type: str = "avatar_video",
-        reply_ref: str | None = None,
-        age_s: float = 0.0,
-        job_s: float = 2.0,
-        tracked: bool = False,
-    ) -> Task:
-        """A job that somebody else begins on an account, on the vendor's site or by this token.
-
-        Args:
-            inputs: names and addresses of the files it is made from.
-            arguments: its other values; default none.
-            account: default: the first one.
-            task_type: the vendor's name of what it does.
-            reply_ref: the other's own reference; the scheduler shows it.
-            age_s: begun so many seconds ago; below 0: to come.
-            job_s: seconds from there to its end.
-            tracked: True: by this token, so that it takes a slot and the scheduler lists it.
-        """
-        return self._foreign.task(
-            self._world,
-            account or next(iter(self._world.accounts)),
-            task_type,
-            inputs,
-            arguments or {},
-            reply_ref=reply_ref,
-            age_s=age_s,
-            job_s=job_s,
-            tracked=tracked,
-        )
 
     # One request
 

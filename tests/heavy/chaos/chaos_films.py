@@ -11,15 +11,13 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from attrs import define, field
 from chaos_stage import TOKEN, Runner, arrived, as_if_dead
+from engine import LedgerRow, rows_of
 
-from kling_async.bulk.ledgerfile import is_begun
-from kling_async.bulk.ledgerview import LedgerView
-from kling_async.bulk.records import Record
 from kling_async.emulator import EmulatedAccount, Emulator, Task, parse_faults, sample_png
 from kling_async.emulator.sounds import wav
 from kling_async.emulator.voices import VOICES
@@ -114,12 +112,9 @@ class FilmStage:
         log = self.folder / "log.txt"
         return await self.runner.start(args, env, log, real_cli=self.real_cli)
 
-    def records(self) -> dict[str, Record]:
+    def records(self) -> dict[str, LedgerRow]:
         """What the ledger says."""
-        if not is_begun(self.ledger):
-            return {}
-        with closing(LedgerView.read(self.ledger)) as book:
-            return {one.key: one for one in book.each()}
+        return {one.key: one for one in rows_of(self.ledger)}
 
     def unsent(self) -> set[str]:
         """Rows whose intent a run would find, were it to begin now, and whose create has not come.
@@ -165,7 +160,9 @@ class FilmStage:
                             if one.removesuffix(".mp4") not in self.keys]  # fmt: skip
         return found
 
-    def _compare(self, found: Findings, key: str, record: Record | None, jobs: list[Task]) -> None:
+    def _compare(
+        self, found: Findings, key: str, record: LedgerRow | None, jobs: list[Task]
+    ) -> None:
         video = None if record is None else record.video
         state = "missing" if video is None else video.state
         if record is not None and record.state == "unknown":

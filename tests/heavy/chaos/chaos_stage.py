@@ -13,16 +13,14 @@ import shutil
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from attrs import define, field
 from chaos_plan import Plan
 from chaos_truth import Findings, Identity, findings
+from engine import LedgerRow, rows_of
 
-from kling_async.bulk.ledgerfile import is_begun
-from kling_async.bulk.ledgerview import LedgerView
-from kling_async.bulk.records import Record
 from kling_async.emulator import Emulator, parse_faults, sample_png
 from kling_async.emulator.messages import Request
 
@@ -105,15 +103,14 @@ class Runner:
             await self._server.wait()
 
 
-def as_if_dead(ledger: Path) -> list[Record]:
+def as_if_dead(ledger: Path) -> list[LedgerRow]:
     """All rows as the next run would find them, were this one to die now."""
     copy = ledger.parent / "as if dead" / ledger.name
     shutil.rmtree(copy.parent, ignore_errors=True)
     copy.parent.mkdir()
     for end in ("", "-wal"):  # as they lie there: SQLite finds out what was committed
         shutil.copy(f"{ledger}{end}", f"{copy}{end}")
-    with closing(LedgerView.read(copy)) as book:
-        return list(book.each())
+    return rows_of(copy)
 
 
 def arrived(emulator: Emulator) -> set[str]:
@@ -228,12 +225,8 @@ class Stage:
 
     def open_rows(self) -> int:
         """Rows that another run would work on."""
-        if not is_begun(self.ledger):
-            return len(self.plan.rows)
-        with closing(LedgerView.read(self.ledger)) as book:
-            counts = book.counts()
-        settled = sum(counts.get(state, 0) for state in ("done", "failed", "unknown"))
-        return len(self.plan.rows) - settled
+        over = ("done", "failed", "unknown")
+        return len(self.plan.rows) - sum(one.state in over for one in rows_of(self.ledger))
 
 
 @asynccontextmanager

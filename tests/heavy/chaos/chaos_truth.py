@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 
 from attrs import define, field
+from engine import LedgerRow, rows_of
 
-from kling_async.bulk.ledgerfile import is_begun
-from kling_async.bulk.ledgerview import LedgerView
-from kling_async.bulk.records import Record
 from kling_async.emulator import Avatar, Emulator
 
 MAY_EXIST = ("done", "intent", "doubt", "unknown")
@@ -61,10 +58,7 @@ def findings(
         if one.id not in others:
             made.setdefault(identity_of(one, shas), []).append(one)
     found = Findings(rows=len(identities))
-    records: dict[str, Record] = {}
-    if is_begun(ledger):
-        with closing(LedgerView.read(ledger)) as book:
-            records = {one.key: one for one in book.each()}
+    records = {one.key: one for one in rows_of(ledger)}
     for key, identity in identities.items():
         _compare(found, key, records.get(key), made.pop(identity, []))
     found.wrong += [f"an avatar of no row: {one}" for one in made]
@@ -79,7 +73,7 @@ def identity_of(avatar: Avatar, shas: Mapping[str, str]) -> Identity:
     return picture, avatar.nickname
 
 
-def _compare(found: Findings, key: str, record: Record | None, made: Sequence[Avatar]) -> None:
+def _compare(found: Findings, key: str, record: LedgerRow | None, made: Sequence[Avatar]) -> None:
     state = "missing" if record is None else record.state
     found.states[state] += 1
     found.made += len(made)

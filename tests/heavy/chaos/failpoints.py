@@ -1,18 +1,19 @@
 """Where exactly does the process die? Points between two steps of a row, set from outside.
 
-`arm(name, passes)` wraps the ledger's arrows and the wire's exchange, in this process only; at the
-given pass of the named point the process sends itself SIGKILL. Nothing in the package knows of it.
+`arm(name, passes)` wraps what writes the ledger's events (see `engine.py`) and the wire's exchange,
+in this process only; at the given pass of the named point the process sends itself SIGKILL. Nothing
+in the package knows of it.
 
-    METHOD:before        the arrow is about to be written
-    METHOD:uncommitted   it is written, its transaction is not committed
-    METHOD:committed     it is on disk, and nobody has been told
+    EVENT:before         the event is about to be written
+    EVENT:before-commit  it is written, its transaction is not committed
+    EVENT:committed      it is on disk, and nobody has been told
     create:unsent        the intent is on disk, no byte has left
     create:sent          bytes have left, no answer has come
-    ROUTE:answered       the answer is there, nothing has been done about it
+    ROUTE:replied        the answer is there, nothing has been done about it
     ledger:begun         the ledger's file is there, its tables are not
     file:placed          a video is in its place, and nobody has been told
 
-The names that begin with "video." are those of a video's arrows and calls.
+The names that begin with "video." are those of a video's events and calls.
 """
 
 from __future__ import annotations
@@ -23,40 +24,13 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
+from engine import BEGUN, COMMIT, EVENTS, VIDEO_EVENTS, Place
+
 from kling_async._files.part_file import PartFile
 from kling_async._transport.progress import Progress
 from kling_async._transport.protocol import Outgoing
 from kling_async._transport.wire import Wire
-from kling_async.bulk.journal import Journal
-from kling_async.bulk.ledger import Ledger
-from kling_async.bulk.videoledger import VideoLedger
 
-ARROWS = (
-    "register",
-    "keep_listed",
-    "ready",
-    "intent",
-    "not_carried_out",
-    "done",
-    "doubt",
-    "adopt",
-    "unknown",
-)
-VIDEO_ARROWS = (
-    "plan",
-    "queue",
-    "next_of",
-    "ready",
-    "intent",
-    "not_carried_out",
-    "running",
-    "doubt",
-    "adopt",
-    "unknown",
-    "made",
-    "claim_file",
-    "saved",
-)
 ROUTES = {
     "create": ("POST", "/avatars"),
     "upload": ("POST", "/assets"),
@@ -66,22 +40,19 @@ ROUTES = {
     "video.look": ("GET", "/tasks"),
     "video.link": ("GET", "/assets/download"),
 }
+MOMENTS = ("before", "before-commit", "committed")
 NAMES = (
-    *(f"{arrow}:{when}" for arrow in ARROWS for when in ("before", "uncommitted", "committed")),
+    *(f"{event}:{when}" for event in EVENTS for when in MOMENTS),
     "create:unsent",
     "create:sent",
-    *(f"{route}:answered" for route in ROUTES if not route.startswith("video.")),
+    *(f"{route}:replied" for route in ROUTES if not route.startswith("video.")),
     "ledger:begun",
 )
 VIDEO_NAMES = (
-    *(
-        f"video.{arrow}:{when}"
-        for arrow in VIDEO_ARROWS
-        for when in ("before", "uncommitted", "committed")
-    ),
+    *(f"video.{event}:{when}" for event in VIDEO_EVENTS for when in MOMENTS),
     "video.create:unsent",
     "video.create:sent",
-    *(f"{route}:answered" for route in ROUTES if route.startswith("video.")),
+    *(f"{route}:replied" for route in ROUTES if route.startswith("video.")),
     "file:placed",
 )
 
@@ -90,14 +61,14 @@ def arm(name: str, passes: int) -> None:
     """Die at that pass of that point."""
     thing, _, when = name.partition(":")
     strike = _counted(passes)
-    if thing in ARROWS:
-        _arm_arrow(Ledger, thing, when, strike)
-    elif thing.removeprefix("video.") in VIDEO_ARROWS:
-        _arm_arrow(VideoLedger, thing.removeprefix("video."), when, strike)
+    if thing in EVENTS:
+        _arm_event(EVENTS[thing], when, strike)
+    elif thing.removeprefix("video.") in VIDEO_EVENTS:
+        _arm_event(VIDEO_EVENTS[thing.removeprefix("video.")], when, strike)
     elif thing == "file":
         _arm_placing(strike)
     elif thing == "ledger":
-        Ledger._prepare = lambda self, service: strike()  # type: ignore[method-assign]
+        setattr(BEGUN.owner, BEGUN.method, lambda *_, **__: strike())
     else:
         _arm_wire(ROUTES[thing], when, strike)
 
@@ -125,31 +96,32 @@ def _arm_placing(strike: Callable[[], None]) -> None:
     PartFile.place = wrapped  # type: ignore[method-assign]
 
 
-def _arm_arrow(book: type[Any], arrow: str, when: str, strike: Callable[[], None]) -> None:
-    original, commit = getattr(book, arrow), Journal._commit
+def _arm_event(place: Place, when: str, strike: Callable[[], None]) -> None:
+    original, commit = getattr(place.owner, place.method), getattr(COMMIT.owner, COMMIT.method)
     uncommitted = 0
 
     def wrapped(ledger: Any, *args: Any, **named: Any) -> Any:
         nonlocal uncommitted
-        if when == "before":
+        meant = place.concerns(*args, **named)
+        if meant and when == "before":
             strike()
         result = original(ledger, *args, **named)
-        if when == "uncommitted":
+        if meant and when == "before-commit":
             strike()
-        uncommitted += 1
+        uncommitted += meant
         return result
 
-    def committed(journal: Journal, group: Any) -> Any:
+    def committed(ledger: Any, *args: Any, **named: Any) -> Any:
         nonlocal uncommitted
-        results = commit(journal, group)
+        results = commit(ledger, *args, **named)
         for _ in range(uncommitted):
             strike()
         uncommitted = 0
         return results
 
-    setattr(book, arrow, wrapped)
+    setattr(place.owner, place.method, wrapped)
     if when == "committed":
-        Journal._commit = committed  # type: ignore[method-assign]
+        setattr(COMMIT.owner, COMMIT.method, committed)
 
 
 def _arm_wire(route: tuple[str, str], when: str, strike: Callable[[], None]) -> None:
@@ -172,7 +144,7 @@ def _arm_wire(route: tuple[str, str], when: str, strike: Callable[[], None]) -> 
             await asyncio.sleep(0.005)  # the server has read it by now, and is at work
             strike()
         answer = await task
-        if when == "answered":
+        if when == "replied":
             strike()
         return answer
 

@@ -45,6 +45,9 @@ BETWEEN: tuple[Tampering, ...] = (
 DURING: tuple[Tampering, ...] = ("hard_link", "symbolic_link", "deleted_under_run")
 
 
+EditKind = Literal["insert", "remove", "move", "mend"]
+
+
 @frozen
 class Switches:
     """The ingredients."""
@@ -62,7 +65,7 @@ class HostileRow:
     """One row; `image` is the number of a picture file, None where `image_url` is given."""
 
     tag: str
-    """Whose it is: the key where there are keys, and part of what it says where it says anything."""
+    """Whose it is: the key where there are keys, and what it says where it says anything."""
     image: int | None
     image_url: str | None
     nickname: str | None
@@ -73,7 +76,7 @@ class HostileRow:
 class Edit:
     """A change of the input between two runs, at a place that is taken modulo its length."""
 
-    what: Literal["insert", "remove", "move", "mend"]
+    what: EditKind
     place: int
     to: int
 
@@ -101,8 +104,8 @@ class HostilePlan:
     faults: str
     views: str
     foreign: str
-    foreign_before: tuple[tuple[int, float], ...]
-    """(row, age in seconds) of things that others made before the job."""
+    foreign_before: tuple[tuple[int, float, bool], ...]
+    """(row, age in seconds, whether the texts are equal) of what was made before the job."""
     acts: tuple[Act, ...]
     concurrency: int
     transport: str
@@ -119,9 +122,14 @@ def hostile_plan(seed: int, rows: int, switches: Switches) -> HostilePlan:
     concurrency, transport = dice.choice((1, 4, 8)), dice.choice(("httpx", "aiohttp"))
     keys = random.Random(f"keys {seed}").random() < 0.5
     views, lag_s = _views(random.Random(f"views {seed}")) if switches.listings else ("", 0.0)
-    writer, before = "", ()
+    writer: str = ""
+    before: tuple[tuple[int, float, bool], ...] = ()
+    if switches.listings and random.Random(f"earlier {seed}").random() < 0.5:
+        # An earlier job of the same pictures and texts, which a listing may show late or not.
+        before = tuple((row, 60 * DAY_S, True) for row in range(rows))
     if switches.foreign or switches.equal_texts:
-        writer, before = _foreign(random.Random(f"foreign {seed}"), rows, switches.equal_texts)
+        writer, more = _foreign(random.Random(f"foreign {seed}"), rows, switches.equal_texts)
+        before = (*before, *more)
     return HostilePlan(
         seed=seed,
         switches=switches,
@@ -155,9 +163,7 @@ def edited(rows: list[HostileRow], spare: list[HostileRow], edit: Edit) -> list[
     return changed
 
 
-def _rows(
-    dice: random.Random, seed: int, count: int, *, bare_urls: bool
-) -> Iterator[HostileRow]:
+def _rows(dice: random.Random, seed: int, count: int, *, bare_urls: bool) -> Iterator[HostileRow]:
     pictures = dice.choice((0.2, 0.5, 0.8))
     shared = f"https://pictures.example/{seed}/shared.png"
     for number in range(count):
@@ -165,8 +171,9 @@ def _rows(
         image = number if dice.random() < pictures else None
         url = None if image is not None else f"https://pictures.example/{seed}/{number}.png"
         # An address of the user's alone can't tell whose a thing is that says nothing else.
-        bare = dice.random() < 0.15 and (image is not None or bare_urls)
-        if url is not None and not bare and dice.random() < 0.15:
+        silent, twin = dice.random() < 0.15, dice.random() < 0.15
+        bare = silent and (image is not None or bare_urls)
+        if url is not None and twin and not bare:
             url = shared
         yield HostileRow(
             tag, image, url, None if bare else tag, None if bare else f"Speaks as {tag}"
@@ -210,22 +217,23 @@ def _views(dice: random.Random) -> tuple[str, float]:
 
 def _foreign(
     dice: random.Random, rows: int, equal: bool
-) -> tuple[str, tuple[tuple[int, float], ...]]:
+) -> tuple[str, tuple[tuple[int, float, bool], ...]]:
     """The writer's options, and what others made before: minutes, hours and months ago."""
     texts = "equal" if equal else "other"
     writer = f"every={dice.choice((1, 2, 3))},within_s={dice.choice((0.05, 0.3))},texts={texts}"
     some = dice.sample(range(rows), dice.randint(rows // 3, rows))
-    return writer, tuple((row, dice.choice((120.0, 7200.0, 60 * DAY_S))) for row in some)
+    return writer, tuple((row, dice.choice((120.0, 7200.0, 60 * DAY_S)), equal) for row in some)
 
 
 def _acts(seed: int, kills: tuple[Kill, ...], rows: int, switches: Switches) -> Iterator[Act]:
     dice, pen = random.Random(f"ledger {seed}"), random.Random(f"edits {seed}")
     # What is done to a ledger is done once in a run: whether it was right shows at the end.
     at, what = dice.randrange(len(kills)), dice.choice((*BETWEEN, *DURING))
+    kinds: tuple[EditKind, ...] = ("insert", "remove", "move", "mend")
     for number, kill in enumerate(kills):
         here: Tampering = what if switches.ledger and number == at else ""
         edits = tuple(
-            Edit(pen.choice(("insert", "remove", "move", "mend")), pen.randrange(999), pen.randrange(999))
+            Edit(pen.choice(kinds), pen.randrange(999), pen.randrange(999))
             for _ in range(pen.randint(1, 3))
         )
         yield Act(

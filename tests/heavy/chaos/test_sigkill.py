@@ -11,7 +11,7 @@ import os
 import random
 import signal
 from collections import Counter
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -19,10 +19,10 @@ from attrs import evolve
 from chaos_plan import ACCOUNTS, Plan, Row
 from chaos_stage import Runner, Stage, stage
 from deaths import SLOW_S, at_work, death, finished, killed, runners, sweep
+from engine import rows_of
 from failpoints import NAMES
 
 from kling_async import AsyncKlingClient, OutcomeUnknownError
-from kling_async.bulk.ledgerview import LedgerView
 from kling_async.emulator import Emulator, parse_faults
 
 SEEDS = int(os.environ.get("CHAOS_SEEDS", "1"))
@@ -76,13 +76,13 @@ CALM = Plan(
 async def trial(name: str, seed: int, folder: Path, runner: Runner) -> tuple[bool, str | None]:
     """One death at one point: whether it came to that, and what was wrong afterwards."""
     dice = random.Random(f"{name} {seed}")
-    seldom = ("ledger", "keep_listed", "register", "unknown", "adopt")
+    seldom = ("ledger", "listed", "registered", "given_up", "found")
     often = name.partition(":")[0] not in seldom
     passes = 1 + seed % 8 if seed >= 8 and often else 1 + dice.randrange(4 if often else 1)
     plan = evolve(
         CALM,
         seed=seed,
-        faults=(SLOW if name.startswith("unknown") else "") + FAULTS,
+        faults=(SLOW if name.startswith("given_up") else "") + FAULTS,
         transport=dice.choice(("aiohttp", "httpx")),
         concurrency=dice.choice((1, 3, 8)),
     )
@@ -102,7 +102,8 @@ async def trial(name: str, seed: int, folder: Path, runner: Runner) -> tuple[boo
 
 @pytest.mark.parametrize("part", range(3))
 async def test_death_at_each_point_of_a_row(part: int, tmp_path: Path) -> None:
-    await sweep(trial, NAMES[part::3], tmp_path, seeds=SEEDS)
+    # Not each pass comes to each point: what was lost may be found in time.
+    await sweep(trial, NAMES[part::3], tmp_path, seeds=SEEDS, more_seeds=4)
 
 
 # --- the bar ----------------------------------------------------------------------------------
@@ -130,8 +131,7 @@ async def test_300_rows_every_seventh_answer_lost_killed_ten_times(tmp_path: Pat
             kills += await killed_at(here, 36)
         await finished(here)
         found = here.findings()
-        with closing(LedgerView.read(here.ledger)) as book:
-            ids = [one.avatar_id for one in book.each(("done",))]
+        ids = [one.avatar_id for one in rows_of(here.ledger) if one.state == "done"]
     print(
         f"\n300 rows, {kills} SIGKILLs: {found.made} avatars, {found.states['done']} done "
         f"({found.adopted} adopted), {found.states['unknown']} unknown "

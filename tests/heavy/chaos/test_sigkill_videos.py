@@ -29,9 +29,9 @@ SLOW = f"avatars.video:reset_after,delay_s={SLOW_S}@at=2 ; "
 async def trial(name: str, seed: int, folder: Path, runner: Runner) -> tuple[bool, str | None]:
     """One death at one point: whether it came to that, and what was wrong afterwards."""
     dice = random.Random(f"{name} {seed}")
-    seldom = ("video.unknown", "video.adopt", "video.plan", "video.not_carried_out")
+    seldom = ("video.given_up", "video.found", "video.planned", "video.retracted")
     passes = 1 + dice.randrange(1 if name.partition(":")[0] in seldom else 4)
-    faults = (SLOW if name.startswith("video.unknown") else "") + FAULTS
+    faults = (SLOW if name.startswith("video.given_up") else "") + FAULTS
     concurrency = dice.choice((1, 3, 8))
     async with film_stage(
         folder,

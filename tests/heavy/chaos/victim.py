@@ -18,25 +18,10 @@ from typing import Any, NoReturn
 
 import aiohttp  # noqa: F401  imported here once instead of in each child
 import httpx_aiohttp  # noqa: F401
+from engine import shorten
 from failpoints import arm
 
-from kling_async import PollSchedule, RetryPolicy, settings
-from kling_async._transport import protocol
-from kling_async.bulk import equipment
 from kling_async.cli.app import cli
-from kling_async.client import AsyncKlingClient
-
-
-def shorten() -> None:
-    """Waits of seconds and minutes become fractions of a second."""
-    settings.READ_TIMEOUT_S = 0.6
-    settings.RETRY_AFTER_ABSENT_S = 0.4
-    protocol.RETRY_AFTER_ABSURD_S = 0.4
-    equipment.POLL = PollSchedule((0.05,))
-    settings.LOOK_AFTER_S = (0.05, 0.2, 0.5)  # type: ignore[assignment]
-    defaults = AsyncKlingClient.__init__.__kwdefaults__
-    assert defaults is not None
-    defaults["retry"] = RetryPolicy(wait_initial_s=0.03, wait_max_s=0.3)
 
 
 def be(order: dict[str, Any]) -> NoReturn:
