@@ -1,4 +1,4 @@
-"""Do rows of an input look as if they were made already? Asked of a dry run, which opens no ledger."""
+"""Do rows of an input look as if they were made already? Asked by a dry run."""
 
 from __future__ import annotations
 

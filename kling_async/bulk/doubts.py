@@ -9,22 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from attrs import define, evolve, field, frozen
+from attrs import define, field
 
 from .. import settings
 from .._calls.pipeline import Options, Pipeline
 from ..errors import KlingError
-from ..models.evidence import Decided, Known, complete_since, decide, look_alikes, looks_cut
+from ..models.evidence import Decided, complete_since, decide, look_alikes, looks_cut
 from ..models.requests import Request
-from ..models.sightings import Evidence, Sent, Sighting
+from ..models.sightings import Evidence, Sighting
 from .health import LooksMadeError
+from .knowledge import Knowledge, Look
 from .ledger import Ledger
-from .machine import UNSETTLED, State
+from .machine import UNSETTLED
 from .outgoing import StepRequests
-from .records import ANSWER, GIVEN, Applied, Change, Listed, Step
+from .records import RECOVERED, Applied, Change, Listed, Step
 from .task_group import TaskGroup
 
 log = logging.getLogger("kling_async")
@@ -33,16 +34,6 @@ ABSENCE_AFTER_S = 1800.0
 """How long an absence must last at least before `resend_after_absence` believes it."""
 CANDIDATES = 5
 """Things that an unknown step lists at most."""
-
-
-@frozen
-class Look:
-    """What the listings of one account and kind show."""
-
-    seen: Sequence[Sighting]
-    complete_since_s: float
-    cut: bool
-    """Whether a listing looks like a page: then what is not there proves less than nothing."""
 
 
 @define(eq=False)
@@ -98,7 +89,7 @@ class Doubts:
         self._options = options
         self._clock = pipeline.clock
         self._ledger = ledger
-        self._requests = requests
+        self._knowledge = Knowledge(ledger, requests, pipeline.clock)
         self._settled = settled
         self._group = group
         self._again = again
@@ -240,11 +231,15 @@ class Doubts:
         self, one: _Watched, look: Look, wanted: Sequence[Step]
     ) -> dict[int, Decided]:
         """Apply what is proven; what is not, by step."""
-        wants = {step.id: step for step in wanted if step.state != "ready" or step.own}
+        wants = {
+            step.id: step
+            for step in wanted
+            if step.state != "ready" or step.own or step.first_intent_at is not None
+        }
         if not wants:
             return {}
-        sent = {step.id: await self._sent(step) for step in wants.values()}
-        known = await self._known(one, look, wants)
+        sent = {step.id: await self._knowledge.sent(step) for step in wants.values()}
+        known = await self._knowledge.of(one.account, one.evidence.kind, look, wants)
         decided = decide({key: s for key, s in sent.items() if s is not None}, look.seen, known)
         left: dict[int, Decided] = {}
         for step_id, of_step in decided.items():
@@ -252,13 +247,15 @@ class Doubts:
                 left[step_id] = of_step
                 continue
             step, found = wants[step_id], of_step.found
-            evidence = of_step.evidence or "adopted"
-            if step.state == "unknown" and evidence == "adopted":
+            evidence: str = of_step.evidence or "adopted"
+            if step.state == "ready":  # to be sent again, or by an old copy of the ledger
+                evidence = RECOVERED
+            elif step.state == "unknown":
                 evidence = "adopted-late"
             change = Change(
                 step_id=step_id,
                 event="found",
-                to=self._begun(step),
+                to=self._knowledge.begun(step),
                 values={"account": one.account, "evidence": evidence},
                 claim=found.id,
             )
@@ -268,71 +265,6 @@ class Doubts:
             self.surplus.setdefault(one.evidence.kind, []).extend(more)
             await self._tell(one, step_id)
         return left
-
-    async def _known(self, one: _Watched, look: Look, wants: Collection[int]) -> Known:
-        """What else there is: whose the things are, and who could have made them."""
-        ledger, account, kind = self._ledger, one.account, one.evidence.kind
-        ids = {sighting.id for sighting in look.seen}
-        claimed = await ledger.owners(account, kind, ids)
-        paths = {p for s in look.seen if s.id not in claimed for p in s.paths}
-        may_have_made = {step.id: step for step in await ledger.sent(account, kind)}
-        likely = {step.id: step for step in await ledger.uses(account, kind, paths)}
-        others = {**likely, **may_have_made}
-        rivals, settled = list[Sent](), list[Sent]()
-        for step_id, step in others.items():
-            if step_id in wants or (sent := await self._sent(step)) is None:
-                continue
-            if step_id in may_have_made:
-                rivals.append(sent)
-            elif step.evidence == ANSWER or step.first_intent_at is None:
-                settled.append(sent)
-        born = await ledger.fact("born_at")
-        return Known(
-            now_s=self._clock.wall(),
-            claimed=claimed.keys(),
-            before=await ledger.listed_before(account, kind, ids),
-            rivals=rivals,
-            settled=settled,
-            born_s=float(born or 0.0),
-            complete_since_s=look.complete_since_s,
-        )
-
-    async def _sent(self, step: Step) -> Sent | None:
-        """A step in the terms of evidence; None where nothing of it can be known again."""
-        evidence = self._requests.type_of(step).evidence
-        if evidence is None or step.evidence == GIVEN:
-            return None
-        earlier: Sequence[Step] = ()
-        if step.number > 1:
-            earlier = (await self._ledger.row_of(step.row_id)).steps[: step.number - 1]
-        try:
-            request = await self._requests.of(step, step.account, earlier)
-        except KlingError:
-            return None  # its file is gone, and it has no address yet
-        never = step.first_intent_at is None
-        since_s = step.changed_at if never else step.first_intent_at
-        sent = evidence.sent(
-            request,
-            account=step.account,
-            own=step.own,
-            own_mark=step.mark is not None,
-            since_s=since_s,
-            never_sent=never,
-        )
-        if self._requests.spec(step).shares_tokens and not step.own:
-            shared = {
-                f"{one.number}.{name}": path
-                for one in earlier
-                if (before := await self._sent(one)) is not None
-                for name, path in before.paths.items()
-                if name in before.own
-            }
-            paths = {**sent.paths, **shared}
-            sent = evolve(sent, paths=paths, own=sent.own | frozenset(shared))
-        return sent
-
-    def _begun(self, step: Step) -> State:
-        return "running" if self._requests.type_of(step).starts_task else "done"
 
     # --- what was looked for in vain ----------------------------------------------------------
 
@@ -386,7 +318,7 @@ class Doubts:
         free = [s for s in look.seen if s.id not in claimed]
         users = await self._ledger.uses(account, kind, {p for s in free for p in s.paths})
         named = [step for step in users if not step.own]
-        sent = {step.id: await self._sent(step) for step in named}
+        sent = {step.id: await self._knowledge.sent(step) for step in named}
         known = {step.id: s for step in named if (s := sent[step.id]) is not None}
         begun = {step.id for step in named if step.first_intent_at is not None}
         # What a step that was sent may have made is most likely that.

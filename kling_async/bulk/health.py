@@ -100,6 +100,11 @@ class AccountHealth:
         why = f"{name_of(account)} has too few credits: {error}"
         return self.without_credits.setdefault(account, why)
 
+    @property
+    def given_up(self) -> list[str]:
+        """Why accounts were given up in this run, one text each."""
+        return [*self.parked.values(), *self.without_credits.values()]
+
     def put_off(self, account: str | None, *, costs_credits: bool) -> str | None:
         """Why nothing is sent for the account in this run; None: it can be used."""
         if (why := self.parked.get(account)) is not None or not costs_credits:

@@ -43,6 +43,22 @@ class RowResult:
         return self.row.current
 
 
+def given_before(row: Row) -> RowResult:
+    """What is said of a second row of the same key."""
+    text = "its key was given before; keys must differ. Nothing was sent for this row"
+    return RowResult(row, "failed", text, step=1)
+
+
+def given_otherwise(row: Row) -> RowResult:
+    """What is said of a row that differs from what was made of it; the ledger's record stays."""
+    text = (
+        f"this row differs from what the ledger recorded under the key {row.key!r}, and that was "
+        "made or sent; nothing was sent for it now. Restore it, give it another key, or use "
+        "another ledger"
+    )
+    return RowResult(row, "failed", text, step=row.differs_in)
+
+
 @frozen(kw_only=True)
 class BulkRow:
     """What became of one row of a bulk job.

@@ -6,46 +6,40 @@
     doubts:   listings -> found | unknown                    one look for all of an account
     results:  every row once, as it is settled
 
-`resources/bulk.py` is the library's way in; the command line drives a `BulkRun` itself, to show
-progress and to stop it.
+`jobs.py` puts a run together; the command line drives it, to show progress and to stop it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from attrs import evolve, frozen
 
 from .._calls.pipeline import Options, Pipeline
-from ..accounts import as_listed
-from ..errors import AccountRequiredError, KlingError
-from ..models.accounts import ListAccounts
 from ..settings import CLOSE_WITHIN_S
 from .counts import RunCounts
 from .doubts import Doubts
 from .health import WAIT_FOR_SERVER_S, AccountHealth, bulk_retry
 from .ledger import Ledger
 from .machine import State
+from .outcomes import Done, Failed, InDoubt, Outcome, PutOff, Stopped
 from .outgoing import StepRequests
 from .records import Applied, Row, Step
-from .results import RowResult
+from .results import RowResult, given_before, given_otherwise
+from .slots import AccountSlots
 from .sources import CHUNK
-from .steps import Done, Failed, InDoubt, Outcome, PutOff, Stepper, Stopped
+from .steps import Stepper
 from .task_group import Hold, TaskGroup
-from .works import Works, without_files
+from .works import Works, with_files
 
-log = logging.getLogger("kling_async")
-
-AHEAD = 4
-"""Steps of an account that are prepared or downloaded while all its job slots are taken."""
+Chunks = AsyncGenerator[Sequence[Row], None]
 
 
 @frozen
 class _Job:
-    """A row on its way: at its step of this number, with the steps before it counted."""
+    """A row at its step of this number, with the steps before it counted."""
 
     row: Row
     number: int
@@ -94,7 +88,6 @@ class BulkRun:
         self.made = made
         """How many steps of each row are carried out; None: all."""
         self.makes_avatars = requests.makes_avatars
-        """Whether its rows are told in the words of avatars and their videos."""
         self.folder = works.folder
         """Where files go; None: none are brought."""
         self.health = AccountHealth(options.retry.retry_after_max_s, self.stop)
@@ -122,19 +115,12 @@ class BulkRun:
         # the ledger's queue; and one per result of a row that was in that queue.
         self._places = asyncio.Semaphore(4 * concurrency + CHUNK)
         self._room = asyncio.Semaphore(4 * concurrency + CHUNK)
-        self._slots_learned: asyncio.Task[None] | None = None
-        self._among: tuple[str, ...] = ()
-        """The server's accounts, where nobody said which ones to use."""
+        self._slots = AccountSlots(pipeline, self._options, ledger, unlimited=concurrency)
         self._waiting: dict[str | None, int] = {}
         """Account -> steps in the ledger's queue."""
         self._slot_workers: dict[str | None, int] = {}
 
     # --- what it says of itself -----------------------------------------------------------------
-
-    @property
-    def parked(self) -> list[str]:
-        """Why accounts were given up in this run, one text each."""
-        return [*self.health.parked.values(), *self.health.without_credits.values()]
 
     @property
     def waiting(self) -> int:
@@ -188,7 +174,7 @@ class BulkRun:
 
     # --- the run --------------------------------------------------------------------------------
 
-    async def results(self, rows: AsyncIterator[Sequence[Row]]) -> AsyncGenerator[RowResult, None]:
+    async def results(self, rows: Chunks) -> AsyncGenerator[RowResult, None]:
         """Each row's result as it is settled.
 
         Leaving the loop early stops the run as `stop` does; being cancelled ends it at once, and
@@ -223,9 +209,7 @@ class BulkRun:
             await asyncio.gather(overseer, return_exceptions=True)
             await self._group.end()
             await self._doubts.aclose()
-            if self._slots_learned is not None:
-                self._slots_learned.cancel()
-                await asyncio.gather(self._slots_learned, return_exceptions=True)
+            await self._slots.aclose()
             await self._ledger.settled()
 
     async def _oversee(self) -> None:
@@ -248,49 +232,24 @@ class BulkRun:
 
     # --- rows in --------------------------------------------------------------------------------
 
-    async def _feed(self, rows: AsyncIterator[Sequence[Row]]) -> None:
+    async def _feed(self, rows: Chunks) -> None:
         try:
-            chunks = rows if isinstance(rows, AsyncGenerator) else _generator(rows)
-            async with aclosing(chunks):
-                async for chunk in chunks:
-                    for row in await self._with_files(chunk):
+            async with aclosing(rows):
+                async for chunk in rows:
+                    for row in await with_files(self._ledger, chunk, self._requests.saves):
                         await self._places.acquire()
                         await self._take(row)
         finally:
             for _ in range(self._concurrency):
                 self._todo.put_nowait(None)
 
-    async def _with_files(self, rows: Sequence[Row]) -> Sequence[Row]:
-        """The rows; one whose file is not where it was saved brings it again."""
-        saved = [
-            step
-            for row in rows
-            for step in row.steps
-            if step.state == "done" and step.works and self._requests.saves(step)
-        ]
-        if not saved or not (lost := await without_files(self._ledger, saved)):
-            return rows
-        return [
-            evolve(await self._ledger.row_of(row.id), differs=row.differs, duplicate=row.duplicate)
-            if any(step.id in lost for step in row.steps)
-            else row
-            for row in rows
-        ]
-
     async def _take(self, row: Row) -> None:
         if row.duplicate or row.id in self._in_house:
-            text = "its key was given before; keys must differ. Nothing was sent for this row"
-            self._settle(RowResult(row, "failed", text, step=1), 0)
+            self._settle(given_before(row), 0)
         elif row.differs:
-            # The ledger's record stays as it is: something of it was made.
-            text = (
-                f"this row differs from what the ledger recorded under the key {row.key!r}, and "
-                "that was made or sent; nothing was sent for it now. Restore it, give it another "
-                "key, or use another ledger"
-            )
-            self._settle(RowResult(row, "failed", text, step=row.differs_in), 0)
+            self._settle(given_otherwise(row), 0)
         else:
-            await self._check_accounts(row)
+            await self._slots.check(row, self.made, self._requests)
             self._in_house.add(row.id)
             await self._go_on(row, 0, begins=True)
 
@@ -311,10 +270,6 @@ class BulkRun:
                 await self._queue(row, step, counted)
             else:
                 self._todo.put_nowait(_Job(row, step.number))
-            return
-        else:
-            self.counts.resumed += begins
-            self._settle(RowResult(row), counted)
             return
         self.counts.resumed += begins
         self._settle(RowResult(row), counted)
@@ -377,7 +332,7 @@ class BulkRun:
     async def _queue(self, row: Row, step: Step, counted: int) -> None:
         """A step waits for its turn, in the ledger: any number may."""
         earlier = row.steps[: step.number - 1]
-        await self._slots()
+        await self._slots.learned()
         account = self._stepper.account_of(step, earlier)
         for one in row.steps[counted : step.number - 1]:
             self.counts.of(one.number).add(one, one.state)
@@ -385,7 +340,7 @@ class BulkRun:
         self._in_house.discard(row.id)
         self._places.release()
         self._waiting[account] = self._waiting.get(account, 0) + 1
-        if self._slot_workers.get(account, 0) < self._most(account):
+        if self._slot_workers.get(account, 0) < self._slots.workers(account):
             self._slot_workers[account] = self._slot_workers.get(account, 0) + 1
             hold = Hold()
             self._group.start(self._work_slots(account, hold), hold)
@@ -405,58 +360,6 @@ class BulkRun:
                     await self._after(_Job(row, step.number), outcome, self._room)
         finally:
             self._slot_workers[account] -= 1
-
-    async def _learn_slots(self) -> None:
-        """How many jobs each account runs at once; where that can't be learned, answers 429 tell.
-
-        Accounts that only the server knows are not chosen from: which are used is the user's word.
-        Only where there is a single one, and nobody named any, it is the one that was meant.
-        """
-        accounts = self._pipeline.accounts
-        try:
-            listed = await self._pipeline.send(ListAccounts(), self._options)
-        except KlingError as exc:
-            log.info("the accounts' job slots are not known: %s", type(exc).__name__)
-            return
-        learned = as_listed(listed)
-        if len(accounts) == 0 and len(learned) == 1:
-            accounts.update(learned)
-        if len(accounts) == 0:
-            self._among = tuple(one.email for one in learned)
-        accounts.learn(learned)
-        async for row in self._ledger.rows(states=("running",)):
-            for step in row.steps:
-                if step.state == "running" and step.account is not None:
-                    task_id = int(step.remote_id or 0)
-                    self._pipeline.attempts.job_slots.runs(step.account, task_id)
-
-    async def _slots(self) -> None:
-        """Return when the accounts' job slots are known, as far as they can be."""
-        if self._slots_learned is None:
-            self._slots_learned = asyncio.create_task(self._learn_slots())
-        await asyncio.shield(self._slots_learned)
-
-    async def _check_accounts(self, row: Row) -> None:
-        """AccountRequiredError where it is open to which of several accounts a row goes: nothing
-        would tell on which one the results of its earlier steps are.
-        """
-        steps = row.steps[: self.made]
-        open_steps = [step for step in steps if step.state not in ("done", "failed")]
-        if not any(self._requests.type_of(step).starts_task for step in open_steps):
-            return
-        await self._slots()
-        known = any(step.account is not None for step in steps)
-        if self._among and not known and self._requests.named_account(steps[0], steps) is None:
-            raise AccountRequiredError(
-                f"row {row.key} names no account, and the server has {len(self._among)}: a "
-                "video is made where its avatar is. Name an account in the row, or the accounts to "
-                "choose from (KLING_ACCOUNTS and --choose)",
-                accounts=self._among,
-            )
-
-    def _most(self, account: str | None) -> int:
-        slots = self._pipeline.accounts.max_jobs(account)
-        return max(self._concurrency, AHEAD) if slots is None else slots + AHEAD
 
     # --- results out ----------------------------------------------------------------------------
 
@@ -493,8 +396,3 @@ def _with_step(row: Row, step: Step) -> Row:
     """The row with this step as it is now."""
     steps = [step if one.number == step.number else one for one in row.steps]
     return evolve(row, steps=tuple(steps))
-
-
-async def _generator(rows: AsyncIterator[Sequence[Row]]) -> AsyncGenerator[Sequence[Row], None]:
-    async for chunk in rows:
-        yield chunk

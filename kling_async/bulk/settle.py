@@ -6,7 +6,7 @@ import os
 from typing import Literal
 
 from ..errors import LedgerError
-from .machine import UNSETTLED
+from .machine import UNSETTLED, State
 from .records import MISSING, Applied, Change, Row, Step
 from .requesttypes import request_type
 from .results import noun_of
@@ -73,7 +73,7 @@ def _change(row: Row, step: Step, decision: Decision, adopt: str | None) -> Chan
             of = f"the {noun_of(step)} of row {row.key}"
         raise LedgerError(f"{of} is {step.state}, not unknown; there is nothing to settle")
     if decision == "adopt":
-        to = "running" if request_type(step.operation).starts_task else "done"
+        to: State = "running" if request_type(step.operation).starts_task else "done"
         values = {"evidence": "settled"}
         return Change(step_id=step.id, event="found", to=to, values=values, claim=adopt)
     if decision == "resend":

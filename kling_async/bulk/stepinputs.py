@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import JSON, InvalidRequestError
-from ..models.avatars import url_path
 from ..models.checks import Digits, Email
 from ..models.media import Media
 from ..models.requests import Request
+from ..models.sightings import url_path
 from .recipes import Given, Recipe, StepSpec
 from .records import StepInput
 from .values import digest_of, has_half, mended, plain

@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from .._calls.pipeline import Options, Pipeline
 from .._calls.preparations import prepared
@@ -41,8 +41,10 @@ from ..models.requests import Request
 from ..models.sightings import Evidence, url_path
 from .doubts import Doubts
 from .health import WAIT_FOR_SLOT_S, AccountHealth, NotKeptError, ends_the_run
+from .intents import StaleStepError, StepIntent, StoppingError
 from .ledger import Ledger
 from .machine import PAID, Event, State
+from .outcomes import Done, Failed, InDoubt, Outcome, PutOff, Stopped, Unknown, outcome_of
 from .outgoing import StepRequests
 from .records import ANSWER, MISSING, Applied, Change, Step
 from .task_group import Hold
@@ -50,123 +52,8 @@ from .works import Works
 
 log = logging.getLogger("kling_async")
 
-
-# --- what becomes of a step for now -----------------------------------------------------------
-
-
-@frozen
-class Done:
-    """It is over, and well. Nobody is told before `written`, where there is such, has come true."""
-
-    step: Step
-    written: asyncio.Future[Applied] | None = None
-
-
-@frozen
-class Failed:
-    """It was refused, or its task failed; `step.error` says why."""
-
-    step: Step
-
-
-@frozen
-class Unknown:
-    """It may have been carried out, and was not found; the user decides."""
-
-    step: Step
-
-
-@frozen
-class InDoubt:
-    """It may have been carried out, and is looked for; `Doubts` tells when that is known."""
-
-    step: Step
-
-
-@frozen
-class PutOff:
-    """Nothing is wrong with it, and it can't go on in this run; the next one does."""
-
-    step: Step
-    why: str
-
-
-@frozen
-class Stopped:
-    """The run ends, and it stays as it is."""
-
-    step: Step
-
-
-Outcome = Done | Failed | Unknown | InDoubt | PutOff | Stopped
-
-
-def outcome_of(step: Step) -> Outcome | None:
-    """What a step's state says of it; None: it goes on."""
-    if step.state == "done":
-        return Done(step)
-    if step.state == "failed":
-        return Failed(step)
-    return Unknown(step) if step.state == "unknown" else None
-
-
-# --- one step ---------------------------------------------------------------------------------
-
-
-class StaleStepError(KlingError):
-    """A step is not what was going to be sent: it was settled, or given anew, meanwhile."""
-
-
-class StoppingError(KlingError):
-    """What was held back may go again, but not in this run."""
-
-
-class StepIntent:
-    """The intent log of one step: its intent is on disk before the first byte goes out.
-
-    Args:
-        ledger: where it is written.
-        step: which goes out, with this content.
-        values: what else the intent says.
-        hold: of the worker.
-        stopping: whether the run begins nothing any more.
-    """
-
-    def __init__(
-        self,
-        ledger: Ledger,
-        step: Step,
-        values: Mapping[str, JSON],
-        hold: Hold,
-        stopping: Callable[[], bool],
-    ) -> None:
-        self.attempts = step.attempts
-        """How often the step was about to go out by now."""
-        self._ledger = ledger
-        self._step_id = step.id
-        self._change = Change(step_id=step.id, event="intended", values=values, digest=step.digest)
-        self._hold = hold
-        self._stopping = stopping
-
-    async def record(self, account: str | None, attempt: int) -> None:
-        """The intent is on disk when this returns; if cancelled here, it is taken back."""
-        try:
-            applied = await self._ledger.apply(self._change)
-        except asyncio.CancelledError:  # nothing was sent, and nothing will be
-            self._ledger.post(Change(step_id=self._step_id, event="retracted"))
-            raise
-        if applied is not Applied.YES:
-            raise StaleStepError("nothing was sent: the ledger says otherwise of it by now")
-        self._hold.in_flight = True
-        self.attempts += 1
-
-    async def retract(self, error: KlingError | None) -> None:
-        """The step may go again."""
-        values = {} if error is None else {"error": str(error)}
-        self._hold.in_flight = False
-        await self._ledger.apply(Change(step_id=self._step_id, event="retracted", values=values))
-        if self._stopping():
-            raise StoppingError("the run ends; nothing was sent")
+MOST_OVERTAKEN = 3
+"""How often in a row the ledger may say otherwise of a step before it is left to the next run."""
 
 
 class Stepper:
@@ -231,6 +118,7 @@ class Stepper:
         Raises:
             KlingError: one after which no step can go on; the ledger's, first of all.
         """
+        hold.overtaken = 0
         while True:
             if self._stopping():
                 self.left_running += step.state == "running"
@@ -293,17 +181,25 @@ class Stepper:
         intent = StepIntent(self._ledger, step, values, hold, self._stopping)
         retry, clock = self._options.retry, self._pipeline.clock
         until_s = clock.monotonic() + WAIT_FOR_SLOT_S
+        result: Any = None
         while True:
             try:
                 result = await self._pipeline.send(request, self._options, intent)
-                break
             except RateLimitedError as exc:  # a pause, or no job slot is free: its turn comes
                 too_long = (exc.retry_after_s or 0) > retry.retry_after_max_s
                 if retry.attempts == 1 or too_long or clock.monotonic() >= until_s:
                     raise
+            else:
+                break
         remote_id = str(result.id) if evidence is None else evidence.result_id(result)
-        known = {"account": account, "remote_id": remote_id, "attempts": intent.attempts}
-        begun = evolve(step, evidence=ANSWER, error=None, **known)
+        begun = evolve(
+            step,
+            account=account,
+            remote_id=remote_id,
+            attempts=intent.attempts,
+            evidence=ANSWER,
+            error=None,
+        )
         answered = Change(
             step_id=step.id,
             event="answered",
@@ -432,7 +328,8 @@ class Stepper:
         if isinstance(error, StoppingError):
             return Stopped(step)
         if isinstance(error, StaleStepError):
-            return await self._overtaken(step)
+            hold.overtaken += 1
+            return await self._overtaken(step, hold)
         account, text = hold.account, str(error)
         if hold.in_flight and isinstance(error, DeadlineExceededError):  # before the first byte
             await self._apply(step, "retracted", error=text)
@@ -478,11 +375,13 @@ class Stepper:
             health.park(account, error)
         return None
 
-    async def _overtaken(self, step: Step) -> Outcome | None:
+    async def _overtaken(self, step: Step, hold: Hold) -> Outcome | None:
         """The ledger let nothing go out: it is settled by now, or says something else."""
         now = await self._ledger.step(step.id)
         if now.digest == step.digest:
-            return None
+            if hold.overtaken <= MOST_OVERTAKEN:
+                return None
+            return PutOff(now, "the ledger does not let it out; the next run tries again")
         text = "its key was given again with another content; keys must differ. Nothing was sent"
         return Failed(evolve(now, state="failed", error=text))
 

@@ -23,6 +23,8 @@ class Hold:
     """What came of it is being written down."""
     account: str | None = None
     """Whose step it is at."""
+    overtaken: int = 0
+    """How often in a row the ledger said otherwise of that step."""
 
     @property
     def must_finish(self) -> bool:

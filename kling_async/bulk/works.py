@@ -9,21 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import glob
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from attrs import evolve
 
 from .. import settings
 from .._calls.pipeline import Options
 from .._files.downloads import Downloads
 from .._polling.waiter import TaskWaiter
 from .._polling.watched import PollSchedule
-from ..errors import InvalidRequestError
+from ..errors import JSON, InvalidRequestError
 from ..models.tasks import Task, Work, WorkResource
 from .filenames import file_name, name_key, with_digest
 from .health import NotKeptError
 from .ledger import Ledger
-from .records import Applied, Change, Step, WorkRecord
+from .records import Applied, Change, Row, Step, WorkRecord
 
 POLL = PollSchedule()
 """When a task is looked at."""
@@ -106,7 +109,7 @@ class Works:
         except OSError as exc:
             raise NotKeptError(target, exc) from exc
         left = any(one.size_bytes is None for one in step.works if one.number > work.number)
-        values = {"work": work.number, "file": file, "size_bytes": size_bytes}
+        values: dict[str, JSON] = {"work": work.number, "file": file, "size_bytes": size_bytes}
         saved = Change(step_id=step.id, event="saved", to="made" if left else "done", values=values)
         await self._ledger.apply(saved)
 
@@ -151,7 +154,8 @@ class Works:
         stem, ending = target.name.removesuffix(target.suffix), target.suffix
         for name in (target.name, with_digest(step.key, stem, ending), f"{stem}-{step.id}{ending}"):
             path = target.with_name(name)
-            values = {"work": work.number, "file": str(path), "name_key": name_key(name)}
+            values: dict[str, JSON] = {"work": work.number, "file": str(path)}
+            values["name_key"] = name_key(name)
             reserved = Change(step_id=step.id, event="reserved", values=values)
             if await self._ledger.apply(reserved) is not Applied.CLAIMED:
                 return path
@@ -168,13 +172,29 @@ class Works:
         return file_name(key, ending)
 
 
-async def without_files(ledger: Ledger, steps: list[Step]) -> set[int]:
-    """Done -> made, of those of the steps whose file is not as it was saved; their ids."""
-    lost = await asyncio.to_thread(_lost, steps)  # and what is left of a cut file is gone
+async def with_files(
+    ledger: Ledger, rows: Sequence[Row], saves: Callable[[Step], bool]
+) -> Sequence[Row]:
+    """The rows; a step whose file is not as it was saved is made, so that it is brought again."""
+    saved = [
+        step
+        for row in rows
+        for step in row.steps
+        if step.state == "done" and step.works and saves(step)
+    ]
+    if not saved:
+        return rows
+    lost = await asyncio.to_thread(_lost, saved)  # and what is left of a cut file is gone
     for step, number in lost:
         change = Change(step_id=step.id, event="file_lost", values={"work": number})
         await ledger.apply(change)
-    return {step.id for step, _ in lost}
+    changed = {step.row_id for step, _ in lost}
+    return [
+        evolve(await ledger.row_of(row.id), differs=row.differs, duplicate=row.duplicate)
+        if row.id in changed
+        else row
+        for row in rows
+    ]
 
 
 def _lost(steps: list[Step]) -> list[tuple[Step, int]]:

@@ -22,6 +22,7 @@ from ..bulk.voices import check_avatars, check_voices
 from ..client import AsyncKlingClient
 from ..errors import AccountRequiredError, LedgerError
 from ..models.avatars import is_template_id
+from ..models.sightings import Sighting
 from .job import JobOptions, drive, with_job
 from .ledger import (
     INPUT,
@@ -84,7 +85,7 @@ def run_command(
 
     async def work() -> int:
         recipe = order.recipe()
-        checked = await _checked(session, input, ledger, recipe)
+        checked = await _checked(session, input, ledger, _whole(recipe))
         videos = _videos(checked, recipe)
         if order.video and not videos:
             raise InputError([InputProblem(str(input), None, None, _SILENT)])
@@ -128,13 +129,13 @@ def retry_command(session: Session, order: JobOptions, ledger: Path) -> None:
     """Try the failed rows of LEDGER again, and no others.
 
     With --video also failed videos, each from the step that failed: a video that was made and could
-    not be downloaded is only downloaded, and a job that was begun and not found is looked for first.
+    not be downloaded is only downloaded, and a job that was begun is looked for first.
     """
 
     async def work() -> int:
         recipe: Recipe | None = None
         async with read_ledger(ledger) as book:
-            first = [row async for row in book.rows(page=1, states=("failed",))][:1]
+            first = [row async for row in book.rows(page=1, states=["failed"])][:1]
             if not first or first[0].steps[0].operation in ("", AVATARS.step(1).operation):
                 recipe = TALKING if order.video else AVATARS
             numbers = () if recipe is not AVATARS else (1,)
@@ -191,6 +192,11 @@ async def _checked(session: Session, input: Path, ledger: Path, recipe: Recipe) 
             accounts=[one.email for one in registry],
         )
     return checked
+
+
+def _whole(recipe: Recipe) -> Recipe:
+    """The recipe with all steps that its rows may ask for in any run."""
+    return TALKING if recipe.steps is TALKING.steps else recipe
 
 
 def _videos(checked: Checked, recipe: Recipe) -> int:
@@ -250,7 +256,7 @@ async def _check_new(
         return
     named = [None] if checked.without_account or not checked.accounts else []
     for account in (*named, *sorted(checked.accounts)):
-        seen = []
+        seen: list[Sighting] = []
         for listing in evidence.listings(account):
             seen += map(evidence.sighting, await kling.send(listing))
         chunks = in_chunks(read_rows(input, recipe))

@@ -58,7 +58,7 @@ def _lines(run: BulkRun, meter: Meter, ledger: Path, total: int, there: str) -> 
         yield from _left_running(run)
     if run.stopped_because:
         yield f"The run ended early: {run.stopped_because.removesuffix('.')}."
-    for reason in run.parked:
+    for reason in run.health.given_up:
         yield f"Parked: {reason}"
     if rows.failed:
         yield f"Failed rows are tried again by: kling-async bulk retry {ledger}{there}"
@@ -75,7 +75,7 @@ def _lines(run: BulkRun, meter: Meter, ledger: Path, total: int, there: str) -> 
             f"done is shown by: kling-async bulk status {ledger}"
         )
     if counts.settled < total or rows.left or videos.left:
-        when = "Once the account can be used, run" if run.parked else "Run"
+        when = "Once the account can be used, run" if run.health.given_up else "Run"
         yield f"{when} the same command again to go on where it stopped."
     yield f"Results: kling-async bulk export {ledger} --to results.csv"
 

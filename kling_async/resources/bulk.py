@@ -52,8 +52,8 @@ class Bulk(Resource):
             ledger: the SQLite file that remembers every row; made where it is missing.
             operation: what mappings are that don't say so: a request type, or its operation's name
                 (`"avatars.create"`). Default: none; each says it.
-            save_to: the folder where tasks' works become files, made where it is missing: `KEY.mp4`,
-                or `KEY-1.png`, `KEY-2.png` ... where there are several. Default: none are brought.
+            save_to: the folder where tasks' works become files, made where it is missing:
+                `KEY.mp4`, or `KEY-1.png`, `KEY-2.png` ... of several. Default: none are brought.
             concurrency: rows under way at once, at least 1; tasks: as many as the accounts have job
                 slots. Default 8.
             again: send also rows that look as if another job had made them already. Default False:

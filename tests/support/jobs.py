@@ -59,6 +59,7 @@ def sent_keys(emulator: Emulator) -> list[str]:
 
 def in_ledger(path: Path) -> dict[str, Row]:
     """Each row as another process reads it."""
+    path = path.absolute()
     with closing(look(path)) as db:
         return {one.key: one for one in Reading(path, db).page(frozenset(), (-1, 0), 1_000_000)}
 

@@ -135,8 +135,8 @@ class TestRowsIn:
         connect = sqlite3.connect
         monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: connect(*a, factory=Counting, **k))
         await results(kling, url_rows(50), ledger, concurrency=1)
-        # Two to open it, one to close it, one for the chunk of rows, one for the first look, one for
-        # the last row.
+        # Two to open it, one to close it, one for the chunk of rows, one for the first look, one
+        # for the last row.
         assert commits <= 50 + 6
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from jobs import in_ledger
 
-from kling_async.bulk.ledger import Ledger
-from kling_async.bulk.ledgerview import LedgerView
+from kling_async.bulk.sqlite import open_ledger
 from kling_async.emulator import Emulator, sample_png
 
 LEDGER = Path("avatars.sqlite")
@@ -20,8 +20,7 @@ URL = "https://example.com/1.png"
 def state_of_ledger() -> Any:
     if not LEDGER.exists():
         return None
-    with closing(LedgerView.read(LEDGER)) as ledger:
-        return list(ledger.each())
+    return list(in_ledger(LEDGER).values())
 
 
 BAD = {
@@ -128,7 +127,7 @@ class TestDryRun:
         assert done.exit_code == 0, done.stderr
         assert "4 rows of in.csv are fine" in done.stdout
         assert "2 voices checked" in done.stdout
-        assert {one.operation for one in emulator.calls} <= {"tts.voices"}
+        assert {one.operation for one in emulator.calls} <= {"tts.voices", "avatars.list"}
         assert not LEDGER.exists()
 
     @pytest.mark.parametrize(
@@ -152,7 +151,7 @@ class TestDryRun:
         assert done.exit_code == 2
         assert done.stderr.startswith(f"kling-async: in.csv, line 3, column {column}: ")
         assert said in done.stderr
-        assert {one.operation for one in emulator.calls} <= {"tts.voices"}
+        assert {one.operation for one in emulator.calls} <= {"tts.voices", "avatars.list"}
         assert not LEDGER.exists()
 
     def test_leaves_a_ledger_as_it_is(
@@ -213,7 +212,7 @@ class TestAnotherInput:
         done = invoke(*words)
         assert done.exit_code == 2
         assert "belongs to a run against the built-in emulator" in done.stderr
-        assert "another --ledger" in done.stderr
+        assert "another ledger" in done.stderr
         assert service.creates == []
         assert state_of_ledger() == before
 
@@ -282,17 +281,21 @@ class TestSetUp:
     ) -> None:
         done = invoke("bulk", "run", url_csv(2), "--ledger", "in.csv")
         assert done.exit_code == 2
-        assert "it is not a ledger of kling-async; name another file with --ledger" in done.stderr
+        assert "it is not a ledger of kling-async; name another file" in done.stderr
         assert service.creates == []
         assert Path("in.csv").read_text().startswith("key,image_url")
 
     def test_a_ledger_in_use(
         self, invoke: Callable[..., Any], url_csv: Callable[..., Path], service: Any
     ) -> None:
-        with closing(Ledger.open(LEDGER, service="a server on this machine")):
-            done = invoke("bulk", "run", url_csv(2), "--ledger", LEDGER)
+        async def used() -> Any:
+            async with open_ledger(LEDGER, service="a server on this machine"):
+                words = ["bulk", "run", url_csv(2), "--ledger", LEDGER]
+                return await asyncio.to_thread(invoke, *words)
+
+        done = asyncio.run(used())
         assert done.exit_code == 2
-        assert "is in use by another process" in done.stderr
+        assert "is in use by process" in done.stderr
         assert service.creates == []
 
     def test_no_ledger_named(

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from jobs import avatars
 
-from kling_async.bulk.ledgerview import LedgerView
-from kling_async.bulk.records import Record
+from kling_async.bulk.records import Step
 from kling_async.emulator import Emulator, Fault, sample_png
 
 LEDGER = Path("avatars.sqlite")
 
 
-def in_ledger() -> dict[str, Record]:
-    with closing(LedgerView.read(LEDGER)) as ledger:
-        return {one.key: one for one in ledger.each()}
+def in_ledger() -> dict[str, Step]:
+    return avatars(LEDGER)
 
 
 def test_against_a_service_each_row_is_sent_once(
@@ -28,7 +26,7 @@ def test_against_a_service_each_row_is_sent_once(
     words = ["bulk", "run", url_csv(30), "--ledger", LEDGER, "--rate", "none"]
     assert invoke(*words).exit_code == 0
     made = {one.nickname: one.id for one in emulator.avatars}
-    assert {key: one.avatar_id for key, one in in_ledger().items()} == made
+    assert {key: one.remote_id for key, one in in_ledger().items()} == made
     assert len(made) == 30
     kept, calls = in_ledger(), len(emulator.calls)
     again = invoke(*words)

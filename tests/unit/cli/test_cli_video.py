@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
+import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from jobs import in_ledger as kept
+from jobs import videos
 
 from kling_async import PollSchedule
-from kling_async.bulk import equipment
-from kling_async.bulk.ledger import Ledger
-from kling_async.bulk.ledgerview import LedgerView
-from kling_async.bulk.records import Record
+from kling_async.bulk import works
+from kling_async.bulk.records import Row
 from kling_async.emulator import Emulator, Fault
 from kling_async.emulator.voices import VOICES
 
@@ -32,7 +33,7 @@ def emulator() -> Emulator:
 @pytest.fixture(autouse=True)
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """Jobs are looked at at once."""
-    monkeypatch.setattr(equipment, "POLL", PollSchedule((0.05,)))
+    monkeypatch.setattr(works, "POLL", PollSchedule((0.05,)))
 
 
 def speaking(count: int, silent: int = 0) -> Path:
@@ -45,9 +46,8 @@ def speaking(count: int, silent: int = 0) -> Path:
     return Path("in.csv")
 
 
-def in_ledger() -> dict[str, Record]:
-    with closing(LedgerView.read(LEDGER)) as ledger:
-        return {one.key: one for one in ledger.each()}
+def in_ledger() -> dict[str, Row]:
+    return kept(LEDGER)
 
 
 def run(input: Path, *more: str) -> list[Any]:
@@ -56,12 +56,16 @@ def run(input: Path, *more: str) -> list[Any]:
 
 def unsettled(key: str) -> None:
     """As if the answer to the row's job had been lost for good."""
-    opened = closing(Ledger.open(LEDGER, service="a server on this machine"))
-    with opened as ledger, ledger.transaction():
-        row_id = ledger.get(key).id
-        ledger._db.execute("DELETE FROM tasks WHERE row_id = ?", (row_id,))
-        ledger.videos.doubt(row_id, "the answer was lost")
-        ledger.videos.unknown(row_id, "not found", ["77"])
+    step = videos(LEDGER)[key]
+    with closing(sqlite3.connect(LEDGER)) as db, db:
+        db.execute("DELETE FROM claims WHERE step_id = ?", (step.id,))
+        db.execute("DELETE FROM works WHERE step_id = ?", (step.id,))
+        db.execute(
+            "UPDATE steps SET state = 'unknown', remote_id = NULL, evidence = NULL, mark = 'x', "
+            "error = 'not found', candidates = '[\"77\"]' "
+            "WHERE id = ?",
+            (step.id,),
+        )
 
 
 class TestRun:
@@ -170,7 +174,7 @@ class TestRetry:
         done = invoke("bulk", "retry", LEDGER, "--video", "--rate", "none")
         assert done.exit_code == 0, done.output
         assert (len(emulator.avatars), len(emulator.tasks)) == (2, 3)
-        assert {one.video.state for one in in_ledger().values() if one.video} == {"saved"}
+        assert {one.state for one in in_ledger().values()} == {"done"}
         assert "nothing to do" in invoke("bulk", "retry", LEDGER, "--video").stdout
 
     def test_a_file_in_the_way_is_moved_and_the_video_only_fetched(
@@ -217,7 +221,7 @@ class TestSettle:
     def test_resend(self, invoke: Invoke, unknown: int, emulator: Emulator) -> None:
         assert invoke("bulk", "settle", LEDGER, "k1", "--resend-video").exit_code == 0
         invoke(*run(Path("in.csv"), "--video"))
-        assert in_ledger()["k1"].video.state == "saved"  # type: ignore[union-attr]
+        assert in_ledger()["k1"].state == "done"
 
     def test_abandon(self, invoke: Invoke, unknown: int, emulator: Emulator) -> None:
         assert invoke("bulk", "settle", LEDGER, "k1", "--abandon-video").exit_code == 0
@@ -247,7 +251,7 @@ class TestSettle:
     def test_what_is_settled_stays(self, invoke: Invoke, service: Any) -> None:
         invoke(*run(speaking(1, silent=1), "--video"))
         refused = invoke("bulk", "settle", LEDGER, "k1", "--resend-video")
-        assert "the video of row k1 is saved, not unknown" in refused.stderr
+        assert "the video of row k1 is done, not unknown" in refused.stderr
         refused = invoke("bulk", "settle", LEDGER, "k2", "--resend-video")
         assert "not known here" in refused.stderr
 

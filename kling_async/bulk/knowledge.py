@@ -1,0 +1,107 @@
+"""What does the ledger know of who could have made what a look shows? In the terms of evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from attrs import evolve, frozen
+
+from ..clock import Clock
+from ..errors import KlingError
+from ..models.evidence import Known
+from ..models.sightings import Sent, Sighting
+from .ledger import Ledger
+from .machine import State
+from .outgoing import StepRequests
+from .records import ANSWER, GIVEN, Step
+
+
+@frozen
+class Look:
+    """What the listings of one account and kind show."""
+
+    seen: Sequence[Sighting]
+    complete_since_s: float
+    cut: bool
+    """Whether a listing looks like a page: then what is not there proves less than nothing."""
+
+
+class Knowledge:
+    """What is known of the steps of one ledger.
+
+    Args:
+        ledger: which.
+        requests: say what was sent.
+        clock: tells the time.
+    """
+
+    def __init__(self, ledger: Ledger, requests: StepRequests, clock: Clock) -> None:
+        self._ledger = ledger
+        self._requests = requests
+        self._clock = clock
+
+    async def of(self, account: str | None, kind: str, look: Look, wants: Collection[int]) -> Known:
+        """What else there is: whose the things are, and who could have made them."""
+        ledger = self._ledger
+        ids = {sighting.id for sighting in look.seen}
+        claimed = await ledger.owners(account, kind, ids)
+        paths = {p for s in look.seen if s.id not in claimed for p in s.paths}
+        may_have_made = {step.id: step for step in await ledger.sent(account, kind)}
+        likely = {step.id: step for step in await ledger.uses(account, kind, paths)}
+        others = {**likely, **may_have_made}
+        rivals, settled = list[Sent](), list[Sent]()
+        for step_id, step in others.items():
+            if step_id in wants or (sent := await self.sent(step)) is None:
+                continue
+            if step_id in may_have_made:
+                rivals.append(sent)
+            elif step.evidence == ANSWER or step.first_intent_at is None:
+                settled.append(sent)
+        born = await ledger.fact("born_at")
+        return Known(
+            now_s=self._clock.wall(),
+            claimed=claimed.keys(),
+            before=await ledger.listed_before(account, kind, ids),
+            rivals=rivals,
+            settled=settled,
+            born_s=float(born or 0.0),
+            complete_since_s=look.complete_since_s,
+        )
+
+    async def sent(self, step: Step) -> Sent | None:
+        """A step in the terms of evidence; None where nothing of it can be known again."""
+        evidence = self._requests.type_of(step).evidence
+        if evidence is None or step.evidence == GIVEN:
+            return None
+        earlier: Sequence[Step] = ()
+        if step.number > 1:
+            earlier = (await self._ledger.row_of(step.row_id)).steps[: step.number - 1]
+        try:
+            request = await self._requests.of(step, step.account, earlier)
+        except KlingError:
+            return None  # its file is gone, and it has no address yet
+        never = step.first_intent_at is None
+        since_s = step.changed_at if never else step.first_intent_at
+        sent = evidence.sent(
+            request,
+            account=step.account,
+            own=step.own,
+            own_mark=step.mark is not None,
+            since_s=since_s,
+            never_sent=never,
+        )
+        if self._requests.spec(step).shares_tokens and not step.own:
+            shared = {
+                f"{one.number}.{name}": path
+                for one in earlier
+                if (before := await self.sent(one)) is not None
+                for name, path in before.paths.items()
+                if name in before.own
+            }
+            paths = {**sent.paths, **shared}
+            sent = evolve(sent, paths=paths, own=sent.own | frozenset(shared))
+        return sent
+
+    def begun(self, step: Step) -> State:
+        """Where a step goes on whose result was found."""
+        return "running" if self._requests.type_of(step).starts_task else "done"
