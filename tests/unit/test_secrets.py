@@ -144,7 +144,10 @@ async def test_the_token_shows_nowhere(
 
 
 async def test_nor_in_a_ledger(open_client: Open, tmp_path: Path, no_waiting: Any) -> None:
-    emulator = Emulator(token=TOKEN, faults=FAULTS)
+    going_on = [
+        one for one in FAULTS if one.settings.get("status") != 401
+    ]  # that parks the account
+    emulator = Emulator(token=TOKEN, faults=going_on)
     kling = await open_client(
         token=TOKEN, transport=emulator.transport(), retry=ONCE, clock=no_waiting, timeout=0.2
     )
