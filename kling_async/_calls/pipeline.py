@@ -36,6 +36,8 @@ from ..settings import service_name
 from ..stats import Hook
 from .attempt import Attempts, IntentLog
 from .call import Call
+from .claims import Claims
+from .clock_skew import ClockSkew
 from .preparations import prepared
 from .reconcile import Reconciler
 from .retry import RetryLoop, RetryPolicy
@@ -79,6 +81,16 @@ class Pipeline:
     def service(self) -> str:
         """Whom requests go to; a bulk ledger belongs to one."""
         return service_name(self._wire.base_url)
+
+    @property
+    def claims(self) -> Claims:
+        """Which results have a caller already."""
+        return self._reconciler.claims
+
+    @property
+    def clock_skew(self) -> ClockSkew:
+        """How far Kling's clock is from ours, as far as is known; who gets answers may teach it."""
+        return self._reconciler.clock_skew
 
     def leave(self) -> None:
         """Closing waits for nothing that is in flight, from now on."""

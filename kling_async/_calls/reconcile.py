@@ -119,7 +119,7 @@ class Reconciler:
         self._clock = clock
         self._born_s = clock.wall()
         self._open: dict[PendingCreate[Any], None] = {}
-        self._claims = Claims(self._oldest_s, remembers)
+        self.claims = Claims(self._oldest_s, remembers)
         # Of calls that ended without their result. It may show up any time, so no age makes these
         # harmless; they are kept, about a kilobyte for each kind of call whose caller was told (or
         # left), however often it happened.
@@ -127,7 +127,7 @@ class Reconciler:
         # Of calls that ended otherwise, the latest: what looks like theirs and has no caller, and
         # can be no other call's of ours, was made by somebody else.
         self._settled: deque[tuple[Request[Any], str | None, float]] = deque(maxlen=_SETTLED)
-        self._skew = ClockSkew()
+        self.clock_skew = ClockSkew()
 
     def begin(
         self, request: Request[R], account: str | None, given: Request[R]
@@ -164,8 +164,8 @@ class Reconciler:
         if pending is None:
             return
         result_id, now_s = pending.evidence.result_id(result), self._clock.wall()
-        self._claims.add(pending.evidence.kind, result_id, now_s)
-        self._skew.answered(result_id, pending.began_s, now_s)
+        self.claims.add(pending.evidence.kind, result_id, now_s)
+        self.clock_skew.answered(result_id, pending.began_s, now_s)
 
     async def follow(
         self, pending: PendingCreate[R], sent_s: float, within_s: float, look: Look
@@ -194,7 +194,7 @@ class Reconciler:
                 except KlingError:
                     continue  # an account that can't be listed now may be listed later
                 if found is not None:
-                    self._claims.add(evidence.kind, found.id, self._clock.wall())
+                    self.claims.add(evidence.kind, found.id, self._clock.wall())
                     whole = evidence.refetch(found.thing, pending.account)
                     return Lookup(evidence.result(found.thing), pending.candidates, whole)
         return Lookup(None, pending.candidates)
@@ -220,7 +220,7 @@ class Reconciler:
         for _ in range(settings.LOOK_PAGES):
             listed = await look(listing)
             page = [evidence.sighting(one, pending.account) for one in listed]
-            self._skew.listed(page)
+            self.clock_skew.listed(page)
             seen.shown.update((one.id, one) for one in page)
             if (found := self._decided(pending, sent_s, seen).found) is not None:
                 return found
@@ -229,7 +229,7 @@ class Reconciler:
             all_listed += page
             if not fresh:
                 break
-            since_s = sent_s + min(self._skew.slack(one)[0] for one in page)
+            since_s = sent_s + min(self.clock_skew.slack(one)[0] for one in page)
             if (further := evidence.next_page(listing, listed, since_s)) is None:
                 break
             if self._clock.monotonic() >= until:
@@ -248,14 +248,14 @@ class Reconciler:
         kind = pending.evidence.kind
         known = Known(
             now_s=self._clock.wall(),
-            claimed={one.id for one in shown if (kind, one.id) in self._claims},
+            claimed={one.id for one in shown if (kind, one.id) in self.claims},
             before=pending.others,
             rivals=self._rivals(pending),
             settled=self._settled_alike(pending),
             born_s=self._born_s,
             complete_since_s=seen.complete_since_s,
-            slack=self._skew.slack,
-            forgotten_s=self._claims.forgotten_s,
+            slack=self.clock_skew.slack,
+            forgotten_s=self.claims.forgotten_s,
         )
         decided = decide({pending: sent}, shown, known)[pending]
         could_be = decided.surplus if decided.found is not None else decided.candidates

@@ -89,7 +89,7 @@ class Doubts:
         self._options = options
         self._clock = pipeline.clock
         self._ledger = ledger
-        self._knowledge = Knowledge(ledger, requests, pipeline.clock)
+        self._knowledge = Knowledge(ledger, requests, pipeline)
         self._settled = settled
         self._group = group
         self._again = again
@@ -215,7 +215,9 @@ class Doubts:
                     break
                 listed = await self._pipeline.send(page, self._options)
                 known = len(shown)
-                shown |= {s.id: s for s in map(one.evidence.sighting, listed)}
+                there = [one.evidence.sighting(thing, one.account) for thing in listed]
+                self._pipeline.clock_skew.listed(there)
+                shown |= {sighting.id: sighting for sighting in there}
                 go_on = since_s is not None and len(shown) > known
                 page = one.evidence.next_page(page, listed, since_s or 0.0) if go_on else None
             here = list(shown.values())

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from attrs import evolve, frozen
 
-from ..clock import Clock
+from .._calls.pipeline import Pipeline
 from ..errors import KlingError
 from ..models.evidence import Known
 from ..models.sightings import Sent, Sighting
@@ -32,19 +32,20 @@ class Knowledge:
     Args:
         ledger: which.
         requests: say what was sent.
-        clock: tells the time.
+        pipeline: knows the time, the clocks' difference, and what single calls have.
     """
 
-    def __init__(self, ledger: Ledger, requests: StepRequests, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, requests: StepRequests, pipeline: Pipeline) -> None:
         self._ledger = ledger
         self._requests = requests
-        self._clock = clock
+        self._pipeline = pipeline
 
     async def of(self, account: str | None, kind: str, look: Look, wants: Collection[int]) -> Known:
         """What else there is: whose the things are, and who could have made them."""
         ledger = self._ledger
         ids = {sighting.id for sighting in look.seen}
-        claimed = await ledger.owners(account, kind, ids)
+        owned = await ledger.owners(account, kind, ids)
+        claimed = {one for one in ids if one in owned or (kind, one) in self._pipeline.claims}
         paths = {p for s in look.seen if s.id not in claimed for p in s.paths}
         may_have_made = {step.id: step for step in await ledger.sent(account, kind)}
         likely = {step.id: step for step in await ledger.uses(account, kind, paths)}
@@ -59,13 +60,14 @@ class Knowledge:
                 settled.append(sent)
         born = await ledger.fact("born_at")
         return Known(
-            now_s=self._clock.wall(),
-            claimed=claimed.keys(),
+            now_s=self._pipeline.clock.wall(),
+            claimed=claimed,
             before=await ledger.listed_before(account, kind, ids),
             rivals=rivals,
             settled=settled,
             born_s=float(born or 0.0),
             complete_since_s=look.complete_since_s,
+            slack=self._pipeline.clock_skew.slack,
         )
 
     async def sent(self, step: Step) -> Sent | None:

@@ -183,6 +183,7 @@ class Stepper:
         until_s = clock.monotonic() + WAIT_FOR_SLOT_S
         result: Any = None
         while True:
+            began_s = clock.wall()
             try:
                 result = await self._pipeline.send(request, self._options, intent)
             except RateLimitedError as exc:  # a pause, or no job slot is free: its turn comes
@@ -192,6 +193,7 @@ class Stepper:
             else:
                 break
         remote_id = str(result.id) if evidence is None else evidence.result_id(result)
+        self._pipeline.clock_skew.answered(remote_id, began_s, clock.wall())
         begun = evolve(
             step,
             account=account,

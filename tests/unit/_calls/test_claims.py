@@ -400,7 +400,7 @@ def test_memory_stays_flat() -> None:
         reconciler.answered(pending, CreatedAvatar(id=str(10**14 + number), status="SUCCESS"))
         reconciler.end(pending, lost=False)
         if number % 20_000 == 19_999:
-            remembered.append(len(reconciler._claims))
+            remembered.append(len(reconciler.claims))
     assert max(remembered) < 16_000  # less than half an hour of them
 
 

@@ -88,7 +88,7 @@ class Following:
         self.reconciler.end(pending, lost=False)
         made_s = None if ahead_s is None else self.now_s + ahead_s - took_s
         evidence = AvatarEvidence()
-        self.reconciler._skew.listed([evidence.sighting(listed("known", made_s))])
+        self.reconciler.clock_skew.listed([evidence.sighting(listed("known", made_s))])
 
 
 @pytest.fixture
