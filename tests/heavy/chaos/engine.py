@@ -4,7 +4,7 @@ It reads a ledger's rows for the verdict, says for each event where it is writte
 of them is committed, and shortens the waits. Another engine means another form of this file alone.
 Where one `apply(change)` writes all events, a place names those it means:
 
-    Place(Writing, "apply", lambda change: change.event == "intended")
+    Place(Writing, "apply", lambda store, change: change.event == "intended")
     COMMIT = Place(SqliteLedger, "_carry_out")
 """
 
@@ -16,16 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from attrs import frozen
-from kling_async.bulk.journal import Journal
-from kling_async.bulk.ledgerfile import is_begun
-from kling_async.bulk.ledgerview import LedgerView
-from kling_async.bulk.videoledger import VideoLedger
 
 from kling_async import PollSchedule, RetryPolicy, settings
 from kling_async._transport import protocol
-from kling_async.bulk import equipment
-from kling_async.bulk.ledger import Ledger
-from kling_async.bulk.records import Record
+from kling_async.bulk import sqlite_file, works
+from kling_async.bulk.records import Change, Row, Step
+from kling_async.bulk.sqlite import SqliteLedger
+from kling_async.bulk.sqlite_copy import look
+from kling_async.bulk.sqlite_reading import Reading
+from kling_async.bulk.sqlite_store import Writing
 from kling_async.client import AsyncKlingClient
 
 # --- what a ledger says -----------------------------------------------------------------------
@@ -56,21 +55,29 @@ class LedgerRow:
 
 def rows_of(ledger: Path) -> list[LedgerRow]:
     """All rows of a ledger; none where it was not begun."""
-    if not is_begun(ledger):
+    ledger = ledger.absolute()
+    if not ledger.exists() or ledger.stat().st_size == 0:
         return []
-    with closing(LedgerView.read(ledger)) as book:
-        return [_row(one) for one in book.each()]
+    with closing(look(ledger)) as db:
+        return [_row(one) for one in Reading(ledger, db).page(frozenset(), (-1, 0), 1_000_000)]
 
 
-def _row(one: Record) -> LedgerRow:
-    video = one.video and LedgerVideo(
-        one.video.state,
-        one.video.task_id,
-        one.video.reply_ref,
-        None if one.video.file is None else str(one.video.file),
-        one.video.size_bytes,
+def _row(row: Row) -> LedgerRow:
+    avatar = row.steps[0]
+    video = _video(row.steps[1]) if len(row.steps) > 1 else None
+    evidence = avatar.evidence
+    return LedgerRow(row.key, avatar.state, avatar.account, avatar.remote_id, evidence, video)
+
+
+def _video(step: Step) -> LedgerVideo:
+    work = step.works[0] if step.works else None
+    return LedgerVideo(
+        "saved" if step.state == "done" else step.state,
+        None if step.remote_id is None else int(step.remote_id),
+        step.mark,
+        None if work is None else work.file,
+        None if work is None else work.size_bytes,
     )
-    return LedgerRow(one.key, one.state, one.account, one.avatar_id, one.evidence, video)
 
 
 # --- where its events are written ----------------------------------------------------------------
@@ -80,40 +87,46 @@ def _row(one: Record) -> LedgerRow:
 class Place:
     """A method to be patched: who has it, what it is called, and which of its calls are meant."""
 
-    owner: type[Any]
+    owner: Any
     method: str
     concerns: Callable[..., bool] = lambda *_, **__: True
 
 
-COMMIT = Place(Journal, "_commit")
+def _event(name: str, number: int) -> Place:
+    """Where this event of a row's step is written."""
+
+    def concerns(store: Writing, change: Change) -> bool:
+        return change.event == name and store.step(change.step_id).number == number
+
+    return Place(Writing, "apply", concerns)
+
+
+COMMIT = Place(SqliteLedger, "_carry_out")
 """Writes a group of events and syncs them; what went before it in the group is on disk after it."""
-BEGUN = Place(Ledger, "_prepare")
+BEGUN = Place(sqlite_file, "_begin")
 """Called when the file is there and its tables are not."""
 EVENTS: Mapping[str, Place] = {
-    "registered": Place(Ledger, "register"),
-    "listed": Place(Ledger, "keep_listed"),
-    "prepared": Place(Ledger, "ready"),
-    "intended": Place(Ledger, "intent"),
-    "retracted": Place(Ledger, "not_carried_out"),
-    "answered": Place(Ledger, "done"),
-    "lost": Place(Ledger, "doubt"),
-    "found": Place(Ledger, "adopt"),
-    "given_up": Place(Ledger, "unknown"),
+    "registered": Place(Writing, "register"),
+    "listed": Place(Writing, "keep_listing"),
+    **{
+        name: _event(name, 1)
+        for name in (
+            *("prepared", "intended", "retracted", "answered"),
+            *("lost", "found", "given_up"),
+        )
+    },
 }
 VIDEO_EVENTS: Mapping[str, Place] = {
-    "planned": Place(VideoLedger, "plan"),
-    "queued": Place(VideoLedger, "queue"),
-    "picked": Place(VideoLedger, "next_of"),
-    "prepared": Place(VideoLedger, "ready"),
-    "intended": Place(VideoLedger, "intent"),
-    "retracted": Place(VideoLedger, "not_carried_out"),
-    "answered": Place(VideoLedger, "running"),
-    "lost": Place(VideoLedger, "doubt"),
-    "found": Place(VideoLedger, "adopt"),
-    "given_up": Place(VideoLedger, "unknown"),
-    "finished": Place(VideoLedger, "made"),
-    "reserved": Place(VideoLedger, "claim_file"),
-    "saved": Place(VideoLedger, "saved"),
+    "planned": Place(Writing, "register"),
+    "queued": Place(Writing, "queue"),
+    "picked": Place(Writing, "next_step"),
+    **{
+        name: _event(name, 2)
+        for name in (
+            *("prepared", "intended", "retracted", "answered", "lost", "found", "given_up"),
+            *("finished", "reserved", "saved"),
+        )
+    },
 }
 
 # --- how long it waits ------------------------------------------------------------------------
@@ -124,7 +137,7 @@ def shorten() -> None:
     settings.READ_TIMEOUT_S = 0.6
     settings.RETRY_AFTER_ABSENT_S = 0.4
     protocol.RETRY_AFTER_ABSURD_S = 0.4
-    equipment.POLL = PollSchedule((0.05,))
+    works.POLL = PollSchedule((0.05,))
     settings.LOOK_AFTER_S = (0.05, 0.2, 0.5)  # type: ignore[assignment]
     defaults = AsyncKlingClient.__init__.__kwdefaults__
     assert defaults is not None

@@ -102,7 +102,7 @@ def _arm_event(place: Place, when: str, strike: Callable[[], None]) -> None:
 
     def wrapped(ledger: Any, *args: Any, **named: Any) -> Any:
         nonlocal uncommitted
-        meant = place.concerns(*args, **named)
+        meant = place.concerns(ledger, *args, **named)
         if meant and when == "before":
             strike()
         result = original(ledger, *args, **named)

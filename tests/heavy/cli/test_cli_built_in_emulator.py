@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kling_async.bulk.ledgerview import LedgerView
+
 from kling_async.bulk.records import Record
 from kling_async.emulator.voices import VOICES
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from kling_async.bulk.ledgerview import LedgerView
+
 from kling_async.bulk.records import Record
 from kling_async.emulator import Emulator, Fault
 

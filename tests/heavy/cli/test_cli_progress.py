@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kling_async.bulk.ledgerview import LedgerView
+
 from kling_async.emulator import Emulator, Fault
 
 LEDGER = Path("avatars.sqlite")

@@ -13,9 +13,9 @@ from typing import Any, Protocol
 
 from attrs import frozen
 from bench import Bench, picture
+from kling_async.bulk.ledgerview import LedgerView
 
 from kling_async import BulkRow
-from kling_async.bulk.ledgerview import LedgerView
 from kling_async.bulk.records import Record
 from kling_async.emulator.voices import VOICES
 
