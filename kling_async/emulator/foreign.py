@@ -14,7 +14,8 @@ comes, whatever becomes of that create:
 | `avatars`, `tasks` | yes | whether avatars are made, and whether jobs are begun |
 | `tracked` | no | foreign jobs come through this token as well, so the scheduler lists them |
 
-All the rest, pictures and sounds before all, is as in the create.
+All the rest, pictures and sounds before all, is as in the create. A file that was uploaded for the
+create is uploaded anew by others: they have an address of their own, but with `upload_by_content`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from collections.abc import Mapping
 from typing import Literal, get_args
 from urllib.parse import urlsplit
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from attrs.validators import ge, in_, instance_of
 
 from .clock import EmulatorClock
@@ -207,7 +208,7 @@ class Foreign:
         self.avatar(
             world,
             account,
-            image_url,
+            self._their_address(image_url, world),
             nickname=_text(fields, "nickname") if equal else f"Other {key[-12:]}",
             prompt=_text(fields, "prompt") if equal else f"Somebody else's, {key}",
             scene=_text(fields, "scene"),
@@ -232,7 +233,11 @@ class Foreign:
             for name, value in fields.items()
             if isinstance(value, str) and name not in _NOT_TEXTS
         }
-        inputs = {name: value for name, value in texts.items() if _is_address(value)}
+        inputs = {
+            name: self._their_address(value, world)
+            for name, value in texts.items()
+            if _is_address(value)
+        }
         avatar = world.avatars.get(texts.get("avatarId", ""))
         if avatar is not None:
             inputs["image"] = avatar.listed_url
@@ -252,6 +257,17 @@ class Foreign:
             age_s=-later_s,
             tracked=self._writer.tracked,
         )
+
+    def _their_address(self, address: str, world: World) -> str:
+        """Where a stranger's own upload of the same file is; other addresses are the same."""
+        source = _source(address, world)
+        if source is None or self._views.upload_by_content:
+            return address
+        name = world.ids.token("upload") + source.name[source.name.rfind(".") :]
+        url = source.url.replace(source.name, name)
+        theirs = evolve(source, id=new_id(world), name=name, url=url, call_number=0)
+        world.uploads[name] = theirs
+        return address.replace(source.name, name)
 
     def _time_ms(self, age_s: float) -> int:
         return self._clock.now_ms() + round((self._views.create_time_skew_s - age_s) * 1000)

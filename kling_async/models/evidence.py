@@ -6,6 +6,8 @@ The rules of evidence, once, for single calls and for bulk. A thing is free whil
 - **An own address** (of a file that was uploaded, or of speech that was rendered, for this create
   alone, and that no other create has) proves, where all else that was sent and is shown again
   agrees and the thing was made in time. Of several, the oldest counts; the others are surplus.
+  Where such an address is seen to be somebody else's as well (equal files with equal addresses), it
+  counts as one that the user gave.
 - **Likeness** (an address that the user gave, and all that was sent) suffices for avatars alone,
   where exactly one such thing was made in time, no other create could have made it, the listing
   hides nothing of that time, and nobody else is seen to make things that look like ours.
@@ -172,6 +174,7 @@ class _Table:
 
     def __init__(self, wanted: Sequence[Sent], things: Iterable[Listed], known: Known) -> None:
         self._known = known
+        things = list(things)
         self._things = [one for one in things if one.id not in known.before]
         self.taken = {one.id for one in self._things if one.id in known.claimed}
         self._with_path = _by_path(self._things)
@@ -189,6 +192,7 @@ class _Table:
         every = [*makers, *self._settled]
         self._uses = Counter(path for one in every for path in set(one.paths.values()))
         self._keeps_addresses = any(path in self._with_path for path in self._uses)
+        self._shares_addresses = self._is_shared(things, makers)
 
     def marked(self, want: Sent) -> list[Listed]:
         """Those that carry its own mark, on its account; the oldest first."""
@@ -198,10 +202,34 @@ class _Table:
     def of_own_address(self, want: Sent) -> list[Listed]:
         """Those that carry an address that was made for it alone; the oldest first."""
         own = [path for name, path in want.paths.items() if name in want.own]
+        if self._shares_addresses:
+            return []  # then it is one of several signs, as an address of the user's
         there = (
             one for path in own if self._uses[path] == 1 for one in self._with_path.get(path, ())
         )
         return self._free(one for one in there if one.may_be_of(want) and self._is_dated(one))
+
+    def _is_shared(self, things: Iterable[Listed], makers: Iterable[Sent]) -> bool:
+        """Whether addresses that were made for one create are seen to be others' as well.
+
+        So it is where equal files get equal addresses. Something carries one, and is older than the
+        create it was made for; or that create is settled, and has another result.
+        """
+        made_for = {
+            sent.paths[name]: (sent, is_open)
+            for is_open, group in ((False, self._settled), (True, makers))
+            for sent in group
+            if is_open or not sent.never_sent  # an old copy of a ledger may not know of it
+            for name in sent.own
+        }
+        for thing in things:
+            for path in thing.paths & made_for.keys():
+                sent, is_open = made_for[path]
+                if thing.id in self.taken or not thing.is_dated:
+                    continue
+                if not is_open or not thing.may_be_since(sent.since_s):
+                    return True
+        return False
 
     def alike(self, want: Sent) -> tuple[Listed | None, str]:
         """The one that only this create can have made; else why there is none."""

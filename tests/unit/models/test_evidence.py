@@ -173,6 +173,17 @@ RULES: dict[str, tuple[Sent, Sequence[Sighting], Known, str]] = {
     "5: but not of that time": (GIVEN, [LIKE], knowing(complete_since_s=NOW_S - 700),
                                 BY_LIKENESS),
     "5: nor is all that time shown": (GIVEN, [LIKE], knowing(complete_since_s=NOW_S - 600), SHOWN),
+    # 2: where equal files get equal addresses, an address of its own is one that others have, too
+    "2: an older thing carries it": (OWN, [CARRIES, carries(id="9", made_at_s=NOW_S - 3000)], KNOWN,
+                                     BY_LIKENESS),
+    "2: listed before": (OWN, [CARRIES, carries(id="9", made_at_s=NOW_S - 3000)],
+                         knowing(before=frozenset({"9"})), BY_LIKENESS),
+    "2: another's is not its own": (
+        OWN, [CARRIES, carries(id="9", paths=frozenset({"/up/2.png"}))],
+        knowing(settled=[evolve(OWN, paths={"image_url": "/up/2.png"})]), SHOWN),
+    "2: another's own is claimed": (
+        OWN, [CARRIES, carries(id="9", paths=frozenset({"/up/2.png"}))],
+        knowing(settled=[evolve(OWN, paths={"image_url": "/up/2.png"})], claimed={"9"}), ADOPTED),
     # 6: never sent
     "6: not by likeness": (sent(never_sent=True), [LIKE], KNOWN, SHOWN),
     "6: its own upload": (sent(OWN, never_sent=True), [CARRIES], KNOWN, RECOVERED),
