@@ -89,7 +89,6 @@ class BulkRun:
         """How many steps of each row are carried out; None: all."""
         self.makes_avatars = requests.makes_avatars
         self.folder = works.folder
-        """Where files go; None: none are brought."""
         self.health = AccountHealth(options.retry.retry_after_max_s, self.stop)
         self._pipeline = pipeline
         self._ledger = ledger
@@ -236,7 +235,9 @@ class BulkRun:
         try:
             async with aclosing(rows):
                 async for chunk in rows:
-                    for row in await with_files(self._ledger, chunk, self._requests.saves):
+                    if self.folder is not None:
+                        chunk = await with_files(self._ledger, chunk, self._requests.saves)
+                    for row in chunk:
                         await self._places.acquire()
                         await self._take(row)
         finally:
@@ -249,7 +250,8 @@ class BulkRun:
         elif row.differs:
             self._settle(given_otherwise(row), 0)
         else:
-            await self._slots.check(row, self.made, self._requests)
+            if any(map(self._requests.starts_task, row.steps[: self.made])):
+                await self._slots.check(row, self.made, self._requests)
             self._in_house.add(row.id)
             await self._go_on(row, 0, begins=True)
 
