@@ -106,8 +106,7 @@ class BulkRun:
             self._stopping.is_set,
             pay_again=pay_again,
         )
-        self._in_house: set[int] = set()
-        """Rows that were read, and that are not settled or waiting for a job slot."""
+        self._in_house: set[int] = set()  # rows that were read, and are not settled or queued
         self._todo: asyncio.Queue[_Job | None] = asyncio.Queue()
         self._results: asyncio.Queue[tuple[RowResult, asyncio.Semaphore] | None] = asyncio.Queue()
         # What bounds memory: a place per row from its reading to the taking of its result, or to
@@ -115,8 +114,7 @@ class BulkRun:
         self._places = asyncio.Semaphore(4 * concurrency + CHUNK)
         self._room = asyncio.Semaphore(4 * concurrency + CHUNK)
         self._slots = AccountSlots(pipeline, self._options, ledger, unlimited=concurrency)
-        self._waiting: dict[str | None, int] = {}
-        """Account -> steps in the ledger's queue."""
+        self._waiting: dict[str | None, int] = {}  # account -> steps in the ledger's queue
         self._slot_workers: dict[str | None, int] = {}
 
     # --- what it says of itself -----------------------------------------------------------------
@@ -357,7 +355,9 @@ class BulkRun:
                     return
                 outcome = await self._stepper.advance(step, hold)
                 if not isinstance(outcome, (InDoubt, Stopped)):
+                    hold.settling = True
                     row = await self._ledger.row_of(step.row_id)
+                    hold.settling = False  # who leaves it early takes no more results
                     await self._room.acquire()
                     await self._after(_Job(row, step.number), outcome, self._room)
         finally:

@@ -278,7 +278,7 @@ class Stepper:
         except KlingError as exc:
             if ends_the_run(exc):
                 raise
-            if isinstance(exc, (NotSentError, ConfigurationError)):
+            if isinstance(exc, NotSentError):
                 self._health.server_unreachable(exc)
             elif evidence.likeness or parks(exc):
                 self._health.park(account, exc)

@@ -17,6 +17,9 @@ import pytest
 from chaos_plan import plan_of
 from chaos_stage import Runner, Stage, stage
 
+from kling_async.bulk.records import RowInput, StepInput
+from kling_async.bulk.sqlite import open_ledger
+
 RUN = Path(__file__).with_name("run.py")
 
 
@@ -74,7 +77,7 @@ class TestTheComparisonSees:
             (1, "UPDATE steps SET state = 'unknown', remote_id = NULL", (0, 0, 0)),
             (1, "UPDATE steps SET state = 'ready', remote_id = NULL", (0, 1, 0)),
             (1, "UPDATE steps SET state = 'failed', remote_id = NULL", (0, 1, 0)),
-            (1, "DELETE FROM steps", (0, 1, 0)),
+            (1, "DELETE FROM rows", (0, 1, 0)),
             (1, "UPDATE steps SET remote_id = '300000000000000'", (0, 0, 1)),
         ],
     )

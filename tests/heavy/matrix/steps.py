@@ -84,7 +84,8 @@ class AvatarStep:
 
     def kept(self, row: Row) -> Kept:
         one = row.steps[0]
-        return Kept(one.state, one.evidence, one.attempts, one.remote_id)
+        evidence = one.evidence and one.evidence.removesuffix("-by-likeness")  # or by its address
+        return Kept(one.state, evidence, one.attempts, one.remote_id)
 
     def made(self, bench: Bench) -> dict[str, str]:
         return {one.id: one.nickname for one in bench.emulator.avatars if one.nickname in KEYS}
