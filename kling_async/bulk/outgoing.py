@@ -58,6 +58,10 @@ class StepRequests:
         """The type of its request."""
         return self.spec(step).request
 
+    def starts_task(self, step: Step) -> bool:
+        """Whether the step is still to take a job slot."""
+        return step.state not in ("done", "failed") and self.type_of(step).starts_task
+
     def saves(self, step: Step) -> bool:
         """Whether its works become files."""
         return self._saves and self.spec(step).saves

@@ -89,7 +89,6 @@ class BulkRun:
         """How many steps of each row are carried out; None: all."""
         self.makes_avatars = requests.makes_avatars
         self.folder = works.folder
-        """Where files go; None: none are brought."""
         self.health = AccountHealth(options.retry.retry_after_max_s, self.stop)
         self._pipeline = pipeline
         self._ledger = ledger
@@ -107,8 +106,7 @@ class BulkRun:
             self._stopping.is_set,
             pay_again=pay_again,
         )
-        self._in_house: set[int] = set()
-        """Rows that were read, and that are not settled or waiting for a job slot."""
+        self._in_house: set[int] = set()  # rows that were read, and are not settled or queued
         self._todo: asyncio.Queue[_Job | None] = asyncio.Queue()
         self._results: asyncio.Queue[tuple[RowResult, asyncio.Semaphore] | None] = asyncio.Queue()
         # What bounds memory: a place per row from its reading to the taking of its result, or to
@@ -116,8 +114,7 @@ class BulkRun:
         self._places = asyncio.Semaphore(4 * concurrency + CHUNK)
         self._room = asyncio.Semaphore(4 * concurrency + CHUNK)
         self._slots = AccountSlots(pipeline, self._options, ledger, unlimited=concurrency)
-        self._waiting: dict[str | None, int] = {}
-        """Account -> steps in the ledger's queue."""
+        self._waiting: dict[str | None, int] = {}  # account -> steps in the ledger's queue
         self._slot_workers: dict[str | None, int] = {}
 
     # --- what it says of itself -----------------------------------------------------------------
@@ -236,7 +233,9 @@ class BulkRun:
         try:
             async with aclosing(rows):
                 async for chunk in rows:
-                    for row in await with_files(self._ledger, chunk, self._requests.saves):
+                    if self.folder is not None:
+                        chunk = await with_files(self._ledger, chunk, self._requests.saves)
+                    for row in chunk:
                         await self._places.acquire()
                         await self._take(row)
         finally:
@@ -249,7 +248,8 @@ class BulkRun:
         elif row.differs:
             self._settle(given_otherwise(row), 0)
         else:
-            await self._slots.check(row, self.made, self._requests)
+            if any(map(self._requests.starts_task, row.steps[: self.made])):
+                await self._slots.check(row, self.made, self._requests)
             self._in_house.add(row.id)
             await self._go_on(row, 0, begins=True)
 
@@ -355,7 +355,9 @@ class BulkRun:
                     return
                 outcome = await self._stepper.advance(step, hold)
                 if not isinstance(outcome, (InDoubt, Stopped)):
+                    hold.settling = True
                     row = await self._ledger.row_of(step.row_id)
+                    hold.settling = False  # who leaves it early takes no more results
                     await self._room.acquire()
                     await self._after(_Job(row, step.number), outcome, self._room)
         finally:

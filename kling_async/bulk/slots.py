@@ -58,12 +58,9 @@ class AccountSlots:
         Args:
             row: which.
             made: how many of its steps are carried out; None: all.
-            requests: know which of them need a job slot.
+            requests: know which account it names.
         """
         steps = row.steps[:made]
-        open_steps = [step for step in steps if step.state not in ("done", "failed")]
-        if not any(requests.type_of(step).starts_task for step in open_steps):
-            return
         await self.learned()
         if not self.among or any(step.account is not None for step in steps):
             return

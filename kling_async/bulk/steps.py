@@ -280,7 +280,7 @@ class Stepper:
         except KlingError as exc:
             if ends_the_run(exc):
                 raise
-            if isinstance(exc, (NotSentError, ConfigurationError)):
+            if isinstance(exc, NotSentError):
                 self._health.server_unreachable(exc)
             elif evidence.likeness or parks(exc):
                 self._health.park(account, exc)
@@ -303,9 +303,9 @@ class Stepper:
         )
         evidence = type(ready).evidence
         if evidence is not None and step.mark is None:
-            ready = evidence.marked(ready)
-            if (mark := evidence.sent(ready, account=account).mark) is not None:
-                values["mark"] = mark
+            marked = evidence.marked(ready)
+            if marked is not ready:
+                ready, values["mark"] = marked, evidence.sent(marked, account=account).mark
         if filled:
             addresses = {name: getattr(ready, name) for name in filled}
             values |= {

@@ -6,6 +6,7 @@ The large runs are `nox -s chaos`.
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
 from contextlib import closing
@@ -16,7 +17,8 @@ import pytest
 from chaos_plan import plan_of
 from chaos_stage import Runner, Stage, stage
 
-from kling_async.bulk.ledger import Ledger
+from kling_async.bulk.records import RowInput, StepInput
+from kling_async.bulk.sqlite import open_ledger
 
 RUN = Path(__file__).with_name("run.py")
 
@@ -58,18 +60,13 @@ class TestTheComparisonSees:
     """Each of the faults that must never be, made by hand."""
 
     @staticmethod
-    def answered(here: Stage, ledger: Ledger, *, truly: int = 1) -> list[str]:
+    def answered(here: Stage, *, truly: int = 1) -> list[str]:
         """One row that was made, `truly` times, and is done in the ledger; the avatars' ids."""
         row = here.plan.rows[0]
         for _ in range(truly):
             here.make(here.plan.accounts[0], row.image_url or "", row.nickname, row.prompt)
         made = [one.id for one in here.emulator.avatars if one.id in here.strange]
         here.strange.clear()  # it is the row's own after all
-        ledger._db.execute(
-            "INSERT INTO rows (key, position, digest, payload, columns, state, avatar_id, evidence,"
-            " changed_at) VALUES (?, 1, '', '{}', '{}', 'done', ?, 'answer', 0)",
-            (row.key, made[0]),
-        )
         return made
 
     @pytest.mark.parametrize(
@@ -77,11 +74,11 @@ class TestTheComparisonSees:
         [
             (1, "", (0, 0, 0)),
             (2, "", (1, 0, 0)),
-            (1, "UPDATE rows SET state = 'unknown', avatar_id = NULL", (0, 0, 0)),
-            (1, "UPDATE rows SET state = 'ready', avatar_id = NULL", (0, 1, 0)),
-            (1, "UPDATE rows SET state = 'failed', avatar_id = NULL", (0, 1, 0)),
+            (1, "UPDATE steps SET state = 'unknown', remote_id = NULL", (0, 0, 0)),
+            (1, "UPDATE steps SET state = 'ready', remote_id = NULL", (0, 1, 0)),
+            (1, "UPDATE steps SET state = 'failed', remote_id = NULL", (0, 1, 0)),
             (1, "DELETE FROM rows", (0, 1, 0)),
-            (1, "UPDATE rows SET avatar_id = '300000000000000'", (0, 0, 1)),
+            (1, "UPDATE steps SET remote_id = '300000000000000'", (0, 0, 1)),
         ],
     )
     async def test_each_fault(
@@ -89,10 +86,18 @@ class TestTheComparisonSees:
     ) -> None:
         plan = next(one for one in map(plan_of, range(99)) if one.rows[0].image is None)
         async with stage(plan, tmp_path, Runner()) as here:
-            with closing(Ledger.open(here.ledger, service="x")) as ledger:
-                self.answered(here, ledger, truly=truly)
+            made = self.answered(here, truly=truly)
+            async with open_ledger(here.ledger, service="x") as ledger:
+                step = StepInput(
+                    number=1, operation="avatars.create", kind="avatar", digest="", payload={}
+                )
+                key = plan.rows[0].key
+                await ledger.register([RowInput(key=key, position=1, steps=[step])])
+            with closing(sqlite3.connect(here.ledger)) as db, db:
+                done = "UPDATE steps SET state = 'done', evidence = 'answer', remote_id = ?"
+                db.execute(done, (made[0],))
                 if act:
-                    ledger._db.execute(act)
+                    db.execute(act)
             found = here.findings()
         assert (len(found.doubled), len(found.lost), len(found.wrong)) == seen
 

@@ -5,22 +5,20 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from kling_async.bulk.ledgerview import LedgerView
+from jobs import avatars
 
-from kling_async.bulk.records import Record
+from kling_async.bulk.records import Step
 from kling_async.emulator.voices import VOICES
 
 LEDGER = Path("avatars.sqlite")
 VOICE = VOICES[0].speaker_id
 
 
-def in_ledger() -> dict[str, Record]:
-    with closing(LedgerView.read(LEDGER)) as ledger:
-        return {one.key: one for one in ledger.each()}
+def in_ledger() -> dict[str, Step]:
+    return avatars(LEDGER)
 
 
 def speaking(count: int, silent: int = 0) -> Path:

@@ -6,22 +6,20 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from kling_async.bulk.ledgerview import LedgerView
+from jobs import avatars, videos
 
-from kling_async.bulk.records import Record
+from kling_async.bulk.records import Step
 from kling_async.emulator import Emulator, Fault
 
 LEDGER = Path("avatars.sqlite")
 
 
-def in_ledger() -> dict[str, Record]:
-    with closing(LedgerView.read(LEDGER)) as ledger:
-        return {one.key: one for one in ledger.each()}
+def in_ledger() -> dict[str, Step]:
+    return avatars(LEDGER)
 
 
 HELD_S = 600.0  # until the test moves the emulator's clock; so no machine is too slow for it
@@ -71,14 +69,14 @@ def test_what_is_in_flight_is_recorded_and_the_next_run_completes(
     made = {one.nickname: one.id for one in emulator.avatars}
     assert len(made) == 9
     kept = in_ledger()
-    assert {key: one.avatar_id for key, one in kept.items() if one.avatar_id} == made
+    assert {key: one.remote_id for key, one in kept.items() if one.remote_id} == made
     assert {one.state for one in kept.values()} <= {"done", "planned", "ready"}
 
     again = execute(*words)
     assert again.code == 0
     assert again.stdout.startswith("40 of 40 rows created")
     assert len(service.creates) == len(set(service.creates)) == 40
-    assert {key: one.avatar_id for key, one in in_ledger().items()} == {
+    assert {key: one.remote_id for key, one in in_ledger().items()} == {
         one.nickname: one.id for one in emulator.avatars
     }
 
@@ -153,7 +151,7 @@ def test_jobs_go_on_at_kling_and_the_next_run_waits_for_them(
     assert "5 jobs go on at Kling" in ended.stderr
     assert "jobs go on at Kling; the next run waits for them." in ended.stdout
     assert "Run the same command again to go on where it stopped." in ended.stdout
-    assert all(one.video.state in ("running", "ready", "planned") for one in in_ledger().values())  # type: ignore[union-attr]
+    assert all(one.state in ("running", "ready", "planned") for one in videos(LEDGER).values())
     looks = len(emulator.calls)
     process = start(*words)
     until(lambda: len(emulator.calls) > looks)

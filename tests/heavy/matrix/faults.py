@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from socket import EAI_NONAME, gaierror, getaddrinfo
 from typing import Any
@@ -18,7 +19,9 @@ from attrs import field, frozen
 from bench import Bench, until
 
 from kling_async import RateLimit, RetryPolicy, settings
-from kling_async.bulk import ledger
+from kling_async.bulk.records import Applied, Change
+from kling_async.bulk.sqlite import SqliteLedger
+from kling_async.bulk.sqlite_store import Writing
 from kling_async.emulator import Fault
 
 
@@ -186,39 +189,34 @@ async def _among_others(bench: Bench) -> None:
 
 
 FULL = "database or disk is full"
-_WRITES: Mapping[tuple[str, str], tuple[str, str | None]] = {
-    ("avatars.create", "intent"): ("UPDATE rows SET state = 'intent'", None),
-    ("avatars.create", "answer"): ("UPDATE rows SET state = 'done'", None),
-    ("avatars.video", "intent"): ("UPDATE videos SET state = 'intent'", None),
-    ("avatars.video", "answer"): ("UPDATE videos SET state = ?", "running"),
-}
-"""How the ledger's statements begin that write an operation's steps, and their first parameter."""
+_STEPS = {"avatars.create": 1, "avatars.video": 2}
+_EVENTS = {"intent": "intended", "answer": "answered"}
 
 
 def _failing_disk(step: str, why: str) -> Callable[[Bench], None]:
     """The first commit that would write that `step` of a row fails, and so does its sync."""
 
     def prepare(bench: Bench) -> None:
-        sql_begins, state = _WRITES[bench.operation, step]
+        number, event = _STEPS[bench.operation], _EVENTS[step]
+        apply, transaction = Writing.apply, SqliteLedger._transaction
+        touched = False
 
-        class Connection(sqlite3.Connection):
-            touched = False
+        def noted(store: Writing, change: Change) -> Applied:
+            nonlocal touched
+            touched |= change.event == event and store.step(change.step_id).number == number
+            return apply(store, change)
 
-            def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
-                named = state is None or parameters[:1] == (state,)
-                self.touched |= sql.startswith(sql_begins) and named
-                if sql == "COMMIT" and self.touched and bench.faults_left:
+        @contextmanager
+        def failing(ledger: SqliteLedger) -> Iterator[None]:
+            with transaction(ledger):
+                yield
+                if touched and bench.faults_left:
                     bench.faults_left = 0
                     raise sqlite3.OperationalError(why)
-                return super().execute(sql, parameters)
-
-        def connect(path: Any) -> sqlite3.Connection:
-            return sqlite3.connect(
-                path, isolation_level=None, check_same_thread=False, factory=Connection
-            )
 
         bench.faults_left = 1
-        bench.monkeypatch.setattr(ledger, "connect", connect)
+        bench.monkeypatch.setattr(Writing, "apply", noted)
+        bench.monkeypatch.setattr(SqliteLedger, "_transaction", failing)
 
     return prepare
 

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
-from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol
 
 from attrs import frozen
 from bench import Bench, picture
-from kling_async.bulk.ledgerview import LedgerView
+from jobs import in_ledger
 
 from kling_async import BulkRow
-from kling_async.bulk.records import Record
+from kling_async.bulk.records import Row
 from kling_async.emulator.voices import VOICES
 
 KEYS = ("row-1", "row-2")
@@ -55,7 +54,7 @@ class Step(Protocol):
     def shown(self, row: BulkRow) -> str | None:
         """The state that the caller sees."""
 
-    def kept(self, record: Record) -> Kept:
+    def kept(self, row: Row) -> Kept:
         """What the ledger says."""
 
     def made(self, bench: Bench) -> dict[str, str]:
@@ -83,8 +82,10 @@ class AvatarStep:
     def shown(self, row: BulkRow) -> str | None:
         return row.state
 
-    def kept(self, record: Record) -> Kept:
-        return Kept(record.state, record.evidence, record.attempts, record.avatar_id)
+    def kept(self, row: Row) -> Kept:
+        one = row.steps[0]
+        evidence = one.evidence and one.evidence.removesuffix("-by-likeness")  # or by its address
+        return Kept(one.state, evidence, one.attempts, one.remote_id)
 
     def made(self, bench: Bench) -> dict[str, str]:
         return {one.id: one.nickname for one in bench.emulator.avatars if one.nickname in KEYS}
@@ -120,13 +121,13 @@ class FilmStep:
         assert row.state == "created"
         return row.video_state
 
-    def kept(self, record: Record) -> Kept:
-        video = record.video
-        assert video is not None
-        if video.state == "saved":
-            assert Path(str(video.file)).stat().st_size == video.size_bytes
-        made_id = None if video.task_id is None else str(video.task_id)
-        return Kept(video.state, video.evidence, video.attempts, made_id)
+    def kept(self, row: Row) -> Kept:
+        video = row.steps[1]
+        if video.state == "done":
+            (work,) = video.works
+            assert Path(str(work.file)).stat().st_size == work.size_bytes
+        state = "saved" if video.state == "done" else video.state
+        return Kept(state, video.evidence, video.attempts, video.remote_id)
 
     def made(self, bench: Bench) -> dict[str, str]:
         whose = {picture(key): key for key in KEYS}
@@ -143,8 +144,7 @@ STEPS = {"avatar in bulk": AvatarStep, "video in bulk": FilmStep}
 
 def kept(step: Step, path: Path) -> dict[str, Kept]:
     """What the ledger says of each row."""
-    with closing(LedgerView.read(path)) as ledger:
-        return {one.key: step.kept(one) for one in ledger.each()}
+    return {key: step.kept(row) for key, row in in_ledger(path).items()}
 
 
 def assert_true(step: Step, path: Path, bench: Bench) -> None:
