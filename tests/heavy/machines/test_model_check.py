@@ -242,6 +242,25 @@ def sign_of_others(
     )
 
 
+def equal_files_are_seen(world: World, seen: list[Sighting], before: Mapping[str, int]) -> bool:
+    """Whether a listed thing has the address of a file of ours, and is not what we made of it.
+
+    Equal files have equal addresses, then: an address of its own may be another's as well.
+    """
+    for each in seen:
+        thing: Thing = each.thing
+        if not thing.says_time or thing.id in before:
+            continue
+        for one in world.creates:
+            if not one.is_own or thing.path != one.path:
+                continue
+            is_open = one.fate in ("lost", "in flight") and one.number not in before.values()
+            is_old = thing.at_s + world.skew_s < world.sent(one).since_s - CLOCK_SLACK_S
+            if one.number in before.values() or (is_open and is_old):
+                return True
+    return False
+
+
 @define
 class Tally:
     """What came of all worlds."""
@@ -309,7 +328,7 @@ def is_decidable(
     there = {each.id: each.thing for each in seen}
     if one.made is None or one.made.id not in there or not one.made.says_time:
         return False
-    if is_one_files(one.path):
+    if is_one_files(one.path) and not equal_files_are_seen(world, seen, before):
         return True  # an address of its own decides, whatever else there is
     if one.fate != "lost" or world.others:
         return False
