@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from jobs import in_ledger
+
 from kling_async.emulator import Emulator, Fault
 
 LEDGER = Path("avatars.sqlite")
