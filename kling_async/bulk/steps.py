@@ -118,7 +118,7 @@ class Stepper:
         Raises:
             KlingError: one after which no step can go on; the ledger's, first of all.
         """
-        hold.overtaken = 0
+        hold.overtaken, hold.account = 0, None
         while True:
             if self._stopping():
                 self.left_running += step.state == "running"
@@ -166,7 +166,9 @@ class Stepper:
         earlier: Sequence[Step] = ()
         if step.number > 1:
             earlier = (await self._ledger.row_of(step.row_id)).steps[: step.number - 1]
-        account = hold.account = self.account_of(step, earlier)
+        if hold.account is None:  # chosen once, however often it is looked at again
+            hold.account = self.account_of(step, earlier)
+        account = hold.account
         kind = self._requests.type_of(step)
         if (why := self._health.put_off(account, costs_credits=kind.starts_task)) is not None:
             return PutOff(evolve(step, account=account), why)
