@@ -99,6 +99,7 @@ class Stepper:
         self._works = works
         self._stopping = stopping
         self._pay_again = pay_again
+        self._paid_again: set[int] = set()
         self._handlers: dict[State, Callable[[Step, Hold], Awaitable[Outcome | None]]] = {
             "planned": self._begin,
             "ready": self._begin,
@@ -352,7 +353,8 @@ class Stepper:
             return PutOff(evolve(await self._ledger.step(step.id), account=account), why)
         missing = step.state == "running" and not isinstance(error, TaskFailedError)
         await self._apply(step, "failed", error=text, **({"evidence": MISSING} if missing else {}))
-        if missing and self._pay_again:
+        if missing and self._pay_again and step.id not in self._paid_again:
+            self._paid_again.add(step.id)  # once: the next one may be missing as well
             again = Change(step_id=step.id, event="reopened", to="planned")
             await self._ledger.apply(again)
         return None
