@@ -99,6 +99,7 @@ class Stepper:
         self._works = works
         self._stopping = stopping
         self._pay_again = pay_again
+        self._paid_again: set[int] = set()
         self._handlers: dict[State, Callable[[Step, Hold], Awaitable[Outcome | None]]] = {
             "planned": self._begin,
             "ready": self._begin,
@@ -118,7 +119,7 @@ class Stepper:
         Raises:
             KlingError: one after which no step can go on; the ledger's, first of all.
         """
-        hold.overtaken = 0
+        hold.overtaken, hold.account = 0, None
         while True:
             if self._stopping():
                 self.left_running += step.state == "running"
@@ -166,7 +167,9 @@ class Stepper:
         earlier: Sequence[Step] = ()
         if step.number > 1:
             earlier = (await self._ledger.row_of(step.row_id)).steps[: step.number - 1]
-        account = hold.account = self.account_of(step, earlier)
+        if hold.account is None:  # chosen once, however often it is looked at again
+            hold.account = self.account_of(step, earlier)
+        account = hold.account
         kind = self._requests.type_of(step)
         if (why := self._health.put_off(account, costs_credits=kind.starts_task)) is not None:
             return PutOff(evolve(step, account=account), why)
@@ -352,7 +355,8 @@ class Stepper:
             return PutOff(evolve(await self._ledger.step(step.id), account=account), why)
         missing = step.state == "running" and not isinstance(error, TaskFailedError)
         await self._apply(step, "failed", error=text, **({"evidence": MISSING} if missing else {}))
-        if missing and self._pay_again:
+        if missing and self._pay_again and step.id not in self._paid_again:
+            self._paid_again.add(step.id)  # once: the next one may be missing as well
             again = Change(step_id=step.id, event="reopened", to="planned")
             await self._ledger.apply(again)
         return None

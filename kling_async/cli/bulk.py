@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from ..bulk.ledger import Ledger
 from ..bulk.preflight import Checked, check_input
 from ..bulk.problems import InputError, InputProblem
 from ..bulk.recipes import AVATARS, TALKING, Recipe
+from ..bulk.records import Row
+from ..bulk.runner import Chunks
 from ..bulk.sources import in_chunks, registered, reopened
 from ..bulk.sqlite import open_ledger, read_ledger
 from ..bulk.voices import check_avatars, check_voices
@@ -95,7 +97,11 @@ def run_command(
                 return await _dry_run(kling, order, checked, input, ledger)
             service, clock = _service(session, kling), kling._pipeline.clock
             async with open_ledger(ledger, service=service, now=clock.wall) as book:
-                await _renew(session, book)
+                if session.emulated:  # it begins empty: what an earlier one was given is gone
+                    async for given in in_chunks(read_rows(input, recipe)):
+                        await book.register(given)  # so that what is begun anew is known
+                    await book.begin_run()
+                    await book.forget_server()
                 job = await order.job(kling, book, ledger, recipe)
                 rows = registered(book, job.requests, in_chunks(read_rows(input, recipe)))
                 await book.set_fact(ROWS_OF_INPUT, str(checked.rows))
@@ -150,11 +156,13 @@ def retry_command(session: Session, order: JobOptions, ledger: Path) -> None:
         async with session.client(accounts, [reach]) as kling:
             service, clock = _service(session, kling), kling._pipeline.clock
             async with open_ledger(ledger, service=service, now=clock.wall) as book:
-                await _renew(session, book)
+                rows = reopened(book, numbers=numbers)
+                if session.emulated:
+                    rows = await _anew(book, rows)
                 job = await order.job(kling, book, ledger, recipe)
                 return await drive(
                     job.run,
-                    reopened(book, numbers=numbers),
+                    rows,
                     ledger,
                     total,
                     as_json=order.as_json,
@@ -163,6 +171,18 @@ def retry_command(session: Session, order: JobOptions, ledger: Path) -> None:
                 )
 
     run(work())
+
+
+async def _anew(ledger: Ledger, rows: Chunks) -> Chunks:
+    """The rows on a built-in emulator, which begins empty: what one was given before is gone."""
+    row_ids = [row.id async for chunk in rows for row in chunk]
+    await ledger.forget_server()
+
+    async def again() -> AsyncGenerator[list[Row], None]:
+        for row_id in row_ids:
+            yield [await ledger.row_of(row_id)]
+
+    return again()
 
 
 async def _checked(session: Session, input: Path, ledger: Path, recipe: Recipe) -> Checked:
@@ -283,12 +303,6 @@ async def _avatar_ids(kling: AsyncKlingClient, account: str | None) -> set[str]:
     listed = await kling.avatars.list(email=account)
     listed += await kling.avatars.list("templates", email=account)
     return {one.id for one in listed}
-
-
-async def _renew(session: Session, ledger: Ledger) -> None:
-    """A built-in emulator begins empty: what an earlier one was given is gone."""
-    if session.emulated:
-        await ledger.forget_server()
 
 
 def _service(session: Session, kling: AsyncKlingClient) -> str:

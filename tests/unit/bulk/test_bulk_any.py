@@ -261,3 +261,10 @@ class TestBegunJobs:
         assert found["k1"].video_state == "failed"
         assert "422" in str(found["k1"].error)
         assert len(calls(emulator, "avatars.video")) == 2
+
+    async def test_and_then_once_though_the_next_one_is_missing_as_well(
+        self, lost: AsyncKlingClient, emulator: Emulator, ledger: Path
+    ) -> None:
+        found = await self.retried(lost, ledger, pay_again=True)
+        assert found["k1"].video_state == "failed"
+        assert len(emulator.tasks) == 2
