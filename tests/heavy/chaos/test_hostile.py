@@ -177,18 +177,15 @@ def test_on_calm_ground() -> None:
     assert found["states"]["created"] >= 50
 
 
-OLD_ENGINE = pytest.mark.xfail(strict=True, reason="cases A1 to A8, which the old engine has")
-
-
 @pytest.mark.parametrize(
     "args",
     [
-        pytest.param(("--foreign",), marks=OLD_ENGINE),
-        pytest.param(("--foreign", "--listings"), marks=OLD_ENGINE),
-        pytest.param(("--ledger",), marks=OLD_ENGINE),
+        ("--foreign",),
+        ("--foreign", "--listings"),
+        ("--ledger",),
         ("--edits",),
-        pytest.param(("--second",), marks=OLD_ENGINE),
-        pytest.param(("--all",), marks=OLD_ENGINE),
+        ("--second",),
+        ("--all",),
     ],
     ids=" ".join,
 )

@@ -302,8 +302,8 @@ def forgetful(*, skew_s: float = 0.0, states_times: bool = True) -> World:
     for later_s in (310, 1300):
         world.clock.now_s += later_s
         world.answer(world.send("avatar", "of a new file"))
-    assert all(one in world.whole._claims for one in forgotten)
-    assert not any(one in world.brief._claims for one in forgotten)
+    assert all(one in world.whole.claims for one in forgotten)
+    assert not any(one in world.brief.claims for one in forgotten)
     return world
 
 
