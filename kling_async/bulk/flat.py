@@ -9,11 +9,19 @@ from .machine import State
 from .recipes import TALKING
 from .records import Row, Step
 
-OF_AVATARS = ("key", "state", "avatar_id", "account", "error", "attempts", "evidence")
+OF_AVATARS: tuple[str, ...] = (
+    "key",
+    "state",
+    "avatar_id",
+    "account",
+    "error",
+    "attempts",
+    "evidence",
+)
 """What is said of every row whose first step is an avatar."""
-OF_VIDEOS = ("video_state", "video_file", "task_id", "video_attempts")
+OF_VIDEOS: tuple[str, ...] = ("video_state", "video_file", "task_id", "video_attempts")
 """Follow those where the ledger knows of a video."""
-OF_ANY = (
+OF_ANY: tuple[str, ...] = (
     "key",
     "state",
     "operation",

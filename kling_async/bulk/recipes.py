@@ -107,7 +107,7 @@ class StepSpec:
             for one in fields(self.request):
                 if one.name not in NO_COLUMNS and one.name not in self.takes:
                     file = file_of.get(one.name, one.name)  # a file stands before its address
-                    own.update({file: file, one.name: one.name})
+                    own[file], own[one.name] = file, one.name
             object.__setattr__(self, "columns", own)
         if not self.thing:
             object.__setattr__(self, "thing", self.operation)

@@ -55,9 +55,8 @@ def field_kinds(request: type[Request[Any]]) -> Mapping[str, Kind]:
     """Field -> what it holds, for all fields of a request type."""
     found = _KINDS.get(request)
     if found is None:
-        hints = get_type_hints(
-            request, localns={"os": os, "Evidence": object}
-        )  # named by it and its bases
+        # What its and its bases' hints name, but do not import at run time.
+        hints = get_type_hints(request, localns={"os": os, "Evidence": object})
         files = dict(file_fields(request))
         found = _KINDS[request] = {
             one.name: "file" if one.name in files else _kind(hints[one.name])
@@ -77,7 +76,7 @@ def field_defaults(request: type[Request[Any]]) -> Mapping[str, Any]:
 def _kind(hint: Any) -> Kind:
     if get_origin(hint) in (Union, UnionType):
         options = [one for one in get_args(hint) if one is not NoneType]
-        kinds = {_kind(one) for one in options}
+        kinds: set[Kind] = {_kind(one) for one in options}
         return kinds.pop() if len(kinds) == 1 else "text"
     plain: dict[Any, Kind] = {bool: "flag", int: "whole", float: "number"}
     if hint in plain:

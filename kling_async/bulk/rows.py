@@ -103,7 +103,7 @@ class RowBuilder:
         if has_half(columns):
             halves = [name for name, one in columns.items() if has_half(name) or has_half(one)]
             problems = {**dict.fromkeys(halves, _HALF), **problems}
-            columns = mended(columns)
+            columns = dict(mended(columns))
         row = RowInput(
             key=key,
             former_key=former,

@@ -99,19 +99,23 @@ class Evidence(Protocol):
     @property
     def kind(self) -> str:
         """Of what is made: "avatar", "task"."""
+        ...
 
     @property
     def likeness(self) -> bool:
         """Whether an address of the user's own may ever suffice. Never for what costs credits."""
+        ...
 
     def marked(self, request: Any) -> Any:
         """The request as one call sends it: with a mark of its own, where it can bear one.
 
         Called once a call, before its first attempt, so that two calls never share a mark.
         """
+        ...
 
     def own_of(self, request: Any, given: Any) -> frozenset[str]:
         """The fields of `request` whose address was made for it, since `given` has none."""
+        ...
 
     def sent(
         self,
@@ -124,9 +128,11 @@ class Evidence(Protocol):
         never_sent: bool = False,
     ) -> Sent:
         """The request in the terms of evidence; see `Sent`."""
+        ...
 
     def listings(self, account: str | None) -> tuple[Request[Any], ...]:
         """What lists such results, the best evidence first."""
+        ...
 
     def next_page(
         self, listing: Request[Any], listed: Sequence[Any], since_s: float
@@ -138,6 +144,7 @@ class Evidence(Protocol):
             listed: what it showed.
             since_s: by Kling's clock; what was made before is not looked for.
         """
+        ...
 
     def sighting(self, thing: Any, account: str | None = None) -> Sighting:
         """A listed thing in the terms of evidence.
@@ -146,15 +153,19 @@ class Evidence(Protocol):
             thing: what a listing shows.
             account: whose things were asked for, where the listing was one account's.
         """
+        ...
 
     def result(self, thing: Any) -> Any:
         """The answer that was lost, as far as a listed thing tells it."""
+        ...
 
     def refetch(self, thing: Any, account: str | None) -> Request[Any] | None:
         """What asks for the rest of it, where its listing shows too little."""
+        ...
 
     def result_id(self, result: Any) -> str:
         """The id of an answered create's result."""
+        ...
 
 
 def url_path(url: str) -> str:
