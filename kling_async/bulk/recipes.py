@@ -104,10 +104,10 @@ class StepSpec:
         if not self.columns:
             file_of = {into: name for name, into in self.attachments.items()}
             own = dict[str, str]()
-            for one in fields(self.request):
-                if one.name not in NO_COLUMNS and one.name not in self.takes:
-                    file = file_of.get(one.name, one.name)  # a file stands before its address
-                    own[file], own[one.name] = file, one.name
+            for name in self.own_fields:
+                if name not in NO_COLUMNS and name not in self.takes:
+                    file = file_of.get(name, name)  # a file stands before its address
+                    own.update({file: file, name: name})
             object.__setattr__(self, "columns", own)
         if not self.thing:
             object.__setattr__(self, "thing", self.operation)

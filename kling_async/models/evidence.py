@@ -216,11 +216,12 @@ class _Table:
         create it was made for; or that create is settled, and has another result.
         """
         made_for = {
-            sent.paths[name]: (sent, is_open)
+            path: (sent, is_open)
             for is_open, group in ((False, self._settled), (True, makers))
             for sent in group
             if is_open or not sent.never_sent  # an old copy of a ledger may not know of it
-            for name in sent.own
+            for name, path in sent.paths.items()
+            if name in sent.own
         }
         for thing in things:
             for path in thing.paths & made_for.keys():
