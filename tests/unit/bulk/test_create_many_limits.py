@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
@@ -21,6 +19,7 @@ from jobs import (
     Watched,
     assert_all_made_once,
     avatars,
+    blocks_after,
     creates,
     results,
     sent_keys,
@@ -105,19 +104,12 @@ class TestMemory:
             return httpx.Response(200, json={"id": str(next(numbers)), "status": "SUCCESS"})
 
         kling = await open_client(transport=httpx.MockTransport(made))
-        blocks: dict[int, int] = {}
-        rows = kling.avatars.create_many(url_rows(1_500), ledger=ledger, concurrency=2)
-        async with aclosing(rows) as found:
-            for taken in range(1, 701):
-                await anext(found)
-                if taken in (200, 700):
-                    # As telling as tracemalloc, which would make this test twenty times as slow.
-                    # Quiet, so that the same number of rows is in the house both times.
-                    await until_quiet(sys.getallocatedblocks)
-                    gc.collect()
-                    blocks[taken] = sys.getallocatedblocks()
-        grown = blocks[700] - blocks[200]
-        assert grown < 300, f"500 rows left {grown} objects behind"
+        early, late = await blocks_after(
+            url_rows(800),
+            lambda rows: kling.avatars.create_many(rows, ledger=ledger, concurrency=2),
+            (200, 700),
+        )
+        assert late - early < 300, f"500 rows left {late - early} objects behind"
 
 
 class TestPauses:

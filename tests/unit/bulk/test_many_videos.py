@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import sqlite3
-import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, closing
 from itertools import count
 from pathlib import Path
@@ -16,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from films import assert_all_filmed_once, calls, filmed, speaking, voice
-from jobs import JumpClock, results, until, until_quiet, url_rows, videos
+from jobs import JumpClock, blocks_after, results, until, until_quiet, url_rows, videos
 
 from kling_async import (
     AccountRegistry,
@@ -540,19 +538,17 @@ class TestMemory:
     ) -> None:
         monkeypatch.setattr(works, "POLL", PollSchedule((0.001,)))
         kling = await open_client(transport=httpx.MockTransport(Kling()))
-        blocks: dict[int, int] = {}
         films = ledger.with_name("films")
-        made = kling.avatars.create_many(speaking(700), ledger=ledger, concurrency=2, videos=films)
-        async with aclosing(made) as found:
-            for taken in range(1, 601):
-                row = await anext(found)
-                assert row.video_state == "saved"
-                if taken in (150, 600):
-                    await until_quiet(sys.getallocatedblocks)
-                    gc.collect()
-                    blocks[taken] = sys.getallocatedblocks()
-        grown = blocks[600] - blocks[150]
-        assert grown < 1000, f"450 videos left {grown} objects behind"
+
+        async def saved(rows: AsyncIterator[dict[str, Any]]) -> AsyncGenerator[None, None]:
+            made = kling.avatars.create_many(rows, ledger=ledger, concurrency=2, videos=films)
+            async with aclosing(made) as found:
+                async for row in found:
+                    assert row.video_state == "saved"
+                    yield
+
+        early, late = await blocks_after(speaking(700), saved, (150, 600))
+        assert late - early < 1000, f"450 videos left {late - early} objects behind"
 
 
 class Kling:
