@@ -105,12 +105,6 @@ CLAIMS: frozenset[Event] = frozenset({"answered", "found"})
 
 
 @cache
-def targets(event: Event, state: State) -> tuple[State, ...]:
-    """Where `event` may lead from `state`; empty where it is not possible there."""
-    return ARROWS[event].get(state, ())
-
-
-@cache
 def sources(event: Event, to: State) -> tuple[State, ...]:
     """The states from which `event` may lead to `to`; empty: it never leads there."""
     return tuple(state for state, ends in ARROWS[event].items() if to in ends)

@@ -8,10 +8,10 @@ from typing import Any
 
 from attrs import evolve
 
+from ..models.operations import request_type
 from ..models.requests import Request
 from .recipes import TALKING, Recipe, StepSpec, recipe_of
 from .records import Step
-from .requesttypes import request_type
 from .rows import has_file, request_of
 
 

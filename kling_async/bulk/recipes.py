@@ -6,7 +6,7 @@ before a run, each step's digest and the export follow from it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 from attrs import field, fields, frozen
@@ -15,7 +15,7 @@ from ..errors import ConfigurationError
 from ..models.avatars import CreateAvatar
 from ..models.requests import Request, Safety, file_fields
 from ..models.videos import CreateAvatarVideo
-from .requesttypes import Kind, field_defaults, field_kinds, request_type
+from .requesttypes import Kind, field_defaults, field_kinds
 
 SPOKEN_FIRST_CHARS = 150
 """The only length of a text that is documented for speech that is rendered on its own."""
@@ -247,14 +247,6 @@ def recipe_of(request: type[Request[Any]], *, saves: bool = False) -> Recipe:
         speech=_SPEECH.get(request.operation),
     )
     return Recipe(steps=(step,))
-
-
-def recipe_of_steps(operations: Sequence[str], *, saves: bool = False) -> Recipe:
-    """The recipe of a row that a ledger has, from its steps' operations in turn."""
-    known = tuple(one.operation for one in TALKING.steps)
-    if tuple(operations) == known[: len(operations)]:
-        return TALKING if len(operations) == len(known) else AVATARS
-    return recipe_of(request_type(operations[0]), saves=saves)
 
 
 _VIDEO_COLUMNS = {

@@ -1,50 +1,18 @@
-"""Which request is an operation, and what do its fields hold? Looked up from the classes."""
+"""What do the fields of a request hold? Looked up from its class."""
 
 from __future__ import annotations
 
 import os
-import pkgutil
-from collections.abc import Collection, Iterator, Mapping
-from importlib import import_module
+from collections.abc import Collection, Mapping
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from attrs import fields
 
-from ..errors import ConfigurationError
-from ..models.requests import Request, Safety, file_fields
+from ..models.requests import Request, file_fields
 
 Kind = Literal["text", "number", "whole", "flag", "file", "list", "object"]
 """What a column holds, so that a cell of a CSV can be read as it."""
-
-
-def request_type(operation: str) -> type[Request[Any]]:
-    """The request type of an operation by its name, `videos.text2video`; also a user's own.
-
-    Raises:
-        ConfigurationError: there is none of this name.
-    """
-    types = {one.operation: one for one in _request_types(Request)}
-    if operation not in types:
-        models = import_module(Request.__module__.rpartition(".")[0])
-        for module in pkgutil.iter_modules(models.__path__):
-            import_module(f"{models.__name__}.{module.name}")
-        types = {one.operation: one for one in _request_types(Request)}
-    if operation not in types:
-        paid = sorted(name for name, one in types.items() if one.safety is Safety.PAID)
-        raise ConfigurationError(
-            f"there is no operation {operation!r}; those that a bulk job can carry out are "
-            f"{', '.join(paid)}"
-        )
-    return types[operation]
-
-
-def _request_types(base: type[Request[Any]]) -> Iterator[type[Request[Any]]]:
-    for one in base.__subclasses__():
-        # A class with slots is made anew by attrs; the first form may be around for a while.
-        if "__attrs_attrs__" in vars(one) and hasattr(one, "operation"):
-            yield one
-        yield from _request_types(one)
 
 
 _KINDS: dict[type, Mapping[str, Kind]] = {}  # looked up once per request type

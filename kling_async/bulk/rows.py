@@ -14,10 +14,10 @@ from attrs import asdict, evolve
 
 from ..errors import JSON, ConfigurationError, InvalidRequestError
 from ..models.checks import Text
+from ..models.operations import request_type
 from ..models.requests import Request
 from .recipes import Recipe, recipe_of
 from .records import RowInput, Step, StepInput
-from .requesttypes import request_type
 from .seen import Seen
 from .stepinputs import OWN_PREFIX, step_of
 from .values import OF_BYTES, digest_of, has_half, mended, plain

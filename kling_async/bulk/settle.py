@@ -6,9 +6,9 @@ import os
 from typing import Literal
 
 from ..errors import LedgerError
+from ..models.operations import request_type
 from .machine import UNSETTLED, State
 from .records import MISSING, Applied, Change, Row, Step
-from .requesttypes import request_type
 from .results import noun_of
 from .sqlite import open_ledger, read_ledger
 

@@ -108,7 +108,6 @@ SET_FACT = (
     "INSERT INTO facts (name, value) VALUES (:name, :value) "
     "ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 )
-KEEP_FACT = "INSERT INTO facts (name, value) VALUES (:name, :value) ON CONFLICT DO NOTHING"
 DROP_FACT = "DELETE FROM facts WHERE name = :name"
 
 # --- rows and steps ---

@@ -19,10 +19,10 @@ from ..bulk.jobs import BulkJob, Equipment, job_over
 from ..bulk.ledger import Ledger
 from ..bulk.recipes import AVATARS, TALKING, Recipe, recipe_of
 from ..bulk.records import Row
-from ..bulk.requesttypes import request_type
 from ..bulk.results import flat_result, trouble_of
 from ..bulk.runner import BulkRun
 from ..client import AsyncKlingClient
+from ..models.operations import request_type
 from ..settings import RECONCILE_WITHIN_S
 from .conclusion import conclude
 from .progress import Display, Meter, Reach, display, going_on, many, shown

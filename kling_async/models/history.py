@@ -55,9 +55,6 @@ def next_page(
     return evolve(listing, created_before_ms=before_ms)
 
 
-earlier = next_page  # the name that the looks for lost creates still use
-
-
 class HistoryPager:
     """Goes through a history page by page: ask `listing`, give its answer to `take`, and again.
 

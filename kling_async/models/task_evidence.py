@@ -12,7 +12,7 @@ from typing import Any
 
 from attrs import evolve
 
-from .history import earlier, made_ms
+from .history import made_ms, next_page
 from .requests import Request
 from .scheduler import ListRunning, RunningTask
 from .sightings import Sent, Sighting, addresses, new_mark, own_addresses, url_path
@@ -75,7 +75,9 @@ class TaskEvidence:
         self, listing: Request[Any], listed: Sequence[Any], since_s: float
     ) -> Request[Any] | None:
         """The account's earlier tasks: a job that is over shows in no other place."""
-        return earlier(listing, listed, since_s * 1000) if isinstance(listing, ListTasks) else None
+        if not isinstance(listing, ListTasks):
+            return None
+        return next_page(listing, listed, since_s * 1000)
 
     def sighting(self, thing: RunningTask | Task, account: str | None = None) -> Sighting:
         """A tracked job shows its mark, a task its inputs.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from ..errors import JSON
 
@@ -55,8 +54,3 @@ def _escaped(found: re.Match[str]) -> str:
     if code < 0x100:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-
-
-def is_shown_as_given(value: Any) -> bool:
-    """Whether a text holds nothing that `printable` would have to show by its number."""
-    return not isinstance(value, str) or printable(value) == value

@@ -66,8 +66,8 @@ class Bulk(Resource):
         """
         from ..bulk.jobs import Equipment, carried_out
         from ..bulk.recipes import recipe_of
-        from ..bulk.requesttypes import request_type
         from ..bulk.results import bulk_result
+        from ..models.operations import request_type
 
         kind = request_type(operation) if isinstance(operation, str) else operation
         saves = save_to is not None

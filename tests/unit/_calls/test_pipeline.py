@@ -564,7 +564,7 @@ async def test_what_is_not_ours_is_neither_caught_nor_repeated(
 
 
 class Notes:
-    """A witness that keeps what it is told."""
+    """An intent log that keeps what it is told."""
 
     def __init__(self, emulator: Emulator, error: Exception | None = None) -> None:
         self.told: list[tuple[Any, ...]] = []
@@ -580,15 +580,15 @@ class Notes:
         self.told.append(("retracted", type(error).__name__))
 
 
-async def witnessed(emulator: Emulator, notes: Notes) -> Any:
+async def sent_with(emulator: Emulator, notes: Notes) -> Any:
     async with opened(emulator, accounts=["demo@example.com"]) as kling:
         return await kling.send(CreateAvatar(image_url=URL), intent_log=notes)
 
 
-async def test_a_witness_is_told_before_each_attempt(emulator: Emulator) -> None:
+async def test_an_intent_log_is_told_before_each_attempt(emulator: Emulator) -> None:
     emulator.add_faults([Fault("avatars.create", "status", status=429, at=(1, 2))])
     notes = Notes(emulator)
-    await witnessed(emulator, notes)
+    await sent_with(emulator, notes)
     assert notes.told == [
         ("recorded", "demo@example.com", 1, 0),
         ("retracted", "RateLimitedError"),
@@ -599,17 +599,17 @@ async def test_a_witness_is_told_before_each_attempt(emulator: Emulator) -> None
 
 
 @pytest.mark.parametrize("kind", ["reset_before", "reset_after", "stall", "html_200"])
-async def test_a_witness_is_not_told_nothing_happened_where_that_is_open(
+async def test_an_intent_log_is_not_told_nothing_happened_where_that_is_open(
     kind: str, emulator: Emulator
 ) -> None:
     emulator.add_faults([Fault("avatars.create", kind)])
     notes = Notes(emulator)
     with pytest.raises(errors.OutcomeUnknownError):
-        await witnessed(emulator, notes)
+        await sent_with(emulator, notes)
     assert notes.told == [("recorded", "demo@example.com", 1, 0)]
 
 
-async def test_a_witness_that_raises_stops_the_call_before_it_is_sent(emulator: Emulator) -> None:
+async def test_an_intent_log_that_raises_stops_the_call_before_it_is_sent(emulator: Emulator) -> None:
     error = OSError("the disk is full")
     async with opened(emulator, accounts=["demo@example.com"]) as kling:
         with pytest.raises(OSError, match="disk is full"):

@@ -20,13 +20,13 @@ from kling_async.bulk.recipes import (
     StepSpec,
     Taken,
     recipe_of,
-    recipe_of_steps,
 )
 from kling_async.bulk.records import RowInput, Step, WorkRecord
-from kling_async.bulk.requesttypes import field_kinds, request_type
+from kling_async.bulk.requesttypes import field_kinds
 from kling_async.bulk.rows import RowBuilder, has_file, request_of
 from kling_async.errors import ConfigurationError, InvalidRequestError
 from kling_async.models.avatars import CreateAvatar, ListAvatars
+from kling_async.models.operations import request_type
 from kling_async.models.videos import CreateAvatarVideo
 
 URL = "https://example.com/a.png"
@@ -118,11 +118,6 @@ class TestAnyOperation:
 
 
 class TestRecipes:
-    def test_of_what_a_ledger_has(self) -> None:
-        assert recipe_of_steps(["avatars.create"]) is AVATARS
-        assert recipe_of_steps(["avatars.create", "avatars.video"]) is TALKING
-        assert recipe_of_steps(["avatars.video"], saves=True).step(1).saves
-
     def test_only_what_is_paid_for(self) -> None:
         with pytest.raises(ConfigurationError, match=r"avatars\.list makes nothing"):
             recipe_of(ListAvatars)

@@ -547,10 +547,10 @@ class TestMemory:
                     assert row.video_state == "saved"
                     yield
 
-        # The least of four readings: what is kept of the last hundred videos comes and goes.
-        stops = (*range(150, 301, 50), *range(600, 751, 50))
+        # The least of six readings: what is kept of the last videos comes and goes.
+        stops = (*range(50, 301, 50), *range(500, 751, 50))
         blocks = await blocks_after(speaking(800), saved, stops)
-        early, late = min(blocks[:4]), min(blocks[4:])
+        early, late = min(blocks[:6]), min(blocks[6:])
         assert late - early < 1000, f"450 videos left {late - early} objects behind"
 
 
