@@ -1,4 +1,4 @@
-"""The way in of the command `kling-async`; says what to install where the extra is missing."""
+"""What does `kling-async` start, and what is said where its extra is missing?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can go wrong, split by what the caller can do about it.
+"""What can go wrong? Split by what the caller can do about it.
 
     KlingError
     ├── ConfigurationError          no token, bad base URL, unusable options

@@ -1,4 +1,4 @@
-"""Every default, with its unit and the reason for it; and what the environment says.
+"""What is each default, in which unit, for which reason; and what does the environment say?
 
 `client.py` reads this once, when a client is made; nothing is read at import.
 """

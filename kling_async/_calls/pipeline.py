@@ -1,4 +1,4 @@
-"""The whole way of a call, in order. Read this first.
+"""Which way does a call go, from request to result? Read this first.
 
     resources/base.py      WHAT     builds a request: verb, route, fields, safety, result type
     pipeline.py            ORDER    account -> what it needs -> attempts -> admission -> exchange

@@ -1,7 +1,7 @@
 """Who is next? A line in which each waits for those who came before, and nobody overtakes.
 
-Used by the buckets, the pauses of accounts and the places in flight. One future per waiter, no task,
-no timer: 10,000 who wait cost nothing until it is their turn.
+Used by the buckets, the pauses of accounts and the places in flight. One future per waiter, no
+task, no timer: 10,000 who wait cost nothing until it is their turn.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from .machine import State
 from .recipes import TALKING
@@ -35,7 +35,9 @@ OF_ANY: tuple[str, ...] = (
 )
 """What is said of rows of all other operations."""
 
-SHOWN: Mapping[State, str] = {
+ResultState = Literal["done", "failed", "unknown", "running", "skipped"]
+
+SHOWN: Mapping[State, ResultState] = {
     "planned": "skipped",
     "ready": "skipped",
     "intent": "unknown",

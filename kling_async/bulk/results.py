@@ -8,13 +8,12 @@ from typing import Any, Literal
 from attrs import field, frozen
 
 from ..errors import JSON
-from .flat import OF_ANY, OF_AVATARS, OF_VIDEOS, flat, is_avatar
+from .flat import OF_ANY, OF_AVATARS, OF_VIDEOS, SHOWN, ResultState, is_avatar
 from .machine import State
 from .records import Row, Step
 
 RowState = Literal["created", "failed", "unknown", "skipped"]
 VideoState = Literal["saved", "failed", "unknown", "running", "made", "skipped"]
-ResultState = Literal["done", "failed", "unknown", "running", "skipped"]
 
 
 @frozen
@@ -152,19 +151,6 @@ class BulkResult:
         return self.state == "done"
 
 
-_SHOWN: Mapping[State, ResultState] = {
-    "done": "done",
-    "failed": "failed",
-    "unknown": "unknown",
-    "intent": "unknown",
-    "doubt": "unknown",
-    "running": "running",
-    "made": "running",
-    "planned": "skipped",
-    "ready": "skipped",
-}
-
-
 def bulk_result(result: RowResult) -> BulkResult:
     """A row's result as users see it."""
     steps = tuple(_step_result(one, result) for one in result.row.steps)
@@ -174,7 +160,7 @@ def bulk_result(result: RowResult) -> BulkResult:
     known = steps[step.number - 1]
     return BulkResult(
         key=result.row.key,
-        state=known.state if result.state is None else _SHOWN[result.state],
+        state=known.state if result.state is None else SHOWN[result.state],
         operation=step.operation,
         remote_id=step.remote_id,
         task_id=int(step.remote_id) if step.kind == "task" and step.remote_id else None,
@@ -201,9 +187,9 @@ def bulk_row(result: RowResult, *, made: int | None = None) -> BulkRow:
     if video is not None and made == 1 and video.state == "planned" and not video.attempts:
         video = None
     first_open = result.current
-    state = _SHOWN[avatar.state]
+    state = SHOWN[avatar.state]
     if result.state is not None and first_open is avatar:
-        state = _SHOWN[result.state]
+        state = SHOWN[result.state]
     video_state: VideoState | None = None
     file = None
     if video is not None:
@@ -211,7 +197,7 @@ def bulk_row(result: RowResult, *, made: int | None = None) -> BulkRow:
         of_video = video.state
         if result.state is not None and first_open is video:
             of_video = result.state
-        shown = _SHOWN[of_video]
+        shown = SHOWN[of_video]
         video_state = named.get(of_video) or (shown if shown != "done" else "saved")
         file = video.works[0].file if video.state == "done" and video.works else None
     error = result.why or avatar.error
@@ -236,7 +222,7 @@ def bulk_row(result: RowResult, *, made: int | None = None) -> BulkRow:
 def flat_result(result: RowResult) -> dict[str, Any]:
     """The row as one flat JSON object, as `flat` gives it, with what this run has to say of it."""
     row = result.row
-    told = flat(row)
+    told: dict[str, Any] = dict(row.columns)
     if is_avatar(row):
         of_avatar = bulk_row(result)
         told |= {name: getattr(of_avatar, name) for name in OF_AVATARS}
@@ -276,7 +262,7 @@ def _step_result(step: Step, result: RowResult) -> StepResult:
     return StepResult(
         number=step.number,
         operation=step.operation,
-        state=_SHOWN[result.state if is_open and result.state is not None else step.state],
+        state=SHOWN[result.state if is_open and result.state is not None else step.state],
         remote_id=step.remote_id,
         files=tuple(one.file for one in step.works if one.file and one.size_bytes is not None),
         error=(result.why if is_open else None) or step.error,

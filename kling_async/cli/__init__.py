@@ -1,1 +1,1 @@
-"""The command line: parse, call the library, print. Needs the extra `cli`."""
+"""How is the library used from a shell? Parse, call, print. Needs the extra `cli`."""

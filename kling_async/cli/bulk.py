@@ -1,4 +1,4 @@
-"""`kling-async bulk run|retry`: checks first, then `job.py`; `ledger.py` has the other commands."""
+"""What do `kling-async bulk run` and `retry` do? They check first, then `job.py` carries out."""
 
 from __future__ import annotations
 

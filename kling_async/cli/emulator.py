@@ -1,4 +1,4 @@
-"""`kling-async emulator`: the emulator as a server, for any program that speaks HTTP."""
+"""How does `kling-async emulator` serve any program that speaks HTTP?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`kling-async bulk status|settle|export|copy`: what a ledger knows, and the user's word on it."""
+"""What does a ledger know, and what does the user say? `bulk status|settle|export|copy`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An emulator of the Kling API v1 of useapi.net: its behaviour, its faults, its own clock.
+"""What would the Kling API v1 of useapi.net do? An emulator: behaviour, faults, its own clock.
 
     emulator = Emulator(faults=[Fault("avatars.create", "reset_after", at=1)])
     async with httpx.AsyncClient(transport=emulator.transport()) as client: ...

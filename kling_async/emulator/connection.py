@@ -1,4 +1,4 @@
-"""One connection: requests read, answers written, faults carried out at the socket.
+"""What happens on one connection? Requests read, answers written, faults at the socket.
 
 h11 keeps the rules of HTTP/1.1 (keep-alive, pipelining, chunked bodies, HTTP/1.0); answers a fault
 has bent are written past it, byte for byte, and end the connection.

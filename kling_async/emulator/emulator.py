@@ -1,4 +1,4 @@
-"""An in-process Kling: takes a request, gives what the wire shall carry.
+"""What does an in-process Kling answer? Takes a request, gives what the wire shall carry.
 
 `Emulator` owns the world, the clock, the faults, the quota and the log. It does no I/O and never
 waits; `transport.py`, `server.py` and `delivery.py` do both for it.

@@ -1,4 +1,4 @@
-"""Faults in one line of text, for the command line, and back.
+"""How are faults said in one line of text, for the command line, and read back?
 
     avatars.create:reset_after@every=7
     avatars.create:status=429,form=date@at=3+5 ; avatars.list:latency=0.5@p=0.25,account=a@b.c

@@ -1,4 +1,4 @@
-"""`/_emulator/...`: a look inside for tests that run the emulator in another process.
+"""What do tests see that run the emulator in another process? `/_emulator/...`.
 
     GET  /_emulator/state     what exists, what was asked, which faults are left
     POST /_emulator/faults    add faults: the text of `faulttext.py`, or {"faults": text}

@@ -1,4 +1,4 @@
-"""What goes in and what comes out: one request, one reply, and how the reply meets the wire.
+"""What goes in and out? One request, one reply, and how the reply meets the wire.
 
 Plain values shared by every room of the emulator. The server and the in-process transport build
 a `Request` and carry out a `Delivery`; everything between them is free of I/O.

@@ -1,4 +1,4 @@
-"""A small real MP4: H.264 that players decode, of any size and length, made by hand.
+"""How is a small real MP4 made by hand? H.264 that players decode, of any size and length.
 
 One grey key frame, then frames that say "as before": a minute of 1080 x 1080 takes less than 20 KB.
 `marker` makes the bytes of each file its own.

@@ -1,4 +1,4 @@
-"""The emulator behind a real port: who listens, who is connected, and how it all ends.
+"""Who listens on a real port, who is connected, and how does it all end?
 
 One task per connection and per follow-up, each owned here and ended with the server. What is said
 on a connection is in `connection.py`.

@@ -1,4 +1,4 @@
-"""Small real sound files: silence as MP3 and WAV, of any length.
+"""How are small real sound files made? Silence as MP3 and WAV, of any length.
 
 `marker` makes the bytes of each file its own; players show it as a title or comment.
 """

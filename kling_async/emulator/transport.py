@@ -1,4 +1,4 @@
-"""The emulator as an httpx transport: no sockets, the same errors.
+"""How is the emulator an httpx transport? No sockets, the same errors.
 
 What a fault would do to a connection becomes the httpx exception a real one gives. Odd bytes go
 through the very parser httpx uses, see `wirereader.py`, so a cut body fails where it really would.

@@ -1,1 +1,1 @@
-"""Kling inside web frameworks; each file is imported by its user alone, with its extra."""
+"""How does Kling fit into web frameworks? Each file is imported alone, with its extra."""

@@ -1,4 +1,4 @@
-"""Kling inside aiohttp's server (extra `aiohttp`): one client per app, honest answers, callbacks.
+"""How does Kling fit into aiohttp's server? One client per app, honest answers, callbacks.
 
 The whole of it:
 

@@ -1,4 +1,4 @@
-"""Kling inside FastAPI (extra `fastapi`): one client per app, honest answers, callbacks, uploads.
+"""How does Kling fit into FastAPI? One client per app, honest answers, callbacks, uploads.
 
 The whole of it:
 

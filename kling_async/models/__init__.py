@@ -1,4 +1,4 @@
-"""Request and response types: frozen attrs values that do no I/O of their own.
+"""What is asked, and what comes back? Frozen attrs values that do no I/O of their own.
 
 What stands here is public: with it users write request types of their own, and send them with
 `kling.send`. Those of the API are in `kling_async` itself.

@@ -1,4 +1,4 @@
-"""The Kling accounts that are configured at useapi.net.
+"""Which Kling accounts are configured at useapi.net, and what is known of each?
 
 Source: `GET /accounts`, `POST /accounts`, `GET` and `DELETE /accounts/{email}`.
 """

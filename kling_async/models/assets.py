@@ -1,4 +1,4 @@
-"""Files: what goes up, what is there, what was made, and where it can be fetched.
+"""Which files go up, which are there, which were made, and where can they be fetched?
 
 Source: `POST /assets/`, `GET /assets`, `GET /assets/download`, `GET` and `DELETE
 /assets/uploaded/` (vendor pages, August 2025 to May 2026).

@@ -1,4 +1,4 @@
-"""The avatars of an account: what is asked, and what comes back.
+"""Which avatars has an account? What is asked, and what comes back.
 
 Source: `POST /avatars`, `GET /avatars`, `DELETE /avatars/{avatarId}` (vendor pages, January 2026).
 """

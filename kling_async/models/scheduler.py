@@ -1,4 +1,4 @@
-"""What useapi.net keeps track of: the jobs that this token started, for up to an hour.
+"""What does useapi.net keep track of? The jobs that this token started, for up to an hour.
 
 Source: `GET /scheduler`, `GET /scheduler/available`, `DELETE /scheduler/{task_id}`.
 """

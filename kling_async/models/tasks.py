@@ -1,4 +1,4 @@
-"""Jobs at Kling and what came of them: one type, `Task`, wherever the API speaks of one.
+"""Which jobs are at Kling, and what came of them? One type, `Task`, wherever the API speaks of one.
 
 Source: `GET /tasks`, `GET /tasks/{task_id}`, `DELETE /tasks/{task_id}`, the replies of generation
 calls, and the bodies of webhooks (vendor pages, April 2025 to January 2026).

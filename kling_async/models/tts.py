@@ -1,4 +1,4 @@
-"""Voices, and texts spoken with them.
+"""Which voices are there, and what is a text spoken with one?
 
 Source: `GET /tts/voices`, `POST /tts/create` (vendor pages, October 2025 to July 2026).
 """

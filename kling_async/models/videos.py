@@ -1,4 +1,4 @@
-"""Videos: what is asked for. What comes back is a `Task`.
+"""How is a video asked for? What comes back is a `Task`.
 
 Source: `POST /avatars/video` (vendor page, January 2026), `POST /videos/text2video` (vendor pages,
 February to October 2026).

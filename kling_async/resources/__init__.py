@@ -1,1 +1,1 @@
-"""The readable face of the requests: one file per part of the API, all of one shape."""
+"""How do people call the requests? One file per part of the API, all of one shape."""

@@ -1,4 +1,4 @@
-"""`kling.accounts`: what useapi.net has configured, and what this client knows of it."""
+"""What has useapi.net configured, and what does this client know of it? `kling.accounts`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`kling.assets`: files on their way to Kling, and what was made there."""
+"""How do files get to Kling, and what was made there? `kling.assets`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`kling.avatars`: make, list, find and delete avatars; thousands of them with `create_many`."""
+"""How are avatars made, listed, found and deleted? `kling.avatars`; thousands: `create_many`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`kling.bulk`: many rows of any operation that makes something, with a ledger that remembers."""
+"""How are many rows of any paid operation made, with a ledger that remembers? `kling.bulk`."""
 
 from __future__ import annotations
 

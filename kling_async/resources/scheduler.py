@@ -1,4 +1,4 @@
-"""`kling.scheduler`: which jobs run, and where there is room for more."""
+"""Which jobs run, and where is room for more? `kling.scheduler`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`kling.tasks`: jobs and their results."""
+"""How do jobs and their results come into reach? `kling.tasks`."""
 
 from __future__ import annotations
 

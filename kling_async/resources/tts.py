@@ -1,4 +1,4 @@
-"""`kling.tts`: voices, and texts spoken with them."""
+"""Which voices are there, and how is a text spoken with one? `kling.tts`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`kling.videos`: videos from texts. Each starts a task; `kling.tasks.wait` for its result."""
+"""How are videos made from texts? `kling.videos`; `kling.tasks.wait` for the result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`POST /assets/` and `/assets/uploaded/`: storing a file, finding it again, deleting it.
+"""How are files stored, found and deleted? `POST /assets/` and `/assets/uploaded/`.
 
 The upload takes the raw bytes with their own Content-Type. Every upload gets a name of its own,
 equal bytes or not; with `upload_by_content` equal bytes of an account get the name they have.

@@ -1,4 +1,4 @@
-"""`POST /avatars/video`: a paid job that makes a face talk.
+"""What does `POST /avatars/video` start? A paid job that makes a face talk.
 
 What is special about it: a face, its defaults, and what it says. All other jobs are rows of the
 table in `jobs.py`.

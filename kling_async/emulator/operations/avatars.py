@@ -1,4 +1,4 @@
-"""`/avatars`: making, listing and deleting avatars.
+"""How are avatars made, listed and deleted? `/avatars`.
 
 A create is finished when it answers. What the caller leaves out the vendor's AI fills in; here a
 choice by seed and picture stands for it, equal for equal bytes.

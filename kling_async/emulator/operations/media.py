@@ -1,4 +1,4 @@
-"""`GET /media/...`: the files behind every URL the emulator hands out, no token needed.
+"""What is behind every URL the emulator hands out? `GET /media/...`, no token needed.
 
 Uploaded bytes come back as they were sent. Where the vendor has files of its own (template
 pictures, voice samples, video covers), small valid stand-ins are made on the spot.

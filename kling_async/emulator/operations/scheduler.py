@@ -1,4 +1,4 @@
-"""`/scheduler`: which jobs are tracked, how many slots are free, and letting one go."""
+"""Which jobs are tracked, how many slots are free, and how is one let go? `/scheduler`."""
 
 from __future__ import annotations
 

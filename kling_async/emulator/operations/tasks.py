@@ -1,4 +1,4 @@
-"""`/tasks`: the history of an account, one task, and deleting its results."""
+"""What is in an account's history, what is one task, how does it go? `/tasks`."""
 
 from __future__ import annotations
 

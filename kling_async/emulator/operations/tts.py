@@ -1,4 +1,4 @@
-"""`/tts`: which voices there are, and speech from text."""
+"""Which voices are there, and how does text become speech? `/tts`."""
 
 from __future__ import annotations
 

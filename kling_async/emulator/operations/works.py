@@ -1,4 +1,4 @@
-"""What tasks have made: `GET /assets`, `GET /assets/download`, and the bytes behind both."""
+"""What have tasks made? `GET /assets`, `GET /assets/download`, and the bytes behind both."""
 
 from __future__ import annotations
 

@@ -609,7 +609,7 @@ async def test_an_intent_log_is_not_told_nothing_happened_where_that_is_open(
     assert notes.told == [("recorded", "demo@example.com", 1, 0)]
 
 
-async def test_an_intent_log_that_raises_stops_the_call_before_it_is_sent(emulator: Emulator) -> None:
+async def test_an_intent_log_that_raises_stops_the_call_unsent(emulator: Emulator) -> None:
     error = OSError("the disk is full")
     async with opened(emulator, accounts=["demo@example.com"]) as kling:
         with pytest.raises(OSError, match="disk is full"):
