@@ -258,7 +258,7 @@ class Doubts:
                 step_id=step_id,
                 event="found",
                 to=self._knowledge.begun(step),
-                values={"account": one.account, "evidence": evidence},
+                values={"account": step.account or one.account, "evidence": evidence},
                 claim=found.id,
             )
             if await self._ledger.apply(change) is not Applied.YES:

@@ -73,10 +73,20 @@ def _saving(command: Callable[..., Any]) -> Callable[..., Any]:
     help="Make also rows that look as if another job had made them already.",
 )
 @click.option("--dry-run", is_flag=True, help="Check everything, send no create.")
+@click.option(
+    "--despite-loss",
+    is_flag=True,
+    help="Use a ledger whose newest rows are known to be missing; they are sent again.",
+)
 @with_job
 @with_session
 def run_command(
-    session: Session, order: JobOptions, input: Path, ledger: Path, dry_run: bool
+    session: Session,
+    order: JobOptions,
+    input: Path,
+    ledger: Path,
+    dry_run: bool,
+    despite_loss: bool,
 ) -> None:
     """Make an avatar of each row of INPUT (.csv or .jsonl), and with --video a talking video.
 
@@ -96,7 +106,9 @@ def run_command(
             if dry_run:
                 return await _dry_run(kling, order, checked, input, ledger)
             service, clock = _service(session, kling), kling._pipeline.clock
-            async with open_ledger(ledger, service=service, now=clock.wall) as book:
+            async with open_ledger(
+                ledger, service=service, now=clock.wall, despite_loss=despite_loss
+            ) as book:
                 if session.emulated:  # it begins empty: what an earlier one was given is gone
                     async for given in in_chunks(read_rows(input, recipe)):
                         await book.register(given)  # so that what is begun anew is known
