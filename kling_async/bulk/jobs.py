@@ -18,6 +18,7 @@ from .._calls.pipeline import Options, Pipeline
 from .._files.downloads import Downloads
 from .._polling.waiter import TaskWaiter
 from ..errors import InvalidRequestError
+from ..models.text import printable
 from .health import WAIT_FOR_SERVER_S
 from .ledger import Ledger
 from .outgoing import StepRequests
@@ -27,6 +28,7 @@ from .rows import RowBuilder
 from .runner import BulkRun
 from .sources import built, registered
 from .sqlite import open_ledger
+from .values import has_half
 from .works import Works
 
 Rows = Iterable[Any] | AsyncIterable[Any]
@@ -105,6 +107,11 @@ def job_over(
 ) -> BulkJob:
     """A job over a ledger that is open; see `open_job`."""
     files = None if folder is None else Path(folder)
+    if files is not None and has_half(str(files.absolute())):
+        raise InvalidRequestError(
+            f"the folder {printable(str(files))} has a name that is not UTF-8 text, so a ledger "
+            "can't keep where its files are; rename it, or choose another. Nothing was sent"
+        )
     requests = StepRequests(recipe, saves=files is not None)
     run = BulkRun(
         equipment.pipeline,

@@ -12,6 +12,7 @@ import click
 from ..bulk.already import looks_made
 from ..bulk.health import LooksMadeError
 from ..bulk.inputs import read_rows
+from ..bulk.knowledge import owners
 from ..bulk.ledger import Ledger
 from ..bulk.preflight import Checked, check_input
 from ..bulk.problems import InputError, InputProblem
@@ -282,7 +283,7 @@ async def _check_new(
         chunks = in_chunks(read_rows(input, recipe))
         if await asyncio.to_thread(ledger.exists):
             async with read_ledger(ledger) as known:
-                claimed = await known.owners(account, evidence.kind, {one.id for one in seen})
+                claimed = await owners(known, account, evidence.kind, {one.id for one in seen})
                 seen = [one for one in seen if one.id not in claimed]
                 found = await looks_made(chunks, recipe, seen, known)
         else:
