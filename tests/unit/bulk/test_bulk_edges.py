@@ -182,3 +182,22 @@ async def test_a_row_is_done_when_its_last_lost_file_is_back(ledger: Path, tmp_p
                 await works.save(await book.step(step_id), None)
             assert (await book.step(step_id)).state == state
             assert all(file.exists() for file in files) is (state == "done")
+
+
+async def test_an_intent_is_taken_back_without_a_word_where_its_caller_is_cancelled(
+    kling: AsyncKlingClient, ledger: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with job(kling, ledger, recipe_of(Text2Video)) as opened:
+        apply = opened.ledger.apply
+
+        async def stopped(change: Change) -> Applied:
+            if change.event == "intended":
+                opened.run.stop("of a test")
+            return await apply(change)
+
+        opened.ledger.apply = stopped  # type: ignore[method-assign]
+        with RowBuilder(recipe_of(Text2Video)) as builder:
+            chunks = registered(opened.ledger, opened.requests, built(builder, texts(1)))
+            assert [one async for one in opened.run.results(chunks)] == []
+        assert (await opened.ledger.counts()) == {"ready": 1}
+    assert "could not be retracted" not in caplog.text
