@@ -106,12 +106,7 @@ def job_over(
     wait_for_server_s: float = WAIT_FOR_SERVER_S,
 ) -> BulkJob:
     """A job over a ledger that is open; see `open_job`."""
-    files = None if folder is None else Path(folder)
-    if files is not None and has_half(str(files.absolute())):
-        raise InvalidRequestError(
-            f"the folder {printable(str(files))} has a name that is not UTF-8 text, so a ledger "
-            "can't keep where its files are; rename it, or choose another. Nothing was sent"
-        )
+    files = None if folder is None else nameable(Path(folder))
     requests = StepRequests(recipe, saves=files is not None)
     run = BulkRun(
         equipment.pipeline,
@@ -126,6 +121,16 @@ def job_over(
         wait_for_server_s=wait_for_server_s,
     )
     return BulkJob(ledger, requests, run)
+
+
+def nameable(folder: Path) -> Path:
+    """The folder, which a ledger can name; InvalidRequestError where its name is no text."""
+    if has_half(str(folder.absolute())):
+        raise InvalidRequestError(
+            f"the folder {printable(str(folder))} has a name that is not UTF-8 text, so a ledger "
+            "can't keep where its files are; rename it, or choose another. Nothing was sent"
+        )
+    return folder
 
 
 async def carried_out(

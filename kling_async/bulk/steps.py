@@ -251,7 +251,7 @@ class Stepper:
         """Made -> done: every work that has no file yet is brought."""
         hold.account = step.account
         if not self._requests.saves(step):
-            return PutOff(step, "its files are still to be fetched, and this run saves none")
+            return PutOff(step, "its files are still to be fetched: say where to (--save-to)")
         await self._works.save(step, self._options)
         return None
 

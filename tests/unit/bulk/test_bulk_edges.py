@@ -10,16 +10,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from jobs import JumpClock, creates, job, results, until
 
-from kling_async import AsyncKlingClient, BulkResult, InvalidRequestError, KlingError, Text2Video
+from kling_async import (
+    AsyncKlingClient,
+    BulkResult,
+    CreateAvatar,
+    InvalidRequestError,
+    KlingError,
+    Text2Video,
+)
 from kling_async.bulk import runner
-from kling_async.bulk.recipes import recipe_of
+from kling_async.bulk.recipes import AVATARS, Recipe, recipe_of
 from kling_async.bulk.records import Applied, Change, RowInput, Step, StepInput, WorkRecord
 from kling_async.bulk.rows import RowBuilder
-from kling_async.bulk.sources import built, registered
+from kling_async.bulk.sources import built, registered, reopened
 from kling_async.bulk.sqlite import open_ledger
 from kling_async.bulk.works import Works
+from kling_async.cli.app import cli
 from kling_async.emulator import Emulator, Fault
 
 ACCOUNT = "demo@example.com"
@@ -201,3 +210,29 @@ async def test_an_intent_is_taken_back_without_a_word_where_its_caller_is_cancel
             assert [one async for one in opened.run.results(chunks)] == []
         assert (await opened.ledger.counts()) == {"ready": 1}
     assert "could not be retracted" not in caplog.text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are text elsewhere")
+def test_nor_does_the_command_line_take_such_a_folder(ledger: Path, tmp_path: Path) -> None:
+    rows = tmp_path / "in.csv"
+    rows.write_text("key,prompt\nk1,A cat\n")
+    words = ["bulk", "run", str(rows), "--ledger", str(ledger), "--emulator"]
+    folder = str(tmp_path / os.fsdecode(b"caf\xe9"))
+    done = CliRunner().invoke(
+        cli, [*words, "--operation", "videos.text2video", "--save-to", folder]
+    )
+    assert (done.exit_code, "not UTF-8" in done.output) == (2, True)
+
+
+@pytest.mark.parametrize("recipe", [None, AVATARS])
+async def test_what_is_no_row_keeps_no_other_from_being_tried_again(
+    kling: AsyncKlingClient, emulator: Emulator, ledger: Path, recipe: Recipe | None
+) -> None:
+    emulator.add_faults([Fault("avatars.create", "status", at=1, status=400)])
+    rows = [7, {"operation": "nope.nope"}, CreateAvatar(image_url="https://x.y/1.png")]
+    found = [one async for one in kling.bulk.run(rows, ledger=ledger)]
+    assert [one.state for one in found] == ["failed"] * 3
+    async with job(kling, ledger, recipe) as opened:
+        again = [one async for one in opened.run.results(reopened(opened.ledger))]
+    assert [one.row.state for one in again] == ["done"]
+    assert len(emulator.avatars) == 1
