@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from jobs import JumpClock, creates, job, results, until
+from films import voice
+from jobs import JumpClock, creates, job, results, until, videos
 
 from kling_async import (
     AsyncKlingClient,
@@ -29,7 +30,7 @@ from kling_async.bulk.sources import built, registered, reopened
 from kling_async.bulk.sqlite import open_ledger
 from kling_async.bulk.works import Works
 from kling_async.cli.app import cli
-from kling_async.emulator import Emulator, Fault
+from kling_async.emulator import Emulator, Fault, sample_png
 
 ACCOUNT = "demo@example.com"
 
@@ -236,3 +237,30 @@ async def test_what_is_no_row_keeps_no_other_from_being_tried_again(
         again = [one async for one in opened.run.results(reopened(opened.ledger))]
     assert [one.row.state for one in again] == ["done"]
     assert len(emulator.avatars) == 1
+
+
+@pytest.mark.parametrize("text", ["y" * 160, "short enough to be rendered"])
+async def test_an_unknown_video_takes_none_that_another_row_made_of_its_avatar(
+    open_client: Any, ledger: Path, tmp_path: Path, text: str
+) -> None:
+    """The second row's answer is lost, and its job is over before anybody looks for its mark."""
+    emulator = Emulator(job_s=0.2)
+    lost = [
+        Fault("avatars.video", "reset_before", at=1),
+        Fault("avatars.video", "reset_after", at=2),
+    ]
+    emulator.add_faults(lost)
+    kling = await open_client(transport=emulator.transport(), clock=JumpClock(emulator))
+    picture = tmp_path / "a.png"
+    picture.write_bytes(sample_png(1, 300, 300))
+    says = {"text": "x" * 160, "speaker_id": voice()}
+    first = {"key": "a", "image": picture, "nickname": "a", **says}
+    options: dict[str, Any] = {"videos": tmp_path / "films", "concurrency": 1}
+    found = await results(kling, [first], ledger, **options)
+    assert found["a"].video_state == "unknown"
+    second = {"key": "b", "avatar_id": found["a"].avatar_id, **says, "text": text}
+    await results(kling, [first, second], ledger, **options)
+    assert videos(ledger)["a"].remote_id is None
+    own = len(text) < 150  # its rendered speech is its own, and proves
+    assert videos(ledger)["b"].state == ("done" if own else "unknown")
+    assert len(emulator.tasks) == 1
