@@ -21,7 +21,7 @@
     ├── DeadlineExceededError       also a TimeoutError; .task when there is one
     ├── LocalFileError              also an OSError; a file here can't be written
     ├── LedgerError                 a bulk ledger can't be used; what to do is in the message
-    └── InputError                  a bulk input can't be used (bulk/located.py); .problems
+    └── InputError                  a bulk input can't be used (bulk/problems.py); .problems
 
 Every error of a call carries `.context` (verb, route, account, attempts, seconds) and says it in
 its text. None ever holds the token. All of them survive pickling. This file imports none of ours.

@@ -47,7 +47,7 @@ LOOK_AFTER_S = (0.2, 1.0, 2.0, 5.0, 15.0, 30.0, 60.0)  # waits between looks; th
 LOOK_PAGES = 20  # of an account's tasks, at most, that one look reads
 WHOLE_WITHIN_S = 10.0  # to ask for the record of a job that was found: its id is known already
 CLOCK_SLACK_S = 600.0  # how far Kling's clock may be from ours
-RESULTS_REMEMBERED = 1000  # at least, of those made last: some 200 kB; see taken.py
+RESULTS_REMEMBERED = 1000  # at least, of those made last: some 200 kB; see _calls/claims.py
 
 POLL_WAITS_S = (2.0, 3.0, 5.0, 8.0, 10.0, 15.0, 20.0)  # the vendor's samples: 15 to 20 s
 WAIT_WITHIN_S = 3600.0  # how long a job is waited for; the vendor's scheduler tracks as long

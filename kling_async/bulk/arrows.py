@@ -101,18 +101,24 @@ def _is_at(starts: tuple[State, ...], exact: bool) -> str:
 
 @cache
 def claim(starts: tuple[State, ...], exact: bool) -> str:
-    """Make the remote id `:claim` the step's own, where the step is as the arrow asks."""
+    """Make the remote id `:claim` the step's own, where the step is as the arrow asks.
+
+    A step of no account may be on any, so what it has is nobody else's on any account.
+    """
     return (
         "INSERT INTO claims (account, kind, remote_id, step_id) "
         "SELECT coalesce(:account, account, ''), kind, :claim, id FROM steps "
-        f"WHERE {_is_at(starts, exact)} ON CONFLICT DO NOTHING"
+        f"WHERE {_is_at(starts, exact)} "
+        f"AND NOT EXISTS (SELECT 1 FROM claims WHERE {_CLAIMED}) ON CONFLICT DO NOTHING"
     )
 
 
+_CLAIMED = (
+    "claims.remote_id = :claim AND claims.kind = steps.kind AND (claims.account = '' OR "
+    "coalesce(:account, steps.account, '') IN ('', claims.account))"
+)
 CLAIM_OWNER = (
-    "SELECT claims.step_id FROM steps JOIN claims ON claims.kind = steps.kind "
-    "AND claims.account = coalesce(:account, steps.account, '') AND claims.remote_id = :claim "
-    "WHERE steps.id = :step_id"
+    f"SELECT claims.step_id FROM steps JOIN claims ON {_CLAIMED} WHERE steps.id = :step_id"
 )
 NAME_OWNER = "SELECT step_id, number FROM works WHERE name_key = :name_key"
 KEEP_WORK = (

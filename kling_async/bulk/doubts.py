@@ -21,7 +21,7 @@ from ..models.evidence import Decided, complete_since, decide, look_alikes, look
 from ..models.requests import Request
 from ..models.sightings import Evidence, Sighting
 from .health import LooksMadeError
-from .knowledge import Knowledge, Look, owners
+from .knowledge import Knowledge, Look
 from .ledger import Ledger
 from .machine import UNSETTLED
 from .outgoing import StepRequests
@@ -258,8 +258,7 @@ class Doubts:
                 step_id=step_id,
                 event="found",
                 to=self._knowledge.begun(step),
-                # A look without an account says nothing of whose it is; the step may know.
-                values={"account": one.account or step.account, "evidence": evidence},
+                values={"account": step.account or one.account, "evidence": evidence},
                 claim=found.id,
             )
             if await self._ledger.apply(change) is not Applied.YES:
@@ -317,7 +316,7 @@ class Doubts:
     async def _refuse_made(self, one: _Watched, look: Look) -> None:
         """Raise where rows that were never sent look as if they were made already."""
         account, kind = one.account, one.evidence.kind
-        claimed = await owners(self._ledger, account, kind, {s.id for s in look.seen})
+        claimed = await self._ledger.owners(account, kind, {s.id for s in look.seen})
         free = [s for s in look.seen if s.id not in claimed]
         users = await self._ledger.uses(account, kind, {p for s in free for p in s.paths})
         named = [step for step in users if not step.own]

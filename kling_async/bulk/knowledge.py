@@ -10,7 +10,7 @@ from .._calls.pipeline import Pipeline
 from ..errors import KlingError
 from ..models.evidence import Known
 from ..models.sightings import Sent, Sighting
-from .ledger import Ledger, LedgerReader
+from .ledger import Ledger
 from .machine import State
 from .outgoing import StepRequests
 from .records import ANSWER, GIVEN, Step
@@ -44,7 +44,7 @@ class Knowledge:
         """What else there is: whose the things are, and who could have made them."""
         ledger = self._ledger
         ids = {sighting.id for sighting in look.seen}
-        owned = await owners(ledger, account, kind, ids)
+        owned = await ledger.owners(account, kind, ids)
         claimed = {one for one in ids if one in owned or (kind, one) in self._pipeline.claims}
         paths = {p for s in look.seen if s.id not in claimed for p in s.paths}
         may_have_made = {step.id: step for step in await ledger.sent(account, kind)}
@@ -119,7 +119,7 @@ class Knowledge:
             named = first.remote_id if first.evidence == GIVEN else None
         if not isinstance(named, str):
             return []
-        found = await owners(self._ledger, step.account, "avatar", [named])
+        found = await self._ledger.owners(step.account, "avatar", [named])
         borrowed = list[Sent]()
         for owner in found.values():
             made = await self.sent(await self._ledger.step(owner))
@@ -134,20 +134,3 @@ class Knowledge:
     def begun(self, step: Step) -> State:
         """Where a step goes on whose result was found."""
         return "running" if self._requests.type_of(step).starts_task else "done"
-
-
-async def owners(
-    ledger: LedgerReader, account: str | None, kind: str, ids: Collection[str]
-) -> dict[str, int]:
-    """Remote id -> the step that has it, of things that a listing of the account shows.
-
-    A step without an account went to one all the same, which may be this one; and where the listing
-    is of none that is named, it may be any.
-    """
-    places = {account, None}
-    if account is None:
-        places.update(await ledger.accounts())
-    found = dict[str, int]()
-    for place in places:
-        found |= await ledger.owners(place, kind, ids)
-    return found

@@ -79,7 +79,7 @@ class Lines:
                 f"a row has more than {RECORD_CHARS} characters; perhaps a quote is opened and "
                 "never closed, or this is another kind of file",
             )
-        if "\0" in line:  # csv refuses it in Python 3.10 and takes it later; no field may hold it
+        if "\0" in line:  # csv takes it, and no field may hold it
             raise self.fault(self.number, "has a NUL character: it is damaged, or not UTF-8 text")
         return line
 

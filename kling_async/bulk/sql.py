@@ -81,7 +81,7 @@ CREATE TABLE works (
 -- One thing belongs to one step, for ever, also when the step begins another.
 CREATE TABLE claims (
     account TEXT NOT NULL, kind TEXT NOT NULL, remote_id TEXT NOT NULL, step_id INTEGER NOT NULL,
-    PRIMARY KEY (account, kind, remote_id)
+    PRIMARY KEY (remote_id, kind, account)
 ){keyed};
 -- What each account listed before the first create of this ledger.
 CREATE TABLE listed_before (
@@ -244,8 +244,8 @@ USES = (
     f"AND steps.kind = :kind AND {_ON_ACCOUNT} ORDER BY steps.id"
 )
 OWNERS = (
-    "SELECT remote_id, step_id FROM claims "
-    "WHERE account = :account AND kind = :kind AND remote_id IN (%s)"
+    "SELECT remote_id, step_id FROM claims WHERE remote_id IN (%s) AND kind = :kind "
+    "AND (account IN ('', :account) OR :account = '')"
 )
 
 # --- what was there before ---

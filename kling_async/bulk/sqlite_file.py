@@ -175,7 +175,7 @@ def _opened(
             f"{path} was not closed by its last run, and {wal.name}, with its newest rows, is not "
             f"beside it: it was moved or copied without it, and rows that were sent would be sent "
             f"again. Put {wal.name} back beside it, or use the ledger where it was; only if you "
-            f"know that nothing is missing, open it despite the loss"
+            f"know that nothing is missing, go on with `bulk run --despite-loss`"
         )
     db = sqlite3.connect(
         f"{path.as_uri()}?mode=rw", uri=True, timeout=30, isolation_level=None,

@@ -12,7 +12,6 @@ import click
 from ..bulk.already import looks_made
 from ..bulk.health import LooksMadeError
 from ..bulk.inputs import read_rows
-from ..bulk.knowledge import owners
 from ..bulk.ledger import Ledger
 from ..bulk.preflight import Checked, check_input
 from ..bulk.problems import InputError, InputProblem
@@ -74,10 +73,20 @@ def _saving(command: Callable[..., Any]) -> Callable[..., Any]:
     help="Make also rows that look as if another job had made them already.",
 )
 @click.option("--dry-run", is_flag=True, help="Check everything, send no create.")
+@click.option(
+    "--despite-loss",
+    is_flag=True,
+    help="Use a ledger whose newest rows are known to be missing; they are sent again.",
+)
 @with_job
 @with_session
 def run_command(
-    session: Session, order: JobOptions, input: Path, ledger: Path, dry_run: bool
+    session: Session,
+    order: JobOptions,
+    input: Path,
+    ledger: Path,
+    dry_run: bool,
+    despite_loss: bool,
 ) -> None:
     """Make an avatar of each row of INPUT (.csv or .jsonl), and with --video a talking video.
 
@@ -97,7 +106,9 @@ def run_command(
             if dry_run:
                 return await _dry_run(kling, order, checked, input, ledger)
             service, clock = _service(session, kling), kling._pipeline.clock
-            async with open_ledger(ledger, service=service, now=clock.wall) as book:
+            async with open_ledger(
+                ledger, service=service, now=clock.wall, despite_loss=despite_loss
+            ) as book:
                 if session.emulated:  # it begins empty: what an earlier one was given is gone
                     async for given in in_chunks(read_rows(input, recipe)):
                         await book.register(given)  # so that what is begun anew is known
@@ -283,7 +294,7 @@ async def _check_new(
         chunks = in_chunks(read_rows(input, recipe))
         if await asyncio.to_thread(ledger.exists):
             async with read_ledger(ledger) as known:
-                claimed = await owners(known, account, evidence.kind, {one.id for one in seen})
+                claimed = await known.owners(account, evidence.kind, {one.id for one in seen})
                 seen = [one for one in seen if one.id not in claimed]
                 found = await looks_made(chunks, recipe, seen, known)
         else:

@@ -155,7 +155,6 @@ LAYERS: list[set[str]] = [
     {"_limits.*"},
     {"_calls.*"},
     {"_polling.*", "_files.*"},
-    {"bulknext.*"},
     {"bulk.*"},
     {"resources.*"},
     {"client"},

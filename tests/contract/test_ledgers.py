@@ -282,7 +282,7 @@ async def test_its_own_thing_may_be_found_again(ledger: Ledger) -> None:
 async def test_ids_are_of_an_account_and_a_kind(ledger: Ledger) -> None:
     steps = await planned(ledger, "k1", "k2", "k3", "k4")
     other_kind = (await planned(ledger, "k5", kind="task"))[0]
-    accounts = [ACCOUNT, OTHER, None, ACCOUNT]
+    accounts = [ACCOUNT, OTHER, None, ACCOUNT]  # who names none may be on any
     results = []
     for step, account in zip(steps, accounts, strict=True):
         await yes(ledger, step, "intended", account=account)
@@ -290,10 +290,20 @@ async def test_ids_are_of_an_account_and_a_kind(ledger: Ledger) -> None:
     await yes(ledger, other_kind, "intended", account=ACCOUNT)
     results.append(await tried(ledger, other_kind, "answered", "done", claim="9"))
     yes_, claimed = Applied.YES, Applied.CLAIMED
-    assert results == [yes_, yes_, yes_, claimed, yes_]
+    assert results == [yes_, yes_, claimed, claimed, yes_]
     assert await ledger.owners(OTHER, "avatar", ["9"]) == {"9": steps[1].id}
-    assert await ledger.owners(None, "avatar", ["9"]) == {"9": steps[2].id}
+    assert (await ledger.owners(None, "avatar", ["9"])).keys() == {"9"}
+    assert await ledger.owners("c@d.e", "avatar", ["9"]) == {}
     assert await ledger.owners(ACCOUNT, "task", ["9"]) == {"9": other_kind.id}
+
+
+async def test_what_a_step_of_no_account_has_is_nobody_elses_on_any(ledger: Ledger) -> None:
+    none, named = await planned(ledger, "k1", "k2")
+    await yes(ledger, none, "intended")
+    await yes(ledger, none, "answered", "done", claim="9")
+    await yes(ledger, named, "intended", account=ACCOUNT)
+    assert await tried(ledger, named, "answered", "done", claim="9") is Applied.CLAIMED
+    assert await ledger.owners(ACCOUNT, "avatar", ["9"]) == {"9": none.id}
 
 
 async def test_what_was_given_is_no_claim(ledger: Ledger) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from attrs import frozen
 
 from kling_async import PollSchedule, RetryPolicy, settings
-from kling_async._transport import protocol
+from kling_async._transport import retry_after
 from kling_async.bulk import sqlite_file, works
 from kling_async.bulk.records import Change, Row, Step
 from kling_async.bulk.sqlite import SqliteLedger
@@ -136,7 +136,7 @@ def shorten() -> None:
     """Waits of seconds and minutes become fractions of a second, in this process."""
     settings.READ_TIMEOUT_S = 0.6
     settings.RETRY_AFTER_ABSENT_S = 0.4
-    protocol.RETRY_AFTER_ABSURD_S = 0.4
+    retry_after.RETRY_AFTER_ABSURD_S = 0.4
     works.POLL = PollSchedule((0.05,))
     settings.LOOK_AFTER_S = (0.05, 0.2, 0.5)  # type: ignore[assignment]
     defaults = AsyncKlingClient.__init__.__kwdefaults__

@@ -170,6 +170,22 @@ async def test_two_jobs_at_once_on_one_account(
         assert states.count("created") == 31
 
 
+async def test_rows_that_name_the_account_and_rows_that_do_not(tmp_path: Path) -> None:
+    """They list the same avatars, so what one of them has is not free for the other."""
+    emulator, picture = Emulator(), tmp_path / "ada.png"
+    picture.write_bytes(pictures.png())
+    mine = [
+        {**row, "image_url": None, "image": str(picture), "email": email}
+        for row, email in zip(rows(31, "ada"), [None, "demo@example.com"] * 16, strict=False)
+    ]
+    losing = client(emulator, lose=lambda number: "after" if number % 3 == 0 else None)
+    async with losing as kling:
+        found = await run(kling, mine, tmp_path / "ledger")
+        assert {row.state for row in found.values()} == {"created"}
+    assert len({row.avatar_id for row in found.values()}) == len(emulator.avatars) == 31
+    assert_own(emulator, found, "ada")
+
+
 @pytest.mark.parametrize("shown", [0, 20, 50])
 async def test_avatars_that_the_first_listing_hid_are_not_new(tmp_path: Path, shown: int) -> None:
     """60 days old, of the same pictures with the same texts; and creates that never arrived."""
