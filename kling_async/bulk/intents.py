@@ -63,5 +63,8 @@ class StepIntent:
         values = {} if error is None else {"error": str(error)}
         self._hold.in_flight = False
         await self._ledger.apply(Change(step_id=self._step_id, event="retracted", values=values))
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            return  # that passes on by itself, and says enough
         if self._stopping():
             raise StoppingError("the run ends; nothing was sent")

@@ -18,6 +18,7 @@ from .._calls.pipeline import Options, Pipeline
 from .._files.downloads import Downloads
 from .._polling.waiter import TaskWaiter
 from ..errors import InvalidRequestError
+from ..models.text import printable
 from .health import WAIT_FOR_SERVER_S
 from .ledger import Ledger
 from .outgoing import StepRequests
@@ -27,6 +28,7 @@ from .rows import RowBuilder
 from .runner import BulkRun
 from .sources import built, registered
 from .sqlite import open_ledger
+from .values import has_half
 from .works import Works
 
 Rows = Iterable[Any] | AsyncIterable[Any]
@@ -104,7 +106,7 @@ def job_over(
     wait_for_server_s: float = WAIT_FOR_SERVER_S,
 ) -> BulkJob:
     """A job over a ledger that is open; see `open_job`."""
-    files = None if folder is None else Path(folder)
+    files = None if folder is None else nameable(Path(folder))
     requests = StepRequests(recipe, saves=files is not None)
     run = BulkRun(
         equipment.pipeline,
@@ -119,6 +121,16 @@ def job_over(
         wait_for_server_s=wait_for_server_s,
     )
     return BulkJob(ledger, requests, run)
+
+
+def nameable(folder: Path) -> Path:
+    """The folder, which a ledger can name; InvalidRequestError where its name is no text."""
+    if has_half(str(folder.absolute())):
+        raise InvalidRequestError(
+            f"the folder {printable(str(folder))} has a name that is not UTF-8 text, so a ledger "
+            "can't keep where its files are; rename it, or choose another. Nothing was sent"
+        )
+    return folder
 
 
 async def carried_out(

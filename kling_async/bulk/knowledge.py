@@ -51,6 +51,8 @@ class Knowledge:
         likely = {step.id: step for step in await ledger.uses(account, kind, paths)}
         others = {**likely, **may_have_made}
         rivals, settled = list[Sent](), list[Sent]()
+        for step in may_have_made.values():
+            rivals += await self._borrowed(step)
         for step_id, step in others.items():
             if step_id in wants or (sent := await self.sent(step)) is None:
                 continue
@@ -103,6 +105,31 @@ class Knowledge:
             paths = {**sent.paths, **shared}
             sent = evolve(sent, paths=paths, own=sent.own | frozenset(shared))
         return sent
+
+    async def _borrowed(self, step: Step) -> list[Sent]:
+        """Of a video of another row's avatar: the addresses that were made for that avatar.
+
+        The video shows them as well, so they are not that row's alone any more.
+        """
+        if step.kind != "task":
+            return []
+        named = step.payload.get("avatar_id")
+        if step.number > 1:
+            first = (await self._ledger.row_of(step.row_id)).steps[0]
+            named = first.remote_id if first.evidence == GIVEN else None
+        if not isinstance(named, str):
+            return []
+        found = await self._ledger.owners(step.account, "avatar", [named])
+        borrowed = list[Sent]()
+        for owner in found.values():
+            made = await self.sent(await self._ledger.step(owner))
+            paths = {} if made is None else {name: made.paths[name] for name in made.own}
+            borrowed.append(
+                Sent(
+                    kind=step.kind, account=step.account, paths=paths, since_s=step.first_intent_at
+                )
+            )
+        return borrowed
 
     def begun(self, step: Step) -> State:
         """Where a step goes on whose result was found."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, cast
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from ..errors import JSON
 from ..models.requests import Request
@@ -164,6 +164,11 @@ class Row:
     def current(self) -> Step | None:
         """The first step that is not done; None: all are."""
         return next((step for step in self.steps if step.state != "done"), None)
+
+    def with_step(self, step: Step) -> Row:
+        """The row with this step as it is now."""
+        steps = [step if one.number == step.number else one for one in self.steps]
+        return evolve(self, steps=tuple(steps))
 
     @property
     def state(self) -> State:

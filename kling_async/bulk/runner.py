@@ -291,7 +291,7 @@ class BulkRun:
         if isinstance(outcome, (InDoubt, Stopped)):
             return
         self._requests.forget(outcome.step)
-        row = _with_step(job.row, outcome.step)
+        row = job.row.with_step(outcome.step)
         if isinstance(outcome, PutOff):
             state: State = outcome.step.state
             result = RowResult(row, state, outcome.why, outcome.step.account)
@@ -310,10 +310,10 @@ class BulkRun:
         if await written is Applied.CLAIMED:
             await self._stepper.contest(step)
             step = await self._ledger.step(step.id)
-            row = _with_step(job.row, step)
+            row = job.row.with_step(step)
             self._settle(RowResult(row, "unknown", step.error), job.number - 1)
             return
-        await self._next(_with_step(job.row, step), job.number, self._places)
+        await self._next(job.row.with_step(step), job.number, self._places)
 
     async def _next(self, row: Row, number: int, place: asyncio.Semaphore) -> None:
         """The step of this number is done."""
@@ -324,7 +324,7 @@ class BulkRun:
         self.counts.of(number).add(step, "done")
         if place is self._room:  # it came out of the queue, and has no place of a row
             self._room.release()
-            await self._places.acquire()
+            await self._a_place(self._places)
         await self._go_on(row, number)
 
     # --- steps that need a job slot -------------------------------------------------------------
@@ -358,10 +358,15 @@ class BulkRun:
                     hold.settling = True
                     row = await self._ledger.row_of(step.row_id)
                     hold.settling = False  # who leaves it early takes no more results
-                    await self._room.acquire()
+                    await self._a_place(self._room)
                     await self._after(_Job(row, step.number), outcome, self._room)
         finally:
             self._slot_workers[account] -= 1
+
+    async def _a_place(self, places: asyncio.Semaphore) -> None:
+        """Wait for a place; not at the end, when perhaps nobody takes results and frees any."""
+        if not self._stopping.is_set():
+            await places.acquire()
 
     # --- results out ----------------------------------------------------------------------------
 
@@ -392,9 +397,3 @@ class BulkRun:
         self._in_house.discard(result.row.id)
         self.counts.row(result, counted, self.made)
         self._results.put_nowait((result, place or self._places))
-
-
-def _with_step(row: Row, step: Step) -> Row:
-    """The row with this step as it is now."""
-    steps = [step if one.number == step.number else one for one in row.steps]
-    return evolve(row, steps=tuple(steps))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import Literal
 
-from ..errors import LedgerError
+from ..errors import InvalidRequestError, LedgerError
+from ..models.checks import Digits
 from ..models.operations import request_type
 from .machine import UNSETTLED, State
 from .records import MISSING, Applied, Change, Row, Step
@@ -13,6 +14,8 @@ from .results import noun_of
 from .sqlite import open_ledger, read_ledger
 
 Decision = Literal["adopt", "resend", "abandon"]
+_ID = Digits()
+_MOST_DIGITS = 40
 
 
 async def settle(
@@ -36,6 +39,7 @@ async def settle(
         service: whom the ledger must belong to; default: to whomever it does.
 
     Raises:
+        InvalidRequestError: `adopt` can't be an id of what the step makes.
         LedgerError: there is nothing to settle, the id is another row's, or the ledger can't be
             used now.
     """
@@ -73,6 +77,8 @@ def _change(row: Row, step: Step, decision: Decision, adopt: str | None) -> Chan
             of = f"the {noun_of(step)} of row {row.key}"
         raise LedgerError(f"{of} is {step.state}, not unknown; there is nothing to settle")
     if decision == "adopt":
+        if (problem := _problem_of(adopt)) is not None:
+            raise InvalidRequestError("settle()", {"adopt": problem})
         to: State = "running" if request_type(step.operation).starts_task else "done"
         values = {"evidence": "settled"}
         return Change(step_id=step.id, event="found", to=to, values=values, claim=adopt)
@@ -80,6 +86,15 @@ def _change(row: Row, step: Step, decision: Decision, adopt: str | None) -> Chan
         return Change(step_id=step.id, event="resent")
     error = f"abandoned by the user; {_article(noun_of(step))} of it may exist"
     return Change(step_id=step.id, event="abandoned", values={"error": error})
+
+
+def _problem_of(adopt: str | None) -> str | None:
+    """Why this can be no id; each later run would fail with it."""
+    if adopt is None or (problem := _ID(adopt)) is not None:
+        return "is missing" if adopt is None else problem
+    if not adopt.strip("0") or len(adopt) > _MOST_DIGITS:
+        return f"is {adopt[:_MOST_DIGITS]}; no id is"
+    return None
 
 
 def _article(noun: str) -> str:

@@ -290,8 +290,9 @@ ALIKE_OF_STEPS = (
 
 # --- trying again ---
 
+# What was no row at all has no operation: nothing of it can be tried.
 _TO_REOPEN = (
-    f"((state = 'failed' AND coalesce(evidence, '') <> '{ABANDONED}') OR "
+    f"operation <> '' AND ((state = 'failed' AND coalesce(evidence, '') <> '{ABANDONED}') OR "
     f"(state IN ('planned', 'ready', 'made', 'running') AND coalesce(evidence, '') = '{REOPENED}'))"
 )
 

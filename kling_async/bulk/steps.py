@@ -250,6 +250,8 @@ class Stepper:
     async def _save(self, step: Step, hold: Hold) -> Outcome | None:
         """Made -> done: every work that has no file yet is brought."""
         hold.account = step.account
+        if not self._requests.saves(step):
+            return PutOff(step, "its files are still to be fetched: say where to (--save-to)")
         await self._works.save(step, self._options)
         return None
 

@@ -94,12 +94,11 @@ class Works:
         Raises:
             KlingError: one could not be; those before it are saved.
         """
-        for work in step.works:
-            if work.size_bytes is not None and await asyncio.to_thread(_is_whole, work):
-                continue
-            await self._save(step, work, options)
+        wanted = await asyncio.to_thread(_not_here, step)
+        for work in wanted:
+            await self._save(step, work, options, last=work is wanted[-1])
 
-    async def _save(self, step: Step, work: WorkRecord, options: Options) -> None:
+    async def _save(self, step: Step, work: WorkRecord, options: Options, *, last: bool) -> None:
         assert self.folder is not None, "a step is made only where there is a folder"
         target = self.folder / self._name(step, work)
         try:
@@ -108,9 +107,8 @@ class Works:
             raise
         except OSError as exc:
             raise NotKeptError(target, exc) from exc
-        left = any(one.size_bytes is None for one in step.works if one.number > work.number)
         values: dict[str, JSON] = {"work": work.number, "file": file, "size_bytes": size_bytes}
-        saved = Change(step_id=step.id, event="saved", to="made" if left else "done", values=values)
+        saved = Change(step_id=step.id, event="saved", to="done" if last else "made", values=values)
         await self._ledger.apply(saved)
 
     async def _fetched(
@@ -209,6 +207,12 @@ def _lost(steps: list[Step]) -> list[tuple[Step, int]]:
             with suppress(OSError):  # whatever is wrong with it is said when it is written
                 Path(work.file).unlink(missing_ok=True)
     return [(step, work.number) for step, work in lost]
+
+
+def _not_here(step: Step) -> list[WorkRecord]:
+    """The works without a whole file; never none, as its last one makes a step done."""
+    wanted = [one for one in step.works if one.size_bytes is None or not _is_whole(one)]
+    return wanted or list(step.works[-1:])
 
 
 def _is_whole(work: WorkRecord) -> bool:

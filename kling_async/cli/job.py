@@ -15,7 +15,7 @@ import click
 from attrs import evolve, frozen
 
 from ..bulk.health import WAIT_FOR_SERVER_S
-from ..bulk.jobs import BulkJob, Equipment, job_over
+from ..bulk.jobs import BulkJob, Equipment, job_over, nameable
 from ..bulk.ledger import Ledger
 from ..bulk.recipes import AVATARS, TALKING, Recipe, recipe_of
 from ..bulk.records import Row
@@ -88,8 +88,9 @@ async def _folder(ledger: Ledger, path: Path, named: Path | None) -> Path:
     if named is None:
         beside = path.parent / f"{path.stem}-videos"
         named = Path(known) if known is not None else beside
-    await ledger.set_fact(FOLDER, str(named.absolute()))
-    return named.absolute()
+    folder = nameable(named.absolute())
+    await ledger.set_fact(FOLDER, str(folder))
+    return folder
 
 
 def with_job(command: F) -> F:

@@ -60,7 +60,8 @@ class Bulk(Resource):
                 the run stops and says so before it sends anything for them.
 
         Raises:
-            InvalidRequestError: `rows` are none, or `operation` makes nothing.
+            InvalidRequestError: `rows` are none, `operation` makes nothing, or the name of
+                `save_to` is not UTF-8 text.
             LedgerError: the ledger is in use, damaged, or belongs to another job.
             KlingError: rows look as if they were made already, and `again` is not given.
         """
@@ -126,7 +127,8 @@ class Bulk(Resource):
             step: its number in the row, from 1; default: the first whose outcome is unknown.
 
         Raises:
-            InvalidRequestError: not exactly one of `adopt`, `resend` and `abandon`.
+            InvalidRequestError: not exactly one of `adopt`, `resend` and `abandon`; or `adopt`
+                can't be an id.
             LedgerError: there is nothing to settle, the id is another row's, or the ledger is in
                 use.
         """
