@@ -23,7 +23,7 @@ from .ledger import Ledger, LedgerReader
 from .records import Applied, Change, Listed, Row, RowInput, Step
 from .sqlite_copy import copy
 from .sqlite_file import OwnedFile, own
-from .sqlite_names import explained, real_path
+from .sqlite_names import explained, explanation, real_path
 from .sqlite_reader import Questions, SqliteReader, end, read_ledger
 from .sqlite_reading import Reading
 from .sqlite_store import Writing, check
@@ -207,7 +207,7 @@ class SqliteLedger(Questions):
     def _transaction(self) -> Iterator[None]:
         """All of the writes inside, or none; on disk, and in the ledger's own file, at its end."""
         db = self._file.db
-        with explained(self.path):
+        try:
             db.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -216,6 +216,8 @@ class SqliteLedger(Questions):
                 if db.in_transaction:
                     db.execute("ROLLBACK")
                 raise
+        except (sqlite3.DatabaseError, OSError) as exc:
+            raise explanation(self.path, exc) from exc
         self._file.check()
 
     def _checkpoint(self) -> None:

@@ -120,7 +120,8 @@ class Writing(Reading):
         values = {"key": row.key, "position": row.position, "columns": as_text(row.columns)}
         row_id = self._db.execute(sql.INSERT_ROW, {**values, "run": self._run}).lastrowid
         assert row_id is not None
-        steps = tuple(self._insert_step(row_id, row.key, one) for one in steps_of(row))
+        given = row.steps if row.steps and not row.problems else steps_of(row)
+        steps = tuple([self._insert_step(row_id, row.key, one) for one in given])
         return Row(id=row_id, key=row.key, position=row.position, columns=row.columns, steps=steps)
 
     def _again(self, old: Row, row: RowInput) -> tuple[Row, Row]:
