@@ -44,7 +44,7 @@ class StepRequests:
         if (
             known is not None
             and step.number <= len(known.steps)
-            and known.step(step.number).operation == step.operation
+            and known.steps[step.number - 1].request.operation == step.operation
         ):
             return known
         found = self._recipes.get(step.operation)

@@ -119,7 +119,6 @@ class SqliteLedger(Questions):
 
     def _submit(self, act: Callable[[Writing], T], *, writes: bool) -> asyncio.Future[T]:
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        done.add_done_callback(_looked_at)
         self._waiting.append((act, writes, done))
         self._wake()
         return done
@@ -173,6 +172,7 @@ class SqliteLedger(Questions):
                     self._failed = result.error
                 if not done.done():
                     done.set_exception(result.error)
+                    done.exception()  # where nobody waits for it, asyncio has no complaint
             else:
                 self._uncopied = self._uncopied or writes
                 if not done.done():
@@ -235,12 +235,6 @@ class _Raised:
 
     def __init__(self, error: Exception) -> None:
         self.error = error
-
-
-def _looked_at(done: asyncio.Future[Any]) -> None:
-    """What nobody waits for is no complaint of asyncio's: `SqliteLedger` keeps the error."""
-    if not done.cancelled():
-        done.exception()
 
 
 @asynccontextmanager

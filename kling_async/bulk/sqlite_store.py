@@ -40,6 +40,8 @@ _UNNOTED = frozenset({"prepared", "intended", "answered", "reserved"})
 """Events without an entry in the history: the usual way of a step, which it says itself."""
 _PLAIN = frozenset({"answered"})
 """Events that write into their step alone."""
+_WITH_TOKENS = frozenset({"prepared", "intended"})
+"""Events that write into their step and its tokens alone."""
 _NOTHING = Merge()
 
 
@@ -236,6 +238,8 @@ class Writing(Reading):
         if tokens := values.get("tokens"):
             assert isinstance(tokens, Mapping)
             self._keep_tokens(step_id, tokens)
+        if event in _WITH_TOKENS:
+            return
         work = {"step_id": step_id, "work": values.get("work"), "file": values.get("file")}
         if event == "finished":
             for one in change.works:
