@@ -37,9 +37,8 @@ from ..stats import Hook
 from .attempt import Attempts, IntentLog
 from .call import Call
 from .claims import Claims
-from .clock_skew import ClockSkew
 from .preparations import prepared
-from .reconcile import Reconciler
+from .reconcile import ClockSkew, Reconciler
 from .retry import RetryLoop, RetryPolicy
 
 if TYPE_CHECKING:
@@ -172,8 +171,9 @@ class Pipeline:
         Files go up, speech is rendered, and their URLs are named instead; all within the deadline
         of the call that needs them.
         """
-        once = evolve(options, deadline_s=None)
-        ready, _ = await prepared(request, account, lambda needed: self.send(needed, once))
+        ready, _ = await prepared(
+            request, account, lambda needed: self.send(needed, evolve(options, deadline_s=None))
+        )
         evidence = request.evidence
         marked: Request[R] = ready if evidence is None else evidence.marked(ready)
         return marked

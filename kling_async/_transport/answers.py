@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from contextvars import Context
 from functools import partial
 
 import httpx
@@ -52,20 +53,22 @@ async def whole_answer(sending: Awaitable[httpx.Response], redactor: Redactor) -
 def due_within(
     loop: asyncio.AbstractEventLoop,
     request: httpx.Request,
+    size_bytes: int,
     task: asyncio.Task[Answer],
     progress: Progress,
+    context: Context,
 ) -> asyncio.TimerHandle | None:
     """Ends the exchange when its total time is over; None where its user wants no limit.
 
-    What goes out may take as long as a slow line needs for it.
+    What goes out, of this size, may take as long as a slow line needs for it. `context` is not the
+    call's: a loop keeps what was cancelled for a while, and the whole call with it.
     """
     read_s = request.extensions.get("timeout", {}).get("read")
     if read_s is None:
         return None
-    sent_bytes = int(request.headers.get("content-length", 0))
     total_s = max(settings.EXCHANGE_WITHIN_S, 2 * read_s)
-    total_s += sent_bytes / settings.SLOWEST_UPLOAD_BYTES_PER_S
-    return loop.call_later(total_s, partial(_end, task, progress, total_s))
+    total_s += size_bytes / settings.SLOWEST_UPLOAD_BYTES_PER_S
+    return loop.call_later(total_s, partial(_end, task, progress, total_s), context=context)
 
 
 def _end(task: asyncio.Task[Answer], progress: Progress, total_s: float) -> None:

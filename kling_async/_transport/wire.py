@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import asynccontextmanager
+from contextvars import Context
 from functools import partial
 from typing import Any
 
@@ -81,6 +82,7 @@ class Wire:
         self._reports = http_client is None and isinstance(self._transport, str)
         self._redactor = Redactor((token, token.removeprefix("user:")))
         self._under_way: set[asyncio.Task[Answer]] = set()
+        self._context = Context()
         self._files: httpx.AsyncClient | None = None
         self._streams: set[ResponseStream] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -155,7 +157,8 @@ class Wire:
         task = asyncio.create_task(whole_answer(sending, self._redactor))
         self._under_way.add(task)
         answered: asyncio.Future[Answer] = self._loop.create_future()
-        overdue = due_within(self._loop, request, task, progress)
+        size_bytes = body.size_bytes if isinstance(body, FileBody) else len(body)
+        overdue = due_within(self._loop, request, size_bytes, task, progress, self._context)
         task.add_done_callback(partial(self._ended, answered, sending, overdue))
         try:
             return await answered

@@ -99,8 +99,14 @@ class StepSpec:
     saves: bool = False
     shares_tokens: bool = False
     speech: SpeechFirst | None = None
+    attachments: Mapping[str, str] = field(init=False, eq=False, repr=False)
+    """Field that holds a file -> the field that its address goes into."""
+    own_fields: Mapping[str, Any] = field(init=False, eq=False, repr=False)
+    """All fields of the request -> their defaults."""
 
     def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "attachments", dict(file_fields(self.request)))
+        object.__setattr__(self, "own_fields", field_defaults(self.request))
         if not self.columns:
             file_of = {into: name for name, into in self.attachments.items()}
             own = dict[str, str]()
@@ -126,20 +132,10 @@ class StepSpec:
         return self.thing.partition(" ")[2] or self.thing
 
     @property
-    def attachments(self) -> Mapping[str, str]:
-        """Field that holds a file -> the field that its address goes into."""
-        return dict(file_fields(self.request))
-
-    @property
     def required(self) -> tuple[str, ...]:
         """The columns without which the step can't be sent."""
         needed = (one.name for one in fields(self.request) if one.metadata.get("required"))
         return tuple(self.column_of(name) for name in needed if name not in self.takes)
-
-    @property
-    def own_fields(self) -> Mapping[str, Any]:
-        """All fields of the request -> their defaults."""
-        return field_defaults(self.request)
 
     def replaced_by(self, into: str) -> set[str]:
         """The fields for which an address in the field `into` stands, once it was made."""
@@ -148,8 +144,10 @@ class StepSpec:
             names |= {self.speech.text, *self.speech.voice, self.speech.flag}
         return names
 
-    def typed(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    def typed(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
         """The values with the tuples that JSON has as lists."""
+        if list not in map(type, values.values()):
+            return values
         kinds = field_kinds(self.request)
         return {
             name: tuple(one) if isinstance(one, list) and kinds.get(name) == "list" else one

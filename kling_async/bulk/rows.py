@@ -99,7 +99,8 @@ class RowBuilder:
         if not isinstance(key, str):
             key, former = self._key_of(steps)
         if columns is None:
-            columns = {name: plain(one) for name, one in said.items() if one is not None}
+            kept = [(name, one) for name, one in said.items() if one is not None]
+            columns = {n: one if isinstance(one, str) else plain(one) for n, one in kept}
         if has_half(columns):
             halves = [name for name, one in columns.items() if has_half(name) or has_half(one)]
             problems = {**dict.fromkeys(halves, _HALF), **problems}

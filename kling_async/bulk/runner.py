@@ -19,7 +19,6 @@ from attrs import evolve, frozen
 
 from .._calls.pipeline import Options, Pipeline
 from ..settings import CLOSE_WITHIN_S
-from .counts import RunCounts
 from .doubts import Doubts
 from .health import WAIT_FOR_SERVER_S, AccountHealth, bulk_retry
 from .ledger import Ledger
@@ -27,7 +26,7 @@ from .machine import State
 from .outcomes import Done, Failed, InDoubt, Outcome, PutOff, Stopped
 from .outgoing import StepRequests
 from .records import Applied, Row, Step
-from .results import RowResult, given_before, given_otherwise
+from .results import RowResult, RunCounts, given_before, given_otherwise
 from .slots import AccountSlots
 from .sources import CHUNK
 from .steps import Stepper
@@ -291,14 +290,15 @@ class BulkRun:
         if isinstance(outcome, (InDoubt, Stopped)):
             return
         self._requests.forget(outcome.step)
+        if isinstance(outcome, Done) and outcome.written is not None:
+            closing = self._close(job, outcome.step, outcome.written)
+            self._group.start(closing, Hold(settling=True))
+            return
         row = job.row.with_step(outcome.step)
         if isinstance(outcome, PutOff):
             state: State = outcome.step.state
             result = RowResult(row, state, outcome.why, outcome.step.account)
             self._settle(result, job.number - 1, place)
-        elif isinstance(outcome, Done) and outcome.written is not None:
-            closing = self._close(job, outcome.step, outcome.written)
-            self._group.start(closing, Hold(settling=True))
         elif isinstance(outcome, Done):
             await self._next(row, job.number, place)
         else:

@@ -23,7 +23,7 @@ from .ledger import Ledger, LedgerReader
 from .records import Applied, Change, Listed, Row, RowInput, Step
 from .sqlite_copy import copy
 from .sqlite_file import OwnedFile, own
-from .sqlite_names import explained, real_path
+from .sqlite_names import explained, explanation, real_path
 from .sqlite_reader import Questions, SqliteReader, end, read_ledger
 from .sqlite_reading import Reading
 from .sqlite_store import Writing, check
@@ -119,7 +119,6 @@ class SqliteLedger(Questions):
 
     def _submit(self, act: Callable[[Writing], T], *, writes: bool) -> asyncio.Future[T]:
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        done.add_done_callback(_looked_at)
         self._waiting.append((act, writes, done))
         self._wake()
         return done
@@ -173,6 +172,7 @@ class SqliteLedger(Questions):
                     self._failed = result.error
                 if not done.done():
                     done.set_exception(result.error)
+                    done.exception()  # where nobody waits for it, asyncio has no complaint
             else:
                 self._uncopied = self._uncopied or writes
                 if not done.done():
@@ -207,7 +207,7 @@ class SqliteLedger(Questions):
     def _transaction(self) -> Iterator[None]:
         """All of the writes inside, or none; on disk, and in the ledger's own file, at its end."""
         db = self._file.db
-        with explained(self.path):
+        try:
             db.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -216,6 +216,8 @@ class SqliteLedger(Questions):
                 if db.in_transaction:
                     db.execute("ROLLBACK")
                 raise
+        except (sqlite3.DatabaseError, OSError) as exc:
+            raise explanation(self.path, exc) from exc
         self._file.check()
 
     def _checkpoint(self) -> None:
@@ -233,12 +235,6 @@ class _Raised:
 
     def __init__(self, error: Exception) -> None:
         self.error = error
-
-
-def _looked_at(done: asyncio.Future[Any]) -> None:
-    """What nobody waits for is no complaint of asyncio's: `SqliteLedger` keeps the error."""
-    if not done.cancelled():
-        done.exception()
 
 
 @asynccontextmanager

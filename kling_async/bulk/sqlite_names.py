@@ -55,16 +55,21 @@ def explained(path: Path) -> Iterator[None]:
     """SQLite's and the system's errors as ours, with what to do."""
     try:
         yield
-    except sqlite3.DatabaseError as exc:
-        text = str(exc)
-        if "not a database" in text or "no such table" in text:
-            remedy = "it is not a ledger of kling-async; name another file"
-        elif "full" in text or "I/O" in text:
-            remedy = "free some space and run it again; nothing was sent that is not recorded"
-        elif "malformed" in text:
-            remedy = "put back a copy of it; nothing was sent that is not recorded there"
-        else:
-            remedy = "run it again when that is mended; nothing was sent that is not recorded"
-        raise LedgerError(f"the ledger {path} can't be used ({text}): {remedy}") from exc
-    except OSError as exc:
-        raise LedgerError(f"the ledger {path} can't be used ({exc})") from exc
+    except (sqlite3.DatabaseError, OSError) as exc:
+        raise explanation(path, exc) from exc
+
+
+def explanation(path: Path, error: sqlite3.DatabaseError | OSError) -> LedgerError:
+    """An error of SQLite's or the system's as ours, with what to do."""
+    text = str(error)
+    if isinstance(error, OSError):
+        return LedgerError(f"the ledger {path} can't be used ({text})")
+    if "not a database" in text or "no such table" in text:
+        remedy = "it is not a ledger of kling-async; name another file"
+    elif "full" in text or "I/O" in text:
+        remedy = "free some space and run it again; nothing was sent that is not recorded"
+    elif "malformed" in text:
+        remedy = "put back a copy of it; nothing was sent that is not recorded there"
+    else:
+        remedy = "run it again when that is mended; nothing was sent that is not recorded"
+    return LedgerError(f"the ledger {path} can't be used ({text}): {remedy}")

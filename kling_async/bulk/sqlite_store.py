@@ -40,6 +40,8 @@ _UNNOTED = frozenset({"prepared", "intended", "answered", "reserved"})
 """Events without an entry in the history: the usual way of a step, which it says itself."""
 _PLAIN = frozenset({"answered"})
 """Events that write into their step alone."""
+_WITH_TOKENS = frozenset({"prepared", "intended"})
+"""Events that write into their step and its tokens alone."""
 _NOTHING = Merge()
 
 
@@ -120,7 +122,8 @@ class Writing(Reading):
         values = {"key": row.key, "position": row.position, "columns": as_text(row.columns)}
         row_id = self._db.execute(sql.INSERT_ROW, {**values, "run": self._run}).lastrowid
         assert row_id is not None
-        steps = tuple(self._insert_step(row_id, row.key, one) for one in steps_of(row))
+        given = row.steps if row.steps and not row.problems else steps_of(row)
+        steps = tuple([self._insert_step(row_id, row.key, one) for one in given])
         return Row(id=row_id, key=row.key, position=row.position, columns=row.columns, steps=steps)
 
     def _again(self, old: Row, row: RowInput) -> tuple[Row, Row]:
@@ -235,6 +238,8 @@ class Writing(Reading):
         if tokens := values.get("tokens"):
             assert isinstance(tokens, Mapping)
             self._keep_tokens(step_id, tokens)
+        if event in _WITH_TOKENS:
+            return
         work = {"step_id": step_id, "work": values.get("work"), "file": values.get("file")}
         if event == "finished":
             for one in change.works:

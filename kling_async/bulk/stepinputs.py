@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import JSON, InvalidRequestError
-from ..models.checks import Digits, Email
+from ..models.checks import Digits, Email, url_path
 from ..models.media import Media
 from ..models.requests import Request
-from ..models.sightings import url_path
 from .recipes import Given, Recipe, StepSpec
 from .records import StepInput
 from .values import digest_of, has_half, mended, plain
@@ -52,7 +51,11 @@ def step_of(
         written: column -> file as it stands in the input, where it was read from one.
     """
     spec = recipe.step(number)
-    asked = {n: said[n] for n in spec.columns if _is_said(spec, n, said.get(n))}
+    asked, default = dict[str, Any](), spec.own_fields
+    for column, name in spec.columns.items():
+        value = said.get(column)
+        if value is not None and value is not default[name]:
+            asked[column] = value
     if number == 1 and spec.given_by is not None and said.get(spec.given_by) is not None:
         return _given(recipe, said)
     if spec.optional:
@@ -67,18 +70,15 @@ def step_of(
             return None, dict.fromkeys(asked, lost)
         if len(named) > 1:
             several = f"and {', '.join(named[1:])} are both given; keep one of the two"
-            return _made(spec, number, said, asked, None, written), {named[0]: several}
-    problems = dict[str, str]()
+            values = _fields(spec, number, said, asked)
+            return _made(spec, number, said, asked, values, None, written), {named[0]: several}
+    problems, values = dict[str, str](), _fields(spec, number, said, asked)
     if request is None:
-        request, problems = _checked(spec, number, _fields(spec, number, said, asked))
+        request, problems = _checked(spec, number, values)
     elif "reply_ref" in spec.own_fields and said.get("reply_ref") is not None:
         problems = {"reply_ref": "is the ledger's own mark in a bulk job; leave it out"}
-    step = _made(spec, number, said, asked, request, written)
+    step = _made(spec, number, said, asked, values, request, written)
     return step, problems or _unkept(spec, step)
-
-
-def _is_said(spec: StepSpec, column: str, value: Any) -> bool:
-    return value is not None and value is not spec.own_fields[spec.columns[column]]
 
 
 def _fields(
@@ -120,20 +120,18 @@ def _made(
     number: int,
     said: Mapping[str, Any],
     asked: Mapping[str, Any],
+    values: Mapping[str, Any],
     request: Request[Any] | None,
     written: Mapping[str, JSON],
 ) -> StepInput:
-    values = _fields(spec, number, said, asked)
-    files = {name: getattr(request, name, None) or values.get(name) for name in spec.attachments}
-    payload = {name: plain(value) for name, value in values.items()}
-    for name, file in files.items():
-        if file is not None:
+    payload = {n: one if isinstance(one, str) else plain(one) for n, one in values.items()}
+    content = _content(spec, number, said, asked)
+    content = {n: one if isinstance(one, str) else plain(one) for n, one in content.items()}
+    for name in spec.attachments:
+        if (file := getattr(request, name, None) or values.get(name)) is not None:
             payload[name] = _absolute(file)
-    content = {name: plain(value) for name, value in _content(spec, number, said, asked).items()}
-    for name, file in files.items():
-        column = spec.column_of(name)
-        if column in content:
-            content[column] = _as_written(written.get(column, file))
+            if (column := spec.column_of(name)) in content:
+                content[column] = _as_written(written.get(column, file))
     return StepInput(
         number=number,
         operation=spec.operation,
@@ -147,6 +145,8 @@ def _made(
 
 def _unkept(spec: StepSpec, step: StepInput) -> dict[str, str]:
     """What no ledger can hold, though the request takes it: a file whose name is no text."""
+    if not has_half(step.payload):
+        return {}
     text = "its path is not UTF-8 text, which can't be kept; rename the file or its folder"
     return {spec.column_of(n): text for n, value in step.payload.items() if has_half(value)}
 
@@ -157,8 +157,7 @@ def _content(
     """What a step's digest is of: what its columns say, without those that stand in for them."""
     if number > 1:
         return dict(asked)
-    row = {name: said[name] for name in _OF_ROW if said.get(name) is not None}
-    return {**asked, **row}
+    return {**asked, **{name: said[name] for name in _OF_ROW if said.get(name) is not None}}
 
 
 def _given(recipe: Recipe, said: Mapping[str, Any]) -> tuple[StepInput, dict[str, str]]:
@@ -193,8 +192,8 @@ def _given(recipe: Recipe, said: Mapping[str, Any]) -> tuple[StepInput, dict[str
 
 def _paths(spec: StepSpec, payload: Mapping[str, JSON]) -> tuple[str, ...]:
     """The paths of the addresses that the user gave, by which a listing shows them again."""
-    addresses = (payload.get(into) for into in spec.attachments.values())
-    return tuple(url_path(one) for one in addresses if isinstance(one, str))
+    addresses = [payload.get(into) for into in spec.attachments.values()]
+    return tuple([url_path(one) for one in addresses if isinstance(one, str)])
 
 
 def _absolute(file: Any) -> JSON:

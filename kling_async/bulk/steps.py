@@ -37,15 +37,15 @@ from ..errors import (
     RateLimitedError,
     TaskFailedError,
 )
+from ..models.checks import url_path
 from ..models.requests import Request
-from ..models.sightings import Evidence, url_path
+from ..models.sightings import Evidence
 from .doubts import Doubts
 from .health import WAIT_FOR_SLOT_S, AccountHealth, NotKeptError, ends_the_run
-from .intents import StaleStepError, StepIntent, StoppingError
 from .ledger import Ledger
 from .machine import PAID, Event, State
 from .outcomes import Done, Failed, InDoubt, Outcome, PutOff, Stopped, Unknown, outcome_of
-from .outgoing import StepRequests
+from .outgoing import StaleStepError, StepIntent, StepRequests, StoppingError
 from .records import ANSWER, MISSING, Applied, Change, Step
 from .task_group import Hold
 from .works import Works
@@ -197,26 +197,22 @@ class Stepper:
                 break
         remote_id = str(result.id) if evidence is None else evidence.result_id(result)
         self._pipeline.clock_skew.answered(remote_id, began_s, clock.wall())
+        state: State = "running" if kind.starts_task else "done"
         begun = evolve(
             step,
             account=account,
+            state=state,
             remote_id=remote_id,
             attempts=intent.attempts,
             evidence=ANSWER,
             error=None,
         )
-        answered = Change(
-            step_id=step.id,
-            event="answered",
-            to="running" if kind.starts_task else "done",
-            values={"evidence": ANSWER},
-            claim=remote_id,
-        )
+        answered = Change(step_id=step.id, event="answered", to=state, claim=remote_id)
         if not kind.starts_task:
             # Nobody waits for this one: the worker's next intent comes into the same commit.
             written = self._ledger.post(answered)
             hold.in_flight = False
-            return Done(evolve(begun, state="done"), written)
+            return Done(begun, written)
         hold.settling = True
         if await self._ledger.apply(answered) is Applied.CLAIMED:
             await self.contest(begun)

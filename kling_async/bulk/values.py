@@ -30,8 +30,8 @@ def digest_of(content: Mapping[str, JSON]) -> str:
 def _normal(value: Any) -> Any:
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    if isinstance(value, Mapping):
-        return {name: _normal(one) for name, one in value.items()}
+    if isinstance(value, (dict, Mapping)):  # a dict is known at once, an abstract class is asked
+        return {n: one if isinstance(one, str) else _normal(one) for n, one in value.items()}
     return [_normal(one) for one in value] if isinstance(value, list) else value
 
 
@@ -67,6 +67,10 @@ def has_half(value: Any) -> bool:
     """Whether the JSON value holds half a character anywhere."""
     if isinstance(value, str):
         return not value.isascii() and HALF.search(value) is not None
-    if isinstance(value, Mapping):
-        return any(has_half(name) or has_half(one) for name, one in value.items())
+    if isinstance(value, (dict, Mapping)):
+        for pair in value.items():
+            for one in pair:
+                if not (isinstance(one, str) and one.isascii()) and has_half(one):
+                    return True
+        return False
     return isinstance(value, list) and any(has_half(one) for one in value)

@@ -12,12 +12,12 @@ from typing import Any, Literal, get_args
 from attrs import frozen
 
 from ..errors import JSON, AvatarFailedError
-from .checks import SPEED, Digits, OneOf, Text, Url
+from .checks import SPEED, Digits, OneOf, Text, Url, url_path
 from .fields import body, file, path, query
 from .media import Media, MediaSource
 from .requests import Request, Safety
 from .responses import Model, list_of, moment, named
-from .sightings import Sent, Sighting, addresses, own_addresses, url_path
+from .sightings import Sent, Sighting, addresses, own_addresses
 
 Scene = Literal[
     "all",

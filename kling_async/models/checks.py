@@ -158,6 +158,11 @@ class Url(Check):
         return None
 
 
+def url_path(url: str) -> str:
+    """The path of an address: what stays the same where hosts and queries change."""
+    return urlsplit(url).path or url
+
+
 class Email(Check):
     """An e-mail address, as far as the shape tells."""
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
-from .sightings import Hashed, Sent, Sighting, is_another_address, url_path
+from .checks import url_path
+from .sightings import Hashed, Sent, Sighting, is_another_address
 
 Slack = Callable[[Sighting], tuple[float, float]]
 """Sighting -> the least and the most that its time may differ from ours, in seconds."""

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from attrs import evolve, field, fields, frozen
 
-from .checks import Url
+from .checks import Url, url_path
 
 if TYPE_CHECKING:
     from .requests import Request
@@ -166,11 +166,6 @@ class Evidence(Protocol):
     def result_id(self, result: Any) -> str:
         """The id of an answered create's result."""
         ...
-
-
-def url_path(url: str) -> str:
-    """The path of an address: what stays the same where hosts and queries change."""
-    return urlsplit(url).path or url
 
 
 def is_another_address(url: str, other: str) -> bool:

@@ -12,10 +12,11 @@ from typing import Any
 
 from attrs import evolve
 
+from .checks import url_path
 from .history import made_ms, next_page
 from .requests import Request
 from .scheduler import ListRunning, RunningTask
-from .sightings import Sent, Sighting, addresses, new_mark, own_addresses, url_path
+from .sightings import Sent, Sighting, addresses, new_mark, own_addresses
 from .tasks import GetTask, ListTasks, Task
 
 
