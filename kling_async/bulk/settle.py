@@ -90,8 +90,10 @@ def _change(row: Row, step: Step, decision: Decision, adopt: str | None) -> Chan
 
 def _problem_of(adopt: str | None) -> str | None:
     """Why this can be no id; each later run would fail with it."""
-    if adopt is None or (problem := _ID(adopt)) is not None:
-        return "is missing" if adopt is None else problem
+    if adopt is None:
+        return "is missing"
+    if (problem := _ID(adopt)) is not None:
+        return problem
     if not adopt.strip("0") or len(adopt) > _MOST_DIGITS:
         return f"is {adopt[:_MOST_DIGITS]}; no id is"
     return None
