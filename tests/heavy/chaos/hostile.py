@@ -43,7 +43,7 @@ from hostile_plan import (
 
 from kling_async.emulator import Avatar, Emulator, parse_faults, parse_views, sample_png
 
-LONGEST_S = 60.0
+LONGEST_S = 180.0  # a busy machine is no fault
 LAST_RUNS = 6
 SIDES = ("", "-wal", "-shm", "-journal")
 NAMES = ("foreign", "equal_texts", "listings", "ledger", "edits", "second")
@@ -234,6 +234,8 @@ class Hostile:
     async def _disturb(self, how: Tampering, ended: asyncio.Task[int]) -> None:
         job = self.job
         if how == "deleted_under_run":
+            if ended.done():
+                return  # on a slow machine the run may be over: then nothing vanishes under it
             made = len(self.emulator.avatars)
             for side in SIDES:
                 Path(f"{job.ledger}{side}").unlink(missing_ok=True)
