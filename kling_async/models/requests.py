@@ -174,10 +174,33 @@ FILE_FIELDS: dict[type, tuple[tuple[str, str], ...]] = {}
 
 
 def file_fields(cls: type[Request[Any]]) -> tuple[tuple[str, str], ...]:
-    """The fields of a request type that hold files, each with the field its address goes into."""
+    """The fields of a request type that hold files, each with the field its address goes into.
+
+    Of a list of files and addresses that is the list itself.
+    """
     found = FILE_FIELDS.get(cls)
     if found is None:
         found = FILE_FIELDS[cls] = tuple(
-            (one.name, one.metadata["into"]) for one in fields(cls) if "into" in one.metadata
+            (one.name, one.metadata["into"] or one.name)
+            for one in fields(cls)
+            if "into" in one.metadata
         )
     return found
+
+
+def address_at(request: Request[Any], where: str) -> str:
+    """The address in the field `where`, or in a list: `images.2`."""
+    name, _, number = where.partition(".")
+    value = getattr(request, name)
+    return str(value[int(number) - 1] if number else value)
+
+
+def put(values: dict[str, Any], where: str, address: str) -> None:
+    """Put an address into the field `where`, or into a list that is there: `images.2`."""
+    name, _, number = where.partition(".")
+    if not number:
+        values[name] = address
+        return
+    members = list(values[name])
+    members[int(number) - 1] = address
+    values[name] = tuple(members)
