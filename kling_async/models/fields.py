@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
@@ -84,7 +85,7 @@ def file(into: str, kind: str) -> Any:
     return field(default=None, converter=looked_into, metadata=metadata)
 
 
-def files(wire: str, kind: str, *, most: int) -> Any:
+def files(wire: str, kind: str, *, most: int, first: int = 1, required: bool = False) -> Any:
     """Several files or addresses, which go out as several fields in their order, as `numbered`.
 
     Each file goes up before the request, and its address takes its place.
@@ -93,6 +94,8 @@ def files(wire: str, kind: str, *, most: int) -> Any:
         wire: `image_{n}`.
         kind: "image", "video" or "audio".
         most: how many there may be.
+        first: the number of the first.
+        required: whether there must be one.
     """
 
     def looked_into(given: Any) -> tuple[str | Media | MediaProblem, ...] | None:
@@ -101,10 +104,11 @@ def files(wire: str, kind: str, *, most: int) -> Any:
         members = given if isinstance(given, (tuple, list)) else (given,)
         return tuple(one if is_address(one) else _looked_into(one, kind) for one in members)
 
-    listed = ListOf(FileOrAddress(), kind, most)
+    what = re.sub(r"(?=[A-Z])", " ", wire.partition("{")[0].strip("_")).lower()
+    listed = ListOf(FileOrAddress(), what, most)
     metadata = {
-        "wire": wire, "place": "body", "check": listed, "numbers": Numbers(wire, 1), "kind": kind,
-        "into": "",
+        "wire": wire, "place": "body", "check": listed, "numbers": Numbers(wire, first),
+        "kind": kind, "into": "", "required": required,
     }  # fmt: skip
     return field(default=None, converter=looked_into, metadata=metadata)
 

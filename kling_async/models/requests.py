@@ -102,6 +102,13 @@ class Request(Generic[R]):
         """Problems that need more than one field (exclusive pairs); overridden where there are."""
         return {}
 
+    def cautions(self) -> dict[str, str]:
+        """What the vendor's pages say that its model does not take, by field; overridden.
+
+        It is sent all the same, as the server may know better, and logged once by each client.
+        """
+        return {}
+
     def decode(self, body: JSON) -> R:
         """The result that the JSON of a 2xx answer stands for.
 
@@ -186,6 +193,25 @@ def file_fields(cls: type[Request[Any]]) -> tuple[tuple[str, str], ...]:
             if "into" in one.metadata
         )
     return found
+
+
+def files_or_addresses(request: Request[Any], *needed: str) -> dict[str, str]:
+    """The problems of files that may be given by their address instead; for `cross_problems`.
+
+    Args:
+        request: whose.
+        needed: the files of which one or the other has to be there.
+    """
+    problems = {}
+    for name, into in file_fields(type(request)):
+        file, address = getattr(request, name), getattr(request, into)
+        if name == into:
+            continue
+        if file is not None and address is not None:
+            problems[name] = f"and {into} are both given; keep one of the two"
+        elif name in needed and file is None and address is None:
+            problems[name] = f"is needed: a file here, or its address in {into}"
+    return problems
 
 
 def address_at(request: Request[Any], where: str) -> str:
