@@ -89,6 +89,7 @@ class VoiceEvidence(ListedEvidence):
     """
 
     kind = "voice"
+    likeness = False
     shown_again = ("name",)
 
     def listings(self, account: str | None) -> tuple[Request[Any], ...]:
