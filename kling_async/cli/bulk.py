@@ -118,8 +118,8 @@ def run_command(
                 job = await order.job(kling, book, ledger, recipe)
                 rows = registered(book, job.requests, in_chunks(read_rows(input, recipe)))
                 await book.set_fact(ROWS_OF_INPUT, str(checked.rows))
-                given = await asyncio.to_thread(input.absolute)
-                await book.set_fact(INPUT_FILE, str(given))
+                input_file = await asyncio.to_thread(input.absolute)
+                await book.set_fact(INPUT_FILE, str(input_file))
                 code = await drive(
                     job.run,
                     rows,
