@@ -22,7 +22,7 @@ from ..errors import ConfigurationError
 from .cells import harmless
 from .flat import OF_ANY, OF_AVATARS, OF_VIDEOS, flat, is_avatar
 from .ledger import LedgerReader
-from .values import mended
+from .values import mended, plain
 
 CHUNK_ROWS = 200
 """Rows that are written at once."""
@@ -113,7 +113,7 @@ class JsonLines:
 
     def line(self, result: Mapping[str, Any]) -> str:
         """One row."""
-        return json.dumps(result, ensure_ascii=False, allow_nan=False) + "\n"
+        return json.dumps(plain(result), ensure_ascii=False, allow_nan=False) + "\n"
 
 
 class CsvLines:

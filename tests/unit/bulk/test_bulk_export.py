@@ -345,3 +345,10 @@ async def test_half_a_character_ends_no_export(book: Book, tmp_path: Path, endin
     assert await export(ledger, tmp_path / f"out.{ending}") == 2
     assert "a\ufffdb" in (tmp_path / f"out.{ending}").read_text("utf-8")
     assert "the server said \ufffd" in (tmp_path / f"out.{ending}").read_text("utf-8")
+
+
+async def test_json_lines_hold_no_number_that_is_not_json(book: Book, tmp_path: Path) -> None:
+    ledger = await book({"a": {"x_n": float("nan"), "x_l": [float("inf"), -float("inf"), 1.5]}})
+    await export(ledger, tmp_path / "out.jsonl")
+    (row,) = read_jsonl(tmp_path / "out.jsonl")
+    assert (row["x_n"], row["x_l"]) == ("nan", ["inf", "-inf", 1.5])
