@@ -86,6 +86,7 @@ from kling_async.models import (
     body,
     exactly_one,
     file,
+    files,
     named,
     numbered,
     path,
@@ -140,6 +141,7 @@ class MakeSound(TaskRequest):
 
     video_url: str | None = body("video", Url())
     video: Path | bytes | None = file("video_url", "video")
+    pictures: Sequence[Path | str] | None = files("picture_{n}", "image", most=2)
     kind: str | None = body("kind", OneOf(("a", "b")))
     loud: bool | None = body("loud", Boolean())
     level: float | None = body("level", Number(0, 1))
