@@ -21,14 +21,31 @@ from ..client import AsyncKlingClient
 from ..models.assets import ListGenerated, ListUploads, UploadAsset
 from ..models.avatars import CreateAvatar, DeleteAvatar, ListAvatars
 from ..models.checks import Boolean, Check, Integer, ListOf, Number, OneOf, Url
+from ..models.elements import (
+    CreateElement,
+    DeleteElement,
+    GetElement,
+    ListElements,
+    ListElementTags,
+    ListElementVoices,
+)
 from ..models.fields import PartOf
+from ..models.images import (
+    EnhanceImage,
+    Kolors,
+    KolorsElements,
+    OmniImage,
+    RecognizeFaces,
+    UpscaleImage,
+    VirtualTryOn,
+)
 from ..models.requests import Request
 from ..models.scheduler import GetAvailable, ListRunning
 from ..models.tasks import DeleteTask, GetTask
 from ..models.tts import ListVoices
 from ..models.videos import CreateAvatarVideo, Text2Video
 from ..resources.base import Resource
-from .output import answer, email_option, show
+from .output import answer, email_option, say, show
 from .session import with_session
 
 
@@ -72,6 +89,8 @@ def command_of(
 
         async def sent(kling: AsyncKlingClient) -> Any:
             built = await Resource(kling._pipeline, kling._options)._built(request, **said)
+            for name, text in built.cautions().items():
+                say(f"Note: {name} {text}. It is sent as it is.")
             return await kling.send(built)
 
         answer(session, sent, shown)
@@ -183,5 +202,22 @@ COMMANDS: dict[str, tuple[click.Command, ...]] = {
     ),
     "tts": (command_of(ListVoices, "voices", shown=_voices),),
     "videos": (command_of(Text2Video, "text2video"),),
+    "images": (
+        command_of(VirtualTryOn, "virtual-try-on"),
+        command_of(Kolors, "kolors"),
+        command_of(KolorsElements, "kolors-elements"),
+        command_of(RecognizeFaces, "recognize-faces"),
+        command_of(UpscaleImage, "upscale"),
+        command_of(OmniImage, "omni"),
+        command_of(EnhanceImage, "enhance"),
+    ),
+    "elements": (
+        command_of(CreateElement, "create"),
+        command_of(ListElements, "list"),
+        command_of(ListElementTags, "tags"),
+        command_of(ListElementVoices, "voices"),
+        command_of(GetElement, "get"),
+        command_of(DeleteElement, "delete"),
+    ),
 }
 """The commands of each part, made of its request types."""

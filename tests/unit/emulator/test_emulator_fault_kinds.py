@@ -15,6 +15,8 @@ import pytest
 from kling_async.emulator import Emulator, EmulatorClock, Fault, faultkinds
 from kling_async.emulator.effects import EFFECTS
 from kling_async.emulator.faultkinds import KINDS
+from kling_async.emulator.operation import API_ROOT
+from kling_async.emulator.operations import CREATES, OPERATIONS
 
 PICTURE = {"imageUrl": "https://pictures.example/ada.png"}
 
@@ -310,9 +312,12 @@ async def test_every_fault_fits_every_answer(in_process):
                 ("GET", "/avatars"),
                 ("GET", host + voice),
                 ("GET", "/nowhere"),
-                ("POST", "/avatars/video"),
-                ("POST", "/videos/text2video"),
                 ("POST", "/tts/create"),
+                *(
+                    ("POST", one.path.removeprefix(API_ROOT))
+                    for one in OPERATIONS
+                    if one.name in CREATES
+                ),
             ):
                 with suppress(httpx.TransportError):
                     await client.request(method, path)
