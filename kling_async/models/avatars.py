@@ -148,7 +148,7 @@ class ListedEvidence:
             own=frozenset(own),
             stated={name: value for name, value in stated.items() if value is not None},
             since_s=since_s,
-            likeness=True,
+            likeness=self.likeness,
             never_sent=never_sent,
         )
 
