@@ -192,8 +192,14 @@ def _given(recipe: Recipe, said: Mapping[str, Any]) -> tuple[StepInput, dict[str
 
 def _paths(spec: StepSpec, payload: Mapping[str, JSON]) -> tuple[str, ...]:
     """The paths of the addresses that the user gave, by which a listing shows them again."""
-    given = [one for into in spec.attachments.values() for one in _members(payload.get(into))]
-    return tuple([url_path(one) for one in given if is_address(one)])
+    return tuple(
+        [
+            url_path(one)
+            for name, into in spec.attachments.items()
+            for one in _members(payload.get(into))
+            if isinstance(one, str) and (name != into or is_address(one))
+        ]
+    )
 
 
 def files_in(spec: StepSpec, payload: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -21,7 +21,24 @@ from ..client import AsyncKlingClient
 from ..models.assets import ListGenerated, ListUploads, UploadAsset
 from ..models.avatars import CreateAvatar, DeleteAvatar, ListAvatars
 from ..models.checks import Boolean, Check, Integer, ListOf, Number, OneOf, Url
+from ..models.elements import (
+    CreateElement,
+    DeleteElement,
+    GetElement,
+    ListElements,
+    ListElementTags,
+    ListElementVoices,
+)
 from ..models.fields import PartOf
+from ..models.images import (
+    EnhanceImage,
+    Kolors,
+    KolorsElements,
+    OmniImage,
+    RecognizeFaces,
+    UpscaleImage,
+    VirtualTryOn,
+)
 from ..models.omni import OmniVideo
 from ..models.requests import Request
 from ..models.scheduler import GetAvailable, ListRunning
@@ -84,8 +101,8 @@ def command_of(
 
         async def sent(kling: AsyncKlingClient) -> Any:
             built = await Resource(kling._pipeline, kling._options)._built(request, **said)
-            for field, text in built.cautions().items():
-                say(f"note: {field} {text}")
+            for name, text in built.cautions().items():
+                say(f"Note: {name} {text}. It is sent as it is.")
             return await kling.send(built)
 
         answer(session, sent, shown)
@@ -212,6 +229,23 @@ COMMANDS: dict[str, tuple[click.Command, ...]] = {
         command_of(ListVideoVoices, "voices", shown=_voices),
         command_of(CreateVideoVoice, "create-voice"),
         command_of(DeleteVideoVoice, "delete-voice", arguments=("voice_id",)),
+    ),
+    "images": (
+        command_of(VirtualTryOn, "virtual-try-on"),
+        command_of(Kolors, "kolors"),
+        command_of(KolorsElements, "kolors-elements"),
+        command_of(RecognizeFaces, "recognize-faces"),
+        command_of(UpscaleImage, "upscale"),
+        command_of(OmniImage, "omni"),
+        command_of(EnhanceImage, "enhance"),
+    ),
+    "elements": (
+        command_of(CreateElement, "create"),
+        command_of(ListElements, "list"),
+        command_of(ListElementTags, "tags"),
+        command_of(ListElementVoices, "voices"),
+        command_of(GetElement, "get"),
+        command_of(DeleteElement, "delete"),
     ),
 }
 """The commands of each part, made of its request types."""

@@ -103,6 +103,7 @@ _TASK_CREATES = (
     "avatars.video",
     *("videos.text2video", "videos.image2video_*", "videos.omni", "videos.extend"),
     *("videos.lipsync", "videos.add_sound", "videos.motion_create", "videos.motion_upload"),
+    *("images.virtual_try_on", "images.kolors*", "images.upscale", "images.omni", "images.enhance"),
 )
 
 KINDS: Mapping[str, Kind] = {

@@ -98,8 +98,9 @@ def cdn_host(origin: str) -> str:
 
 
 def work_url(work: Work, origin: str) -> str:
-    """Where a finished work can be fetched, with its watermark."""
-    return f"{cdn_host(origin)}/media/works/{work.id}.{FILE_ENDING[work.kind]}"
+    """Where a finished work can be fetched, with its watermark; what it ends in is documented."""
+    name = f"{work.id}-output.{FILE_ENDING[work.kind]}"
+    return f"{cdn_host(origin)}/media/works/{name}?x-kcdn-pid=112452"
 
 
 def work_cover_url(work: Work, origin: str) -> str:

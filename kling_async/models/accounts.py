@@ -44,7 +44,7 @@ class BalancePoints(Model):
 
 @frozen(kw_only=True)
 class AccountBalance(Model):
-    """Credits of an account, as the server gives them: their scale is unknown."""
+    """Credits of an account in hundredths, as the server gives them: 2700 are 27 credits."""
 
     points: tuple[BalancePoints, ...] = ()
     total: float | None = None

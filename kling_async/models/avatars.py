@@ -5,19 +5,19 @@ Source: `POST /avatars`, `GET /avatars`, `DELETE /avatars/{avatarId}` (vendor pa
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from attrs import frozen
 
 from ..errors import JSON, AvatarFailedError
 from .checks import SPEED, Digits, OneOf, Text, Url, url_path
 from .fields import body, file, path, query
-from .listed_evidence import ListedEvidence
 from .media import Media, MediaSource
 from .requests import Request, Safety
 from .responses import Model, list_of, moment, named
-from .sightings import Sighting
+from .sightings import Sent, Sighting, addresses, own_addresses
 
 Scene = Literal[
     "all",
@@ -108,6 +108,75 @@ AVATAR_ID = Digits(of=(Avatar, CreatedAvatar))
 def is_template_id(avatar_id: str) -> bool:
     """Whether an id is a template's (8 digits or fewer) and not a personal avatar's."""
     return len(avatar_id) <= 8
+
+
+class ListedEvidence:
+    """What avatars and elements share: they are made at once, listed, and usually free.
+
+    They bear no mark, so likeness counts. What is listed where, and what it shows, is the heirs'.
+    """
+
+    kind: ClassVar[str]
+    likeness = True
+    shown_again: ClassVar[tuple[str, ...]]
+    """The fields of the create that a listing shows again."""
+
+    def marked(self, request: Any) -> Any:
+        """As it is: it bears no mark."""
+        return request
+
+    def own_of(self, request: Any, given: Any) -> frozenset[str]:
+        """What was uploaded for the call."""
+        return own_addresses(request, given)
+
+    def sent(
+        self,
+        request: Any,
+        *,
+        account: str | None,
+        own: Collection[str] = (),
+        own_mark: bool = False,
+        since_s: float | None = None,
+        never_sent: bool = False,
+    ) -> Sent:
+        """The addresses, and what is shown again."""
+        stated = {name: getattr(request, name) for name in self.shown_again}
+        return Sent(
+            kind=self.kind,
+            account=account,
+            paths=addresses(request),
+            own=frozenset(own),
+            stated={name: value for name, value in stated.items() if value is not None},
+            since_s=since_s,
+            likeness=self.likeness,
+            never_sent=never_sent,
+        )
+
+    def listings(self, account: str | None) -> tuple[Request[Any], ...]:
+        """Where it would show."""
+        raise NotImplementedError
+
+    def next_page(
+        self, listing: Request[Any], listed: Sequence[Any], since_s: float
+    ) -> Request[Any] | None:
+        """There is no paging, unless an heir says so."""
+        return None
+
+    def sighting(self, thing: Any, account: str | None = None) -> Sighting:
+        """What a listed thing shows of the create."""
+        raise NotImplementedError
+
+    def result(self, thing: Any) -> Any:
+        """The answer that was lost, as far as the listing tells it."""
+        raise NotImplementedError
+
+    def refetch(self, thing: Any, account: str | None) -> Request[Any] | None:
+        """The answer has no more than the listing."""
+        return None
+
+    def result_id(self, result: Any) -> str:
+        """Its id."""
+        return str(result.id)
 
 
 class AvatarEvidence(ListedEvidence):

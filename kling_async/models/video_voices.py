@@ -12,9 +12,9 @@ from typing import Any
 from attrs import frozen
 
 from ..errors import JSON
+from .avatars import ListedEvidence
 from .checks import Digits, Text, Url
 from .fields import body, file, query
-from .listed_evidence import ListedEvidence
 from .media import Media, MediaSource
 from .requests import Request, Safety, files_or_addresses
 from .responses import Model, named

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
+import picture_operations
 import pytest
 from attrs import Attribute, evolve, fields, frozen
 
@@ -25,6 +26,7 @@ from kling_async import (
     BadRequestError,
     CreateAvatar,
     CreateAvatarVideo,
+    CreateElement,
     CreateMotion,
     CreateSpeech,
     CreateVideoVoice,
@@ -42,6 +44,7 @@ from kling_async import (
     GetDownload,
     GetTask,
     InvalidRequestError,
+    Kolors,
     Lipsync,
     ListAccounts,
     ListAvatars,
@@ -54,6 +57,7 @@ from kling_async import (
     ListVideoVoices,
     ListVoices,
     NotFoundError,
+    OmniImage,
     OmniVideo,
     RemoveAccount,
     Request,
@@ -62,6 +66,7 @@ from kling_async import (
     Text2Video,
     UploadAsset,
     UploadMotion,
+    UpscaleImage,
 )
 from kling_async._transport.protocol import encode
 from kling_async.emulator import Emulator, sample_png
@@ -102,6 +107,8 @@ class World:
     speaker_id: str
     clip_id: int = 1
     voice_id: str = "1"
+    picture_id: int = 1
+    picture_work_id: int = 1
 
 
 def requests(there: World) -> dict[str, list[Request[Any]]]:
@@ -179,6 +186,8 @@ def requests(there: World) -> dict[str, list[Request[Any]]]:
         CreateVideoVoice(audio_url="https://x.y/a.mp3", name="Mine"),
         DeleteVideoVoice(voice_id=there.voice_id),
     ]  # fmt: skip
+    made += [one for known in picture_operations.ALL for one in known.requests]
+    made += [UpscaleImage(task_id=there.picture_id, work_id=there.picture_work_id, **trio)]
     found: dict[str, list[Request[Any]]] = {}
     for one in made:
         found.setdefault(one.operation, []).append(one)
@@ -208,6 +217,17 @@ def base_of(operation: str, name: str, value: Any, there: World) -> Request[Any]
             return bare
         if name == "videos":
             return evolve(bare, videos=[A_FILM])
+    if operation == "images.kolors" and name == "reference" and value != "none":
+        return Kolors(prompt="x", reference="face", reference_image_url=ELSEWHERE)
+    if (operation, name) in (("images.kolors", "reference"), ("images.kolors", "version")):
+        return Kolors(prompt="x")
+    if operation == "images.omni" and name in ("omni_version", "resolution"):
+        return OmniImage(prompt="x")
+    if operation == "images.upscale":
+        return candidates[-1]
+    if operation == "elements.create" and name == "type":
+        return candidates[-1] if value == "VIDEO" else CreateElement(
+            name="x", cover_image_url=ELSEWHERE)  # fmt: skip
     return base
 
 
@@ -240,10 +260,22 @@ async def fresh() -> AsyncGenerator[tuple[AsyncKlingClient, Emulator, World]]:
         upload_id = (await kling.assets.uploaded())[0].id
         clip = await kling.videos.text2video(prompt="A kite")
         voice = await kling.videos.create_voice(audio_url="https://x.y/a.mp3", name="Eve")
+        picture = await kling.images.enhance(image_url=ELSEWHERE)
+        (made,) = (await kling.tasks.get(picture)).works
         yield (
             kling,
             emulator,
-            World(avatar.id, upload_id, task.id, work_id, speaker_id, clip.id, voice.id),
+            World(
+                avatar.id,
+                upload_id,
+                task.id,
+                work_id,
+                speaker_id,
+                clip.id,
+                voice.id,
+                picture.id,
+                made.work_id,
+            ),
         )
 
 
@@ -311,7 +343,8 @@ async def test_the_names_of_fields_agree(operation: str, monkeypatch: pytest.Mon
             with monkeypatch.context() as patched:
                 patched.setattr(Fields, "__init__", recording)
                 patched.setattr(Wire, "parameter", parameter)
-                with suppress(NotFoundError):  # a task that is not tracked any more
+                # A task that is not tracked any more; an element that is not there.
+                with suppress(NotFoundError):
                     await kling.send(these[number])
     for one in fields(OURS[operation]):
         if one.metadata.get("place") in ("body", "query"):
@@ -324,8 +357,8 @@ def test_every_field_is_given_somewhere(operation: str) -> None:
     these = requests(World("300137233318846", "1", 1, 1, "s"))[operation]
     given = {one.name for made in these for one in fields(type(made))
              if getattr(made, one.name) is not None}  # fmt: skip
-    unsent = {"extra", "email", "image", "audio", "file", "content_type", "render_speech",
-              "image_tail", "frame_start", "frame_end", "video", "motion"}  # fmt: skip
+    unsent = {"extra", "email", "file", "content_type", "render_speech"}
+    unsent |= {one.name for one in fields(OURS[operation]) if one.metadata.get("into")}
     assert {one.name for one in fields(OURS[operation])} - given <= unsent
 
 
@@ -375,6 +408,8 @@ def outside(check: Check) -> Iterator[Any]:
         yield "maybe"
     elif isinstance(check, Url):
         yield "ftp://x.y/a"
+    elif isinstance(check, FileOrAddress):
+        yield "https://"
     elif isinstance(check, Digits):
         yield "12a"
     elif isinstance(check, FileNamePart):
@@ -395,6 +430,8 @@ def cases(values: Any, places: tuple[str, ...]) -> list[Any]:
             if (place or one.metadata.get("place")) not in places:
                 continue
             for value in values(one.metadata["check"]):
+                if "numbers" in one.metadata and values is outside and len(value) > 1:
+                    continue  # the emulator knows no field of that number, and passes it over
                 shown = f"{operation}-{one.name}-{str(value)[:20]}"
                 found.append(pytest.param(operation, one, value, id=shown))
     return found
@@ -403,6 +440,7 @@ def cases(values: Any, places: tuple[str, ...]) -> list[Any]:
 REFERENCES = {
     *("email", "avatar_id", "task_id", "ids", "work_ids", "tts_speaker", "speaker_id"),
     *("effect", "voices", "voice_id"),
+    *("work_id", "element_id", "tag"),
 }
 """Fields that name a thing, so that "there is none" is an answer to a fine request."""
 OF_VOICE = {("tts.create", "emotion")}

@@ -10,11 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import httpx
+import picture_operations
 import pytest
 import respx
 from attrs import field, frozen
@@ -66,6 +68,11 @@ class Form:
     content_type: str | None = field(
         default=None, metadata={"default": "application/json where there is a body"}
     )
+
+
+def in_query(sends: str) -> str:
+    """Verb and target with the account where it stands in the query."""
+    return sends.format(email=f"{'&' if '?' in sends else '?'}{EMAIL}")
 
 
 FORMS: list[Form] = [
@@ -263,6 +270,10 @@ FORMS: list[Form] = [
         "DELETE /accounts/ada%2B1@example.com", None, b"", lambda removed: removed.meta.status_code,
         204, status=204,
     ),
+    # --- images and elements ---
+    *(Form(one.operation, partial(one.call, email=ADA), in_query(one.sends),
+           one.body and {**one.body, "email": ADA}, one.answer, one.reads, one.seen)
+      for one in picture_operations.ALL),
 ]  # fmt: skip
 READS: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "videos.effects": (

@@ -47,6 +47,7 @@ from kling_async import (
     ListRunning,
     ListTasks,
     ListVoices,
+    Media,
     Meta,
     OutcomeUnknownError,
     RateLimit,
@@ -149,6 +150,7 @@ class MakeSound(TaskRequest):
     pairs: int | None = body("pairs", Even())
     tags: tuple[str, ...] | None = body("tags", ListOf(Text(), "tag", 3))
     effects: tuple[Effect, ...] | None = numbered("effect_{n}_{field}", Effect, most=3)
+    covers: Sequence[str | Path | bytes | Media] | None = files("cover_{n}", "image", most=2)
     note: str | None = unlogged("note", Text())
 
     def cross_problems(self) -> dict[str, str]:

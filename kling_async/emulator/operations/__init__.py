@@ -11,6 +11,8 @@ from . import (
     assets,
     avatar_videos,
     avatars,
+    elements,
+    image_jobs,
     jobs,
     media,
     scheduler,
@@ -30,6 +32,8 @@ OPERATIONS: tuple[Operation, ...] = (
     *jobs.OPERATIONS,
     *video_jobs.OPERATIONS,
     *video_lists.OPERATIONS,
+    *image_jobs.OPERATIONS,
+    *elements.OPERATIONS,
     *tts.OPERATIONS,
     *tasks.OPERATIONS,
     *scheduler.OPERATIONS,
@@ -38,9 +42,11 @@ OPERATIONS: tuple[Operation, ...] = (
 
 NAMES: tuple[str, ...] = tuple(operation.name for operation in OPERATIONS)
 
+_NO_JOBS = ("images.recognize_faces",)
 CREATES: tuple[str, ...] = (
     "avatars.create",
     *(operation.name for operation in (*avatar_videos.OPERATIONS, *jobs.OPERATIONS)),
     *(operation.name for operation in video_jobs.OPERATIONS),
+    *(operation.name for operation in image_jobs.OPERATIONS if operation.name not in _NO_JOBS),
 )
 """What makes an avatar or begins a job."""

@@ -108,7 +108,7 @@ def work_behind(url: str, context: Context) -> Work | None:
     if place == "/media/downloads":
         members = context.world.downloads.get(name, ())
         return members[0][0] if len(members) == 1 else None
-    number = name.rpartition(".")[0]
+    number = name.partition("-")[0].partition(".")[0]
     return finished_work(number, context) if place == "/media/works" else None
 
 
@@ -167,7 +167,7 @@ def get_voice_sample(context: Context) -> Reply:
 
 def get_work(context: Context) -> Reply:
     """A finished work, with its watermark."""
-    work = _work(context.path["name"].rpartition(".")[0], context)
+    work = _work(context.path["name"].partition("-")[0], context)
     return _work_file(work, FILE_TYPES[work.kind][0], context, clean=False)
 
 

@@ -547,8 +547,8 @@ class TestMemory:
                     assert row.video_state == "saved"
                     yield
 
-        # The least of five readings: what is kept of the last videos comes and goes. Until the 100th
-        # some 1,400 objects come that stay: caches of the interpreter and of SQLite.
+        # The least of five readings: what is kept of the last videos comes and goes. The first 100
+        # leave some 1,400 objects that stay: caches of the interpreter and of SQLite.
         stops = (*range(150, 351, 50), *range(550, 751, 50))
         blocks = await blocks_after(speaking(800), saved, stops)
         early, late = min(blocks[:5]), min(blocks[5:])
