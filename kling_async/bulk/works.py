@@ -73,6 +73,7 @@ class Works:
             poll=POLL,
             deadline_s=settings.WAIT_WITHIN_S,
             begun=True,  # its id was answered or found: a 404 is not the end of it
+            follow=True,
         )
 
     @staticmethod
