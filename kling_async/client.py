@@ -234,7 +234,7 @@ class AsyncKlingClient:
 
     @cached_property
     def videos(self) -> Videos:
-        """Videos from texts."""
+        """Videos of texts and pictures, and what can be done to videos."""
         from .resources.videos import Videos
 
         return Videos(self._pipeline, self._options)

@@ -39,6 +39,10 @@ class Columns:
         """Whether a cell of this column is the path of a file."""
         return self._kinds.get(name) == "file"
 
+    def has_files(self, name: str) -> bool:
+        """Whether a cell of this column is a list of files and addresses, or one of them."""
+        return self._kinds.get(name) == "files"
+
     def unknown(self, name: str, *, further: Sequence[str] = ()) -> str:
         """Why an input may not have this column.
 
@@ -79,7 +83,7 @@ class Columns:
             if flag is None:
                 raise ValueError(f"is {text[:40]!r}; it must be true or false")
             return flag
-        if kind in ("list", "object"):
+        if kind in ("list", "files", "object"):
             return _structure(kind, text)
         return text
 

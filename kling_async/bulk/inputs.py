@@ -7,12 +7,12 @@ Whether rows agree with each other, the ledger or the voices is asked elsewhere.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..errors import JSON
+from ..models.media import is_address
 from .columns import Columns
 from .problems import InputError, InputProblem, StrPath
 from .readers import FORMS, Lines, Record
@@ -58,9 +58,11 @@ def _row(
         try:
             value = columns.typed(name, str(cell)) if record.is_text else cell
             given[field] = _file(name, value, folder) if columns.is_file(name) else value
+            if columns.has_files(name):
+                given[field] = _files(name, value, folder)
         except ValueError as exc:
             problems.setdefault(name, str(exc))
-            if columns.is_file(name):
+            if columns.is_file(name) or columns.has_files(name):
                 given[field] = folder  # so that it does not count as missing
     row = builder.row(given, position, columns=record.cells, line=record.line)
     if WHOLE_ROW in problems:
@@ -89,13 +91,18 @@ def _of_alternatives(problems: dict[str, str], cells: Mapping[str, JSON], column
     problems[file] = said
 
 
+def _files(name: str, value: Any, folder: Path) -> list[str | Path]:
+    members = value if isinstance(value, list) else [value]
+    return [one if is_address(one) else _file(name, one, folder) for one in members]
+
+
 def _file(name: str, value: Any, folder: Path) -> Path:
     """The file that a cell means; ValueError where it means none."""
     if not isinstance(value, str):
         raise ValueError(f"must be a path as text, not {type(value).__name__}")
     if not value.strip():
         raise ValueError("must not be blank; leave it out instead")
-    if re.match(r"https?://", value, re.IGNORECASE):
+    if is_address(value):
         raise ValueError(f"is an address, not a file; put it into {name}_url")
     try:
         return folder / Path(value).expanduser()

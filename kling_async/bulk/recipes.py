@@ -118,8 +118,8 @@ class StepSpec:
         if not self.thing:
             object.__setattr__(self, "thing", self.operation)
         if not self.kind:
-            part = self.operation.partition(".")[0]
-            object.__setattr__(self, "kind", "task" if self.request.starts_task else part[:-1])
+            part, evidence = self.operation.partition(".")[0], self.request.evidence
+            object.__setattr__(self, "kind", part[:-1] if evidence is None else evidence.kind)
 
     @property
     def operation(self) -> str:

@@ -38,7 +38,7 @@ from ..errors import (
     TaskFailedError,
 )
 from ..models.checks import url_path
-from ..models.requests import Request
+from ..models.requests import Request, address_at
 from ..models.sightings import Evidence
 from .doubts import Doubts
 from .health import WAIT_FOR_SLOT_S, AccountHealth, NotKeptError, ends_the_run
@@ -308,7 +308,7 @@ class Stepper:
             if marked is not ready:
                 ready, values["mark"] = marked, evidence.sent(marked, account=account).mark
         if filled:
-            addresses = {name: getattr(ready, name) for name in filled}
+            addresses = {name: address_at(ready, name) for name in filled}
             values |= {
                 "addresses": {**step.addresses, **addresses},
                 "own": sorted({*step.own, *filled}),

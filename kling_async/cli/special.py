@@ -39,7 +39,7 @@ assets = click.Group("assets", help="Upload, list and delete files; fetch what w
 tts = click.Group("tts", help="Text to speech.")
 videos = click.Group(
     "videos",
-    help="Start videos, which cost credits; `tasks wait` waits for them.",
+    help="Make and change videos, which cost credits; `tasks wait` waits for them.",
 )
 accounts = click.Group("accounts", help="The Kling accounts that useapi.net has configured.")
 

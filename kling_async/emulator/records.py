@@ -154,7 +154,7 @@ def _task_info(task: Task) -> dict[str, object]:
             "blobStorage": None,
             "url": one.shown_url,
             "cover": None,
-            "fromWorkId": None,
+            "fromWorkId": one.work_id,
         }
         for one in task.inputs
     ]
@@ -163,6 +163,6 @@ def _task_info(task: Task) -> dict[str, object]:
         "inputs": inputs,
         "arguments": [{"name": name, "value": value} for name, value in task.arguments.items()],
         "extraArgs": {},
-        "callbackPayloads": [],
+        "callbackPayloads": list(task.payloads),
         "scene": "NORMAL_CREATION",
     }

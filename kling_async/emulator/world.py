@@ -99,6 +99,18 @@ class Speech:
     call_number: int
 
 
+@frozen
+class SavedVoice:
+    """A voice of an account for videos of Kling 4.0."""
+
+    id: str
+    account: str
+    name: str
+    audio_url: str
+    create_time_ms: int
+    call_number: int
+
+
 @define
 class World:
     """Everything that exists at one moment.
@@ -116,6 +128,7 @@ class World:
     deleted_avatars: list[Avatar] = field(factory=list[Avatar], init=False)
     uploads: dict[str, Upload] = field(factory=dict[str, Upload], init=False)
     speeches: dict[str, Speech] = field(factory=dict[str, Speech], init=False)
+    saved_voices: dict[str, SavedVoice] = field(factory=dict[str, SavedVoice], init=False)
     tasks: dict[int, Task] = field(factory=dict[int, Task], init=False)
     works: dict[int, Work] = field(factory=dict[int, Work], init=False)
     downloads: dict[str, tuple[tuple[Work, str], ...]] = field(

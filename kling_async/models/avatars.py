@@ -5,7 +5,6 @@ Source: `POST /avatars`, `GET /avatars`, `DELETE /avatars/{avatarId}` (vendor pa
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Literal, get_args
 
@@ -14,10 +13,11 @@ from attrs import frozen
 from ..errors import JSON, AvatarFailedError
 from .checks import SPEED, Digits, OneOf, Text, Url, url_path
 from .fields import body, file, path, query
+from .listed_evidence import ListedEvidence
 from .media import Media, MediaSource
 from .requests import Request, Safety
 from .responses import Model, list_of, moment, named
-from .sightings import Sent, Sighting, addresses, own_addresses
+from .sightings import Sighting
 
 Scene = Literal[
     "all",
@@ -110,56 +110,27 @@ def is_template_id(avatar_id: str) -> bool:
     return len(avatar_id) <= 8
 
 
-class AvatarEvidence:
-    """How an avatar is looked for whose answer was lost. It is free, so likeness counts."""
+class AvatarEvidence(ListedEvidence):
+    """How an avatar is looked for whose answer was lost: by the image, the texts and the voice."""
 
     kind = "avatar"
-    likeness = True
-
-    def marked(self, request: CreateAvatar) -> CreateAvatar:
-        """As it is: an avatar bears no mark."""
-        return request
-
-    def own_of(self, request: CreateAvatar, given: CreateAvatar) -> frozenset[str]:
-        """The image, where it was uploaded for the call."""
-        return own_addresses(request, given)
-
-    def sent(
-        self,
-        request: CreateAvatar,
-        *,
-        account: str | None,
-        own: Collection[str] = (),
-        own_mark: bool = False,
-        since_s: float | None = None,
-        never_sent: bool = False,
-    ) -> Sent:
-        """The image, the texts and the voice."""
-        stated = {name: getattr(request, name) for name in ("image_url", *_SHOWN_AGAIN)}
-        return Sent(
-            kind=self.kind,
-            account=account,
-            paths=addresses(request),
-            own=frozenset(own),
-            stated={name: value for name, value in stated.items() if value is not None},
-            since_s=since_s,
-            likeness=True,
-            never_sent=never_sent,
-        )
+    shown_again = (
+        "image_url",
+        "nickname",
+        "prompt",
+        "scene",
+        "tts_speaker",
+        "tts_speed",
+        "tts_emotion",
+    )
 
     def listings(self, account: str | None) -> tuple[Request[Any], ...]:
         """Where it would show."""
         return (ListAvatars(email=account),)
 
-    def next_page(
-        self, listing: Request[Any], listed: Sequence[Any], since_s: float
-    ) -> Request[Any] | None:
-        """There is no paging."""
-        return None
-
     def sighting(self, thing: Avatar, account: str | None = None) -> Sighting:
         """What it shows of the create. A blank text says nothing."""
-        shown = {name: getattr(thing, name) for name in _SHOWN_AGAIN}
+        shown = {name: getattr(thing, name) for name in self.shown_again[1:]}
         urls = frozenset(one.url for one in thing.image_resources)
         return Sighting(
             id=thing.id,
@@ -173,16 +144,6 @@ class AvatarEvidence:
     def result(self, thing: Avatar) -> CreatedAvatar:
         """The answer that was lost, as far as it is known."""
         return CreatedAvatar.from_api({"id": thing.id, "status": "SUCCESS"})
-
-    def refetch(self, thing: Avatar, account: str | None) -> None:
-        """The answer has no more than the listing."""
-
-    def result_id(self, result: CreatedAvatar) -> str:
-        """The avatar's id."""
-        return result.id
-
-
-_SHOWN_AGAIN = ("nickname", "prompt", "scene", "tts_speaker", "tts_speed", "tts_emotion")
 
 
 @frozen(kw_only=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from video_calls import CALLS, FURTHER, VideoCall
 
 from kling_async import AsyncKlingClient, RetryPolicy, Shot, Task, Voice, Work
 from kling_async.emulator import sample_png
@@ -167,6 +168,15 @@ ROWS: list[Row] = [
     ("accounts.remove", lambda k: k.accounts.remove(ME), "DELETE", "/accounts/ada%2B1@example.com",
      None),
 ]  # fmt: skip
+
+
+def _of_videos(one: VideoCall) -> Row:
+    verb, _, target = one.sends.partition(" ")
+    return (one.operation, one.call, verb, target, one.body)
+
+
+REPLIES |= {one.operation: one.answer for one in CALLS}
+ROWS += [_of_videos(one) for one in (*CALLS, *FURTHER)]
 
 
 class Recorder(httpx.AsyncBaseTransport):

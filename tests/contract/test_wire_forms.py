@@ -18,6 +18,7 @@ import httpx
 import pytest
 import respx
 from attrs import field, frozen
+from video_calls import CALLS
 
 import kling_async
 from kling_async import AsyncKlingClient, Request, Work, __version__
@@ -262,6 +263,29 @@ FORMS: list[Form] = [
         "DELETE /accounts/ada%2B1@example.com", None, b"", lambda removed: removed.meta.status_code,
         204, status=204,
     ),
+]  # fmt: skip
+READS: dict[str, tuple[Callable[[Any], Any], Any]] = {
+    "videos.effects": (
+        lambda found: [(one.name, one.modes, one.is_usable, one.prompt_supported) for one in found],
+        [("rocketrocket_pro", ("std", "pro"), True, True)],
+    ),
+    "videos.motions": (
+        lambda found: [(one.asset_id, one.url, one.duration_ms, one.has_audio) for one in found],
+        [("motion_1", "https://example.com/a.mp4", 5760, True)],
+    ),
+    "videos.voices": (
+        lambda found: [(one.name, one.is_saved, len(one.emotions)) for one in found],
+        [("Mine", True, 0), ("Emma", False, 1)],
+    ),
+    "videos.create_voice": (lambda voice: (voice.id, voice.name), ("301234567890", "Mine")),
+    "videos.delete_voice": (lambda deleted: deleted.deleted, True),
+}  # fmt: skip
+FORMS += [
+    Form(
+        one.operation, one.call, one.sends, one.body, one.answer,
+        *READS.get(one.operation, (lambda task: (task.id, task.is_final), (77, False))),
+    )
+    for one in CALLS
 ]  # fmt: skip
 
 

@@ -87,6 +87,7 @@ from kling_async.models import (
     credits,
     exactly_one,
     file,
+    files,
     named,
     numbered,
     path,
@@ -141,6 +142,7 @@ class MakeSound(TaskRequest):
 
     video_url: str | None = body("video", Url())
     video: Path | bytes | None = file("video_url", "video")
+    pictures: Sequence[Path | str] | None = files("picture_{n}", "image", most=2)
     kind: str | None = body("kind", OneOf(("a", "b")))
     loud: bool | None = body("loud", Boolean())
     level: float | None = body("level", Number(0, 1))

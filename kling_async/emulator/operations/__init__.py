@@ -6,7 +6,20 @@ A new part is a new file with its own `OPERATIONS`, added to the tuple below.
 from __future__ import annotations
 
 from ..operation import Operation
-from . import accounts, assets, avatar_videos, avatars, jobs, media, scheduler, tasks, tts, works
+from . import (
+    accounts,
+    assets,
+    avatar_videos,
+    avatars,
+    jobs,
+    media,
+    scheduler,
+    tasks,
+    tts,
+    video_jobs,
+    video_lists,
+    works,
+)
 
 OPERATIONS: tuple[Operation, ...] = (
     *accounts.OPERATIONS,
@@ -15,6 +28,8 @@ OPERATIONS: tuple[Operation, ...] = (
     *avatars.OPERATIONS,
     *avatar_videos.OPERATIONS,
     *jobs.OPERATIONS,
+    *video_jobs.OPERATIONS,
+    *video_lists.OPERATIONS,
     *tts.OPERATIONS,
     *tasks.OPERATIONS,
     *scheduler.OPERATIONS,
@@ -26,5 +41,6 @@ NAMES: tuple[str, ...] = tuple(operation.name for operation in OPERATIONS)
 CREATES: tuple[str, ...] = (
     "avatars.create",
     *(operation.name for operation in (*avatar_videos.OPERATIONS, *jobs.OPERATIONS)),
+    *(operation.name for operation in video_jobs.OPERATIONS),
 )
 """What makes an avatar or begins a job."""

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import attrs
 import pytest
+from video_calls import CALLS, SPARE
 
 from kling_async import (
     AddAccount,
@@ -316,6 +317,14 @@ FULL: dict[str, Request[Any]] = {
     "scheduler.forget": ForgetTask(task_id=7),
 }  # fmt: skip
 
+for _video in CALLS:
+    _in = set(parse_qs(urlsplit(_video.sends).query))
+    _route = urlsplit(_video.sends.partition(" ")[2]).path
+    OPERATIONS[_video.operation] = (
+        _video.sends.split()[0], _route, set(), _in, set(_video.body or {})
+    )  # fmt: skip
+    FULL[_video.operation] = _video.request()
+
 
 def test_the_table_is_complete() -> None:
     assert set(operations()) == set(OPERATIONS) == set(FULL)
@@ -343,5 +352,6 @@ def test_no_field_of_a_full_request_is_left_empty(operation: str) -> None:
         spare |= {"image_url", "audio_url", "audio"}
     if operation == "videos.text2video":
         spare.add("shots")
+    spare |= SPARE.get(operation, set())
     for one in attrs.fields(type(request)):
         assert one.name in spare or getattr(request, one.name) is not None
