@@ -13,9 +13,10 @@ from typing import Any
 
 from ..errors import JSON
 from ..models.media import is_address
-from .columns import Columns
+from ..models.operations import operations
+from .columns import Columns, name_of
 from .problems import InputError, InputProblem, StrPath
-from .readers import FORMS, Lines, Record
+from .readers import FORMS, Lines, Record, first_names
 from .recipes import Recipe
 from .records import RowInput
 from .rows import WHOLE_ROW, RowBuilder, with_problems
@@ -44,6 +45,20 @@ def read_rows(path: StrPath, recipe: Recipe) -> Generator[RowInput]:
             yield _row(record, position, folder, columns, builder)
         if position == 0:
             raise lines.fault(None, "has no rows")
+
+
+def steps_in(path: StrPath) -> tuple[str, ...]:
+    """The operations that the columns of an input name, `videos.add_sound.prompt`, in their order.
+
+    Empty where none does, and where the file can't be read: `read_rows` says why.
+    """
+    known = operations()
+    try:
+        with Lines(path) as lines:
+            names = [name_of(one).rpartition(".")[0] for one in first_names(lines)]
+    except InputError:
+        return ()
+    return tuple(dict.fromkeys(name for name in names if name in known))
 
 
 def _row(

@@ -123,6 +123,18 @@ def csv_records(lines: Lines, columns: Columns) -> Iterator[Record]:
         yield Record(line, given, {WHOLE_ROW: problem} if surplus else {}, is_text=True)
 
 
+def first_names(lines: Lines) -> Sequence[str]:
+    """The names of the columns as they are written: those of the header, or of the first object."""
+    first = next((line for line in lines if line.strip()), "")
+    if lines.path.suffix.lower() in (".csv", ".tsv"):
+        return next(csv.reader([first], delimiter=_delimiter(first, lines.path)), [])
+    try:
+        value = _JSON.decode(first.rstrip())
+    except (ValueError, RecursionError):
+        return ()
+    return tuple(value) if isinstance(value, dict) else ()
+
+
 def _next_cells(reader: Iterator[list[str]], lines: Lines, line: int) -> list[str] | None:
     """The cells of the record that begins on `line`, None at the end of the file."""
     try:

@@ -48,7 +48,7 @@ class RowBuilder:
         self._mixed = mixed or recipe is None
         self._saves = saves
         self._recipes: dict[type[Request[Any]], Recipe] = {}
-        if recipe is not None:
+        if recipe is not None and not recipe.is_chain:  # of a chain a request is no whole row
             self._recipes[recipe.step(1).request] = recipe
         self._seen = Seen()
 
@@ -241,7 +241,7 @@ def request_of(
         left = {"remote_id": source.remote_id}
         if work is not None:
             left |= {"work_url": work.url, "work_id": work.work_id}
-        values[name] = left.get(taken.what)
+        values[name] = spec.as_field(name, left.get(taken.what))
     for into, address in step.addresses.items():
         put(values, into, address)
         for name in spec.replaced_by(into):

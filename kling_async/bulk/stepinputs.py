@@ -104,7 +104,7 @@ def _checked(
             if not all(isinstance(one, (str, os.PathLike)) for one in _members(values.get(name))):
                 text = "must be a path: a ledger keeps where the file is, not what is in it"
                 return None, {spec.column_of(name): text}
-    taken = {name: _PLACEHOLDERS[one.what] for name, one in spec.takes.items()}
+    taken = {n: spec.as_field(n, _PLACEHOLDERS[one.what]) for n, one in spec.takes.items()}
     try:
         return spec.request(**spec.typed({**values, **taken})), {}
     except InvalidRequestError as exc:

@@ -15,7 +15,7 @@ from ..bulk.inputs import read_rows
 from ..bulk.ledger import Ledger
 from ..bulk.preflight import Checked, check_input
 from ..bulk.problems import InputError, InputProblem
-from ..bulk.recipes import AVATARS, TALKING, Recipe
+from ..bulk.recipes import AVATARS, TALKING, Recipe, chain_of
 from ..bulk.records import Row
 from ..bulk.runner import Chunks
 from ..bulk.sources import in_chunks, registered, reopened
@@ -24,6 +24,7 @@ from ..bulk.voices import check_avatars, check_voices
 from ..client import AsyncKlingClient
 from ..errors import AccountRequiredError, LedgerError
 from ..models.avatars import is_template_id
+from ..models.operations import request_type
 from ..models.sightings import Sighting
 from .job import JobOptions, drive, with_job
 from .ledger import (
@@ -64,8 +65,9 @@ def _saving(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--operation",
     metavar="NAME",
-    help="What each row is, such as videos.text2video. Default: an avatar, with --video a talking "
-    "one.",
+    help="What each row is, such as videos.text2video; several, with commas between them, are its "
+    "steps. Default: as the columns say (images.kolors.prompt); else an avatar, with --video a "
+    "talking one.",
 )
 @_saving
 @click.option(
@@ -97,7 +99,7 @@ def run_command(
     """
 
     async def work() -> int:
-        recipe = order.recipe()
+        recipe = order.recipe(input)
         checked = await _checked(session, input, ledger, _whole(recipe))
         videos = _videos(checked, recipe)
         if order.video and not videos:
@@ -159,6 +161,9 @@ def retry_command(session: Session, order: JobOptions, ledger: Path) -> None:
             first = [row async for row in book.rows(page=1, states=["failed"])][:1]
             if not first or first[0].steps[0].operation in ("", AVATARS.step(1).operation):
                 recipe = TALKING if order.video else AVATARS
+            elif len(first[0].steps) > 1:
+                types = [request_type(one.operation) for one in first[0].steps]
+                recipe = chain_of(types, saves=order.folder is not None)
             numbers = () if recipe is not AVATARS else (1,)
             total, accounts = await book.to_reopen(numbers=numbers), await book.accounts()
             unasked = await book.to_reopen() - total
@@ -252,7 +257,7 @@ def _unasked(videos: int) -> str:
 async def _dry_run(
     kling: AsyncKlingClient, order: JobOptions, checked: Checked, input: Path, ledger: Path
 ) -> int:
-    recipe = order.recipe()
+    recipe = order.recipe(input)
     voices = {
         account: await kling.tts.voices(email=account)
         for account in {use.account for use in checked.speakers}

@@ -15,9 +15,10 @@ import click
 from attrs import evolve, frozen
 
 from ..bulk.health import WAIT_FOR_SERVER_S
+from ..bulk.inputs import steps_in
 from ..bulk.jobs import BulkJob, Equipment, job_over, nameable
 from ..bulk.ledger import Ledger
-from ..bulk.recipes import AVATARS, TALKING, Recipe, recipe_of
+from ..bulk.recipes import AVATARS, TALKING, Recipe, chain_of
 from ..bulk.records import Row
 from ..bulk.results import flat_result, trouble_of
 from ..bulk.runner import BulkRun
@@ -51,11 +52,15 @@ class JobOptions:
     again: bool
     pay_again: bool
 
-    def recipe(self) -> Recipe:
+    def recipe(self, input: Path) -> Recipe:
         """What each row of an input is; ConfigurationError where nobody knows the operation."""
-        if self.operation is None:
+        named: Sequence[str] = () if self.operation is None else self.operation.split(",")
+        if not named and not self.video:
+            named = steps_in(input)
+        if not named:
             return TALKING if self.video else AVATARS
-        return recipe_of(request_type(self.operation), saves=self.folder is not None)
+        types = [request_type(one.strip()) for one in named]
+        return chain_of(types, saves=self.folder is not None)
 
     async def job(
         self, kling: AsyncKlingClient, ledger: Ledger, path: Path, recipe: Recipe | None

@@ -16,8 +16,8 @@ from ..world import EmulatedAccount
 
 MASKED_PASSWORD = "…secured…"
 _SESSION = ("passToken", "did", "userId")
-_PLAN_CREDITS = 3000
-_CREDIT = 100  # the balance is in hundredths of a credit, documented
+_HUNDREDTHS = 100
+_PLAN = 3000 * _HUNDREDTHS
 _DAY_MS = 86_400_000
 
 
@@ -30,13 +30,12 @@ def list_accounts(context: Context) -> Reply:
 
 
 def get_account(context: Context) -> Reply:
-    """The entry of one account plus its balance, in hundredths of a credit."""
+    """The entry of one account plus its balance; amounts in hundredths of a credit."""
     account = context.world.accounts.get(context.path["email"])
     if account is None:
         raise prose_not_found(f"The account {context.path['email']} is not configured.")
     now_ms = context.clock.now_ms()
-    spent = sum(task.credits for task in context.world.tasks_of(account.email)) * _CREDIT
-    amount = _PLAN_CREDITS * _CREDIT
+    spent = _HUNDREDTHS * sum(task.credits for task in context.world.tasks_of(account.email))
     plan = {
         "orderId": digits_of(account.email, 12),
         "type": "plan",
