@@ -26,7 +26,7 @@ from .recipes import Recipe
 from .results import RowResult
 from .rows import RowBuilder
 from .runner import BulkRun
-from .sources import built, registered
+from .sources import ALL_STEPS, built, registered
 from .sqlite import open_ledger
 from .values import has_half
 from .works import Works
@@ -143,6 +143,7 @@ async def carried_out(
     folder: str | os.PathLike[str] | None,
     concurrency: int,
     again: bool,
+    retry_failed: bool = False,
     mixed: bool = False,
 ) -> AsyncGenerator[RowResult, None]:
     """Each row's result as it is settled: what the library's methods give their callers.
@@ -156,6 +157,7 @@ async def carried_out(
         folder: where works become files.
         concurrency: rows under way at once.
         again: rows that look as if they were made already are made.
+        retry_failed: rows that failed are tried again, once in this run.
         mixed: rows may be of other operations than the recipe's.
     """
     if isinstance(rows, (str, bytes, os.PathLike, Mapping)):  # iterable, but not of rows
@@ -168,7 +170,9 @@ async def carried_out(
     )
     async with opened as job:
         with RowBuilder(recipe, mixed=mixed, saves=folder is not None) as builder:
-            chunks = registered(job.ledger, job.requests, built(builder, rows))
+            steps = 0 if not retry_failed else ALL_STEPS if recipe is None else recipe.made
+            read = built(builder, rows)
+            chunks = registered(job.ledger, job.requests, read, retry_failed=steps)
             async with aclosing(job.run.results(chunks)) as results:
                 async for result in results:
                     yield result

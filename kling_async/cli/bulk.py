@@ -72,6 +72,11 @@ def _saving(command: Callable[..., Any]) -> Callable[..., Any]:
     is_flag=True,
     help="Make also rows that look as if another job had made them already.",
 )
+@click.option(
+    "--retry-failed",
+    is_flag=True,
+    help="Try the rows of INPUT again that an earlier run left failed.",
+)
 @click.option("--dry-run", is_flag=True, help="Check everything, send no create.")
 @click.option(
     "--despite-loss",
@@ -115,7 +120,9 @@ def run_command(
                     await book.begin_run()
                     await book.forget_server()
                 job = await order.job(kling, book, ledger, recipe)
-                rows = registered(book, job.requests, in_chunks(read_rows(input, recipe)))
+                read = in_chunks(read_rows(input, recipe))
+                retried = recipe.made if order.retry_failed else 0
+                rows = registered(book, job.requests, read, retry_failed=retried)
                 await book.set_fact(ROWS_OF_INPUT, str(checked.rows))
                 code = await drive(
                     job.run,

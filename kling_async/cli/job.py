@@ -50,6 +50,7 @@ class JobOptions:
     operation: str | None
     again: bool
     pay_again: bool
+    retry_failed: bool
 
     def recipe(self) -> Recipe:
         """What each row of an input is; ConfigurationError where nobody knows the operation."""
@@ -111,6 +112,7 @@ def with_job(command: F) -> F:
         operation: str | None = None,
         again: bool = False,
         pay_again: bool = False,
+        retry_failed: bool = False,
         **options: Any,
     ) -> Any:
         if operation is not None and (video or video_dir is not None):
@@ -126,6 +128,7 @@ def with_job(command: F) -> F:
             operation,
             again,
             pay_again,
+            retry_failed,
         )
         return command(order=order, **options)
 

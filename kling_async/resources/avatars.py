@@ -117,6 +117,7 @@ class Avatars(Resource):
         single_writer: bool = False,
         videos: str | os.PathLike[str] | None = None,
         again: bool = False,
+        retry_failed: bool = False,
     ) -> AsyncGenerator[BulkRow, None]:
         """Every row's result as it is settled: `async for row in kling.avatars.create_many(...)`.
 
@@ -141,11 +142,15 @@ class Avatars(Resource):
             again: make also rows that look as if another job had made them already: an avatar of
                 the same picture address and texts is there. Default False: the run stops and says
                 so before it sends anything for them.
+            retry_failed: try rows again that an earlier run left failed, each once, from the step
+                that failed. Default False: they are yielded as they are. What failed before
+                anything was sent (a file that is missing, a text that is too long) is looked at
+                again in any case.
 
         Raises:
             LedgerError: the ledger is in use, damaged, or belongs to another job.
         """
-        return self._create_many(rows, ledger, concurrency, videos, again)
+        return self._create_many(rows, ledger, concurrency, videos, again, retry_failed)
 
     async def _create_many(
         self,
@@ -155,6 +160,7 @@ class Avatars(Resource):
         concurrency: int,
         videos: str | os.PathLike[str] | None,
         again: bool,
+        retry_failed: bool,
     ) -> AsyncGenerator[BulkRow, None]:
         from ..bulk.jobs import Equipment, carried_out
         from ..bulk.recipes import AVATARS, TALKING
@@ -169,6 +175,7 @@ class Avatars(Resource):
             folder=videos,
             concurrency=concurrency,
             again=again,
+            retry_failed=retry_failed,
         )
         try:
             async for one in results:

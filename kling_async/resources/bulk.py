@@ -38,6 +38,7 @@ class Bulk(Resource):
         save_to: str | os.PathLike[str] | None = None,
         concurrency: int = 8,
         again: bool = False,
+        retry_failed: bool = False,
     ) -> AsyncGenerator[BulkResult, None]:
         """Every row's result as it is settled: `async for done in kling.bulk.run(rows, ...)`.
 
@@ -58,6 +59,10 @@ class Bulk(Resource):
                 slots. Default 8.
             again: send also rows that look as if another job had made them already. Default False:
                 the run stops and says so before it sends anything for them.
+            retry_failed: try rows again that an earlier run left failed, each once, from the step
+                that failed. Default False: they are yielded as they are. What failed before
+                anything was sent (a file that is missing, a text that is too long) is looked at
+                again in any case.
 
         Raises:
             InvalidRequestError: `rows` are none, `operation` makes nothing, or the name of
@@ -82,6 +87,7 @@ class Bulk(Resource):
             folder=save_to,
             concurrency=concurrency,
             again=again,
+            retry_failed=retry_failed,
             mixed=True,
         )
         try:
