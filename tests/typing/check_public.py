@@ -84,6 +84,7 @@ from kling_async.models import (
     Text,
     Url,
     body,
+    credits,
     exactly_one,
     file,
     named,
@@ -298,7 +299,8 @@ async def requests(kling: AsyncKlingClient) -> None:
     print(task, tasks, running, link, speech)
     request: Request[CreatedAvatar] = CreateAvatar(image_url="https://x.y/z.png")
     made = await kling.send(request)
-    print(listed, deleted, asset, voices, accounts, account)
+    price_hundredths: int | None = credits(request)
+    print(price_hundredths, listed, deleted, asset, voices, accounts, account)
 
 
 def errors(error: KlingError) -> str:
