@@ -9,41 +9,60 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from ..errors import JSON
 from .columns import Columns
 from .problems import InputError, InputProblem, StrPath
-from .readers import FORMS, Lines, Record
+from .readers import Lines, Record, csv_records, json_records
 from .recipes import Recipe
 from .records import RowInput
 from .rows import WHOLE_ROW, RowBuilder, with_problems
-from .stepinputs import OWN_PREFIX
+
+ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".xlsx")
+"""Of the names of files that can be read."""
 
 
-def read_rows(path: StrPath, recipe: Recipe) -> Generator[RowInput]:
+def read_rows(path: StrPath, recipe: Recipe, *, keep_columns: bool = False) -> Generator[RowInput]:
     """The rows of the file in its order, one at a time; a row that can't be sent has `problems`.
 
     Args:
-        path: ends in .csv, .tsv, .jsonl or .ndjson; UTF-8. Files are relative to its folder.
+        path: ends in .csv, .tsv, .jsonl, .ndjson (UTF-8) or .xlsx. Files are relative to its
+            folder.
         recipe: of each row.
+        keep_columns: columns that belong to no field are kept as the user's own.
 
     Raises:
         InputError: while iterating, where the file as a whole can't be read.
-        ConfigurationError: the temporary folder can't hold what equal rows are counted with.
+        ConfigurationError: the temporary folder can't hold what equal rows are counted with; or
+            the extra that reads such files is not installed.
     """
-    form = FORMS.get(Path(path).suffix.lower())
-    if form is None:
-        raise InputError([InputProblem(str(path), None, None, f"must end in {', '.join(FORMS)}")])
-    columns, folder = Columns(recipe), Path(path).parent
+    file = Path(path)
+    if file.suffix.lower() not in ENDINGS:
+        raise InputError([InputProblem(str(path), None, None, f"must end in {', '.join(ENDINGS)}")])
+    columns = Columns(recipe, keep=keep_columns)
     position = 0
-    with Lines(path) as lines, RowBuilder(recipe) as builder:
-        for record in form(lines, columns):
+    with closing(_records_of(file, columns)) as records, RowBuilder(recipe) as builder:
+        for record in records:
             position += 1
-            yield _row(record, position, folder, columns, builder)
+            yield _row(record, position, file.parent, columns, builder)
         if position == 0:
-            raise lines.fault(None, "has no rows")
+            raise InputError([InputProblem(str(path), None, None, "has no rows")])
+
+
+def _records_of(path: Path, columns: Columns) -> Generator[Record]:
+    """The records of a file, by the ending of its name."""
+    ending = path.suffix.lower()
+    if ending == ".xlsx":
+        from .sheets import sheet_records
+
+        yield from sheet_records(path, columns)
+        return
+    with Lines(path) as lines:
+        form = json_records if ending in (".jsonl", ".ndjson") else csv_records
+        yield from form(lines, columns)
 
 
 def _row(
@@ -52,7 +71,7 @@ def _row(
     problems = dict(record.problems)
     given = dict[str, Any]()
     for name, cell in record.cells.items():
-        if name.startswith(OWN_PREFIX):
+        if columns.is_own(name):
             continue
         field = "email" if name == "account" else name
         try:
@@ -62,6 +81,8 @@ def _row(
             problems.setdefault(name, str(exc))
             if columns.is_file(name):
                 given[field] = folder  # so that it does not count as missing
+            elif columns.is_text(name):
+                given[field] = str(cell)
     row = builder.row(given, position, columns=record.cells, line=record.line)
     if WHOLE_ROW in problems:
         # Its cells may sit in the wrong columns, so what is wrong with each would mislead.

@@ -1,7 +1,7 @@
 """What does a file hold for each row? CSV, TSV and JSON Lines, one record at a time.
 
 `inputs.py` makes rows of the records. What keeps the whole file from being read raises; what is
-wrong with one record stays with it. A further form is a further generator of records in `FORMS`.
+wrong with one record stays with it. A further form is a further generator in `inputs.py`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import csv
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, cast
@@ -97,14 +97,19 @@ class Lines:
 def csv_records(lines: Lines, columns: Columns) -> Iterator[Record]:
     """The records of comma, semicolon or tab separated lines below a header."""
     first = next((line for line in lines if line.strip()), None)
+    named = None if first is None else re.fullmatch(r'"?sep=(.)"?', first.strip("\r\n"))
+    if named is not None:  # a line of Excel's, which says what separates the cells
+        first = next((line for line in lines if line.strip()), None)
     if first is None:
         raise lines.fault(None, "is empty")
     header_line = lines.number
+    delimiter = _delimiter(first, lines.path) if named is None else named[1]
+    columns.decimal_comma = delimiter != ","
     # csv's limit of 131,072 characters a cell stays: it is one for the whole process, so raising
     # it would change other people's reading, and a spreadsheet's cell holds 32,767 at most.
-    reader = csv.reader(chain([first], lines), delimiter=_delimiter(first, lines.path), strict=True)
+    reader = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
     written = _next_cells(reader, lines, header_line) or []
-    names = _header(written, header_line, str(lines.path), columns)
+    names = header_names(written, header_line, str(lines.path), columns)
     while True:
         line = lines.begin_record()
         cells = _next_cells(reader, lines, line)
@@ -151,7 +156,8 @@ def _delimiter(header: str, path: Path) -> str:
     return max(",;\t", key=bare.count)
 
 
-def _header(cells: Sequence[str], line: int, file: str, columns: Columns) -> list[str]:
+def header_names(cells: Sequence[str], line: int, file: str, columns: Columns) -> list[str]:
+    """The columns that a header names; InputError where it can't be one."""
     names = [name_of(cell) for cell in cells]
     while names and not names[-1]:  # a delimiter at the line's end
         names.pop()
@@ -161,6 +167,7 @@ def _header(cells: Sequence[str], line: int, file: str, columns: Columns) -> lis
             f"are {', '.join(columns.names)}"
         )
         raise InputError([InputProblem(file, line, None, text)])
+    # All that is wrong with the header is told at once.
     problems = list[InputProblem]()
     for index, name in enumerate(names):
         if not name:
@@ -298,13 +305,3 @@ def _not_utf8(path: Path) -> InputProblem:
 
 def _line_ends(data: bytes) -> int:
     return data.count(b"\n") + data.count(b"\r") - data.count(b"\r\n")
-
-
-Form = Callable[[Lines, Columns], Iterator[Record]]
-FORMS: Mapping[str, Form] = {
-    ".csv": csv_records,
-    ".tsv": csv_records,
-    ".jsonl": json_records,
-    ".ndjson": json_records,
-}
-"""The ending of a file's name -> how its records are read."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from .._calls.pipeline import Options, Pipeline
 from .._files.downloads import Downloads
@@ -113,7 +113,7 @@ class Avatars(Resource):
         | AsyncIterable[CreateAvatar | Mapping[str, Any]],
         *,
         ledger: str | os.PathLike[str],
-        concurrency: int = 8,
+        concurrency: int | Literal["auto"] = "auto",
         single_writer: bool = False,
         videos: str | os.PathLike[str] | None = None,
         again: bool = False,
@@ -133,7 +133,8 @@ class Avatars(Resource):
                 voice it gives the avatar), `audio` (a path) and `audio_url`, and may hold
                 `video_prompt` and `mode`. `avatar_id` in place of an image: it exists already.
             ledger: the SQLite file that remembers every row; made where it is missing.
-            concurrency: rows under way at once; default 8.
+            concurrency: rows under way at once, at least 1; "auto", the default: as many as the
+                rate and the time of the answers ask for, 8 to 256 (32 without a rate limit).
             single_writer: has no effect any more: texts alone settle no lost answer. Default False.
             videos: the folder where the videos of the rows that speak shall be, made where it is
                 missing; each is `<key>.mp4`. They cost credits. As many are made at once as the
@@ -157,7 +158,7 @@ class Avatars(Resource):
         rows: Iterable[CreateAvatar | Mapping[str, Any]]
         | AsyncIterable[CreateAvatar | Mapping[str, Any]],
         ledger: str | os.PathLike[str],
-        concurrency: int,
+        concurrency: int | Literal["auto"],
         videos: str | os.PathLike[str] | None,
         again: bool,
         retry_failed: bool,

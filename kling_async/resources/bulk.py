@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from .._calls.pipeline import Options, Pipeline
 from .._files.downloads import Downloads
@@ -36,7 +36,7 @@ class Bulk(Resource):
         ledger: str | os.PathLike[str],
         operation: type[Request[Any]] | str | None = None,
         save_to: str | os.PathLike[str] | None = None,
-        concurrency: int = 8,
+        concurrency: int | Literal["auto"] = "auto",
         again: bool = False,
         retry_failed: bool = False,
     ) -> AsyncGenerator[BulkResult, None]:
@@ -55,8 +55,9 @@ class Bulk(Resource):
                 (`"avatars.create"`). Default: none; each says it.
             save_to: the folder where tasks' works become files, made where it is missing:
                 `KEY.mp4`, or `KEY-1.png`, `KEY-2.png` ... of several. Default: none are brought.
-            concurrency: rows under way at once, at least 1; tasks: as many as the accounts have job
-                slots. Default 8.
+            concurrency: rows under way at once, at least 1; "auto", the default: as many as the
+                rate and the time of the answers ask for, 8 to 256 (32 without a rate limit).
+                Tasks: as many as the accounts have job slots.
             again: send also rows that look as if another job had made them already. Default False:
                 the run stops and says so before it sends anything for them.
             retry_failed: try rows again that an earlier run left failed, each once, from the step
