@@ -16,7 +16,7 @@ from typing import Any
 from ..errors import JSON
 from .columns import Columns
 from .problems import InputError, InputProblem, StrPath
-from .readers import Lines, Record, csv_records, json_records
+from .readers import HeaderColumns, Lines, Record, csv_records, json_records
 from .recipes import Recipe
 from .records import RowInput
 from .rows import WHOLE_ROW, RowBuilder, with_problems
@@ -40,11 +40,9 @@ def read_rows(path: StrPath, recipe: Recipe, *, keep_columns: bool = False) -> G
             the extra that reads such files is not installed.
     """
     file = Path(path)
-    if file.suffix.lower() not in ENDINGS:
-        raise InputError([InputProblem(str(path), None, None, f"must end in {', '.join(ENDINGS)}")])
     columns = Columns(recipe, keep=keep_columns)
     position = 0
-    with closing(_records_of(file, columns)) as records, RowBuilder(recipe) as builder:
+    with closing(records_of(file, columns)) as records, RowBuilder(recipe) as builder:
         for record in records:
             position += 1
             yield _row(record, position, file.parent, columns, builder)
@@ -52,9 +50,11 @@ def read_rows(path: StrPath, recipe: Recipe, *, keep_columns: bool = False) -> G
             raise InputError([InputProblem(str(path), None, None, "has no rows")])
 
 
-def _records_of(path: Path, columns: Columns) -> Generator[Record]:
+def records_of(path: Path, columns: HeaderColumns) -> Generator[Record]:
     """The records of a file, by the ending of its name."""
     ending = path.suffix.lower()
+    if ending not in ENDINGS:
+        raise InputError([InputProblem(str(path), None, None, f"must end in {', '.join(ENDINGS)}")])
     if ending == ".xlsx":
         from .sheets import sheet_records
 

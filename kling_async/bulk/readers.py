@@ -14,17 +14,41 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from attrs import frozen
 
 from ..errors import JSON
-from .columns import Columns, name_of
+from .columns import name_of
 from .problems import InputError, InputProblem, StrPath
 from .rows import WHOLE_ROW
 
 RECORD_CHARS = 1024 * 1024
 """The longest row that is read: far beyond any real one, so that a broken file stays small here."""
+
+
+class HeaderColumns(Protocol):
+    """What a reader asks of the columns that a file may have; `Columns` is one."""
+
+    decimal_comma: bool
+    """Is set where the file's cells are not separated by commas."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Some of them must be in a header."""
+        ...
+
+    def is_known(self, name: str) -> bool:
+        """Whether a file may have it."""
+        ...
+
+    def unknown(self, name: str, *, further: Sequence[str] = ()) -> str:
+        """Why not."""
+        ...
+
+    def lacking(self, names: Sequence[str]) -> str | None:
+        """What a header of these lacks."""
+        ...
 
 
 @frozen
@@ -94,7 +118,7 @@ class Lines:
         return InputError([InputProblem(str(self.path), line, None, text)])
 
 
-def csv_records(lines: Lines, columns: Columns) -> Iterator[Record]:
+def csv_records(lines: Lines, columns: HeaderColumns) -> Iterator[Record]:
     """The records of comma, semicolon or tab separated lines below a header."""
     first = next((line for line in lines if line.strip()), None)
     named = None if first is None else re.fullmatch(r'"?sep=(.)"?', first.strip("\r\n"))
@@ -156,7 +180,7 @@ def _delimiter(header: str, path: Path) -> str:
     return max(",;\t", key=bare.count)
 
 
-def header_names(cells: Sequence[str], line: int, file: str, columns: Columns) -> list[str]:
+def header_names(cells: Sequence[str], line: int, file: str, columns: HeaderColumns) -> list[str]:
     """The columns that a header names; InputError where it can't be one."""
     names = [name_of(cell) for cell in cells]
     while names and not names[-1]:  # a delimiter at the line's end
@@ -188,7 +212,7 @@ def header_names(cells: Sequence[str], line: int, file: str, columns: Columns) -
     return names
 
 
-def json_records(lines: Lines, columns: Columns) -> Iterator[Record]:
+def json_records(lines: Lines, columns: HeaderColumns) -> Iterator[Record]:
     """The records of lines that are one JSON object each."""
     while True:
         number = lines.begin_record()
@@ -201,7 +225,7 @@ def json_records(lines: Lines, columns: Columns) -> Iterator[Record]:
         raise lines.fault(None, "is empty")
 
 
-def _json_record(text: str, line: int, columns: Columns) -> Record:
+def _json_record(text: str, line: int, columns: HeaderColumns) -> Record:
     try:
         value = _JSON.decode(text.rstrip())
     except json.JSONDecodeError as exc:

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigurationError
-from .columns import Columns
 from .problems import InputError, InputProblem
-from .readers import Record, header_names
+from .readers import HeaderColumns, Record, header_names
 from .rows import WHOLE_ROW
 
 EXACT_BELOW = 1e15
@@ -22,7 +21,7 @@ EXACT_BELOW = 1e15
 NEEDS = "Excel files need an extra: pip install 'kling-async[excel]'. Or save it as CSV UTF-8"
 
 
-def sheet_records(path: Path, columns: Columns) -> Iterator[Record]:
+def sheet_records(path: Path, columns: HeaderColumns) -> Iterator[Record]:
     """The records below the header of the first visible sheet.
 
     Raises:

@@ -30,14 +30,15 @@ from .faults import FaultTable, left_out, say_left_out
 from .job import JobOptions, drive, with_job
 from .ledger import (
     INPUT,
+    INPUT_FILE,
     ROWS_OF_INPUT,
     copy_command,
     export_command,
-    settle_command,
     status_command,
 )
 from .progress import Reach
 from .session import DONE, EMULATED_SERVICE, TROUBLE, Session, run, with_session
+from .settle import settle_command
 
 
 @click.group()
@@ -148,6 +149,8 @@ def run_command(
                 retried = recipe.made if order.retry_failed else 0
                 rows = registered(book, job.requests, chunks(), retry_failed=retried)
                 await book.set_fact(ROWS_OF_INPUT, str(checked.all_rows))
+                input_file = await asyncio.to_thread(input.absolute)
+                await book.set_fact(INPUT_FILE, str(input_file))
                 code = await drive(
                     job.run,
                     rows,

@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 import click
 
+from ..bulk.cells import harmless
 from ..bulk.preflight import Checked
 from ..bulk.problems import EqualProblems, InputError, InputProblem
 from ..errors import LedgerError
@@ -66,7 +67,8 @@ class FaultTable:
     def _write(self, said: Mapping[str, Any]) -> None:
         assert self._file is not None
         with self._written():
-            csv.DictWriter(self._file, COLUMNS, lineterminator="\n").writerow(said)
+            cells = {n: harmless(one) if isinstance(one, str) else one for n, one in said.items()}
+            csv.DictWriter(self._file, COLUMNS, lineterminator="\n").writerow(cells)
 
     @property
     def _beside(self) -> Path:

@@ -139,8 +139,9 @@ class Bulk(Resource):
             LedgerError: there is nothing to settle, the id is another row's, or the ledger is in
                 use.
         """
+        from ..bulk.decisions import Decision
         from ..bulk.results import RowResult, bulk_result
-        from ..bulk.settle import Decision, settle
+        from ..bulk.settle import settle
 
         if (adopt is not None) + bool(resend) + bool(abandon) != 1:
             raise InvalidRequestError(
