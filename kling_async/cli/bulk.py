@@ -27,6 +27,7 @@ from .choice import Choice, check_met, with_choice
 from .dryrun import DryRun, unasked
 from .dryrun import dry_run as tell_dry_run
 from .faults import FaultTable, left_out, say_left_out
+from .init import init_command
 from .job import JobOptions, drive, with_job
 from .ledger import (
     INPUT,
@@ -48,7 +49,7 @@ def bulk() -> None:
     """
 
 
-for command in (status_command, settle_command, export_command, copy_command):
+for command in (init_command, status_command, settle_command, export_command, copy_command):
     bulk.add_command(command)
 
 

@@ -109,7 +109,7 @@ def _saved(counts: Mapping[State, int]) -> dict[str, int]:
 
 @click.command("export")
 @click.argument("ledger", type=INPUT)
-@click.option("--to", required=True, type=INPUT, help="results.csv or results.jsonl")
+@click.option("--to", required=True, type=INPUT, help="results.csv, results.jsonl or results.xlsx")
 @overwrite_option
 @click.option(
     "--raw",
