@@ -7,44 +7,63 @@ Whether rows agree with each other, the ledger or the voices is asked elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from ..errors import JSON
+from ..errors import JSON, ConfigurationError
 from ..models.media import is_address
 from ..models.operations import operations
 from .columns import Columns, name_of
 from .problems import InputError, InputProblem, StrPath
-from .readers import FORMS, Lines, Record, first_names
+from .readers import HeaderColumns, Lines, Record, csv_records, first_names, json_records
 from .recipes import Recipe
 from .records import RowInput
 from .rows import WHOLE_ROW, RowBuilder, with_problems
-from .stepinputs import OWN_PREFIX
+
+ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".xlsx")
+"""Of the names of files that can be read."""
 
 
-def read_rows(path: StrPath, recipe: Recipe) -> Generator[RowInput]:
+def read_rows(path: StrPath, recipe: Recipe, *, keep_columns: bool = False) -> Generator[RowInput]:
     """The rows of the file in its order, one at a time; a row that can't be sent has `problems`.
 
     Args:
-        path: ends in .csv, .tsv, .jsonl or .ndjson; UTF-8. Files are relative to its folder.
+        path: ends in .csv, .tsv, .jsonl, .ndjson (UTF-8) or .xlsx. Files are relative to its
+            folder.
         recipe: of each row.
+        keep_columns: columns that belong to no field are kept as the user's own.
 
     Raises:
         InputError: while iterating, where the file as a whole can't be read.
-        ConfigurationError: the temporary folder can't hold what equal rows are counted with.
+        ConfigurationError: the temporary folder can't hold what equal rows are counted with; or
+            the extra that reads such files is not installed.
     """
-    form = FORMS.get(Path(path).suffix.lower())
-    if form is None:
-        raise InputError([InputProblem(str(path), None, None, f"must end in {', '.join(FORMS)}")])
-    columns, folder = Columns(recipe), Path(path).parent
+    file = Path(path)
+    columns = Columns(recipe, keep=keep_columns)
     position = 0
-    with Lines(path) as lines, RowBuilder(recipe) as builder:
-        for record in form(lines, columns):
+    with closing(records_of(file, columns)) as records, RowBuilder(recipe) as builder:
+        for record in records:
             position += 1
-            yield _row(record, position, folder, columns, builder)
+            yield _row(record, position, file.parent, columns, builder)
         if position == 0:
-            raise lines.fault(None, "has no rows")
+            raise InputError([InputProblem(str(path), None, None, "has no rows")])
+
+
+def records_of(path: Path, columns: HeaderColumns) -> Generator[Record]:
+    """The records of a file, by the ending of its name."""
+    ending = path.suffix.lower()
+    if ending not in ENDINGS:
+        raise InputError([InputProblem(str(path), None, None, f"must end in {', '.join(ENDINGS)}")])
+    if ending == ".xlsx":
+        from .sheets import sheet_records
+
+        yield from sheet_records(path, columns)
+        return
+    with Lines(path) as lines:
+        form = json_records if ending in (".jsonl", ".ndjson") else csv_records
+        yield from form(lines, columns)
 
 
 def steps_in(path: StrPath) -> tuple[str, ...]:
@@ -54,10 +73,16 @@ def steps_in(path: StrPath) -> tuple[str, ...]:
     """
     known = operations()
     try:
-        with Lines(path) as lines:
-            names = [name_of(one).rpartition(".")[0] for one in first_names(lines)]
-    except InputError:
+        if Path(path).suffix.lower() == ".xlsx":
+            from .sheets import sheet_names
+
+            written: Sequence[str] = sheet_names(Path(path))
+        else:
+            with Lines(path) as lines:
+                written = first_names(lines)
+    except (InputError, ConfigurationError):
         return ()
+    names = [name_of(one).rpartition(".")[0] for one in written]
     return tuple(dict.fromkeys(name for name in names if name in known))
 
 
@@ -67,7 +92,7 @@ def _row(
     problems = dict(record.problems)
     given = dict[str, Any]()
     for name, cell in record.cells.items():
-        if name.startswith(OWN_PREFIX):
+        if columns.is_own(name):
             continue
         field = "email" if name == "account" else name
         try:
@@ -79,6 +104,8 @@ def _row(
             problems.setdefault(name, str(exc))
             if columns.is_file(name) or columns.has_files(name):
                 given[field] = folder  # so that it does not count as missing
+            elif columns.is_text(name):
+                given[field] = str(cell)
     row = builder.row(given, position, columns=record.cells, line=record.line)
     if WHOLE_ROW in problems:
         # Its cells may sit in the wrong columns, so what is wrong with each would mislead.

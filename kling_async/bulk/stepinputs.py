@@ -24,7 +24,7 @@ OWN_PREFIX = "x_"
 _ID, _EMAIL = Digits(), Email()
 _OF_ROW = ("email", "extra")
 """Fields that the first step takes, and that no column of a step holds."""
-_PLACEHOLDERS: Mapping[Given, str] = {  # for checks, of what an earlier step has yet to make
+PLACEHOLDERS: Mapping[Given, str] = {  # for checks, of what an earlier step has yet to make
     "remote_id": "100000000",
     "work_url": "https://example.com/work",
     "work_id": "100000000",
@@ -104,7 +104,7 @@ def _checked(
             if not all(isinstance(one, (str, os.PathLike)) for one in _members(values.get(name))):
                 text = "must be a path: a ledger keeps where the file is, not what is in it"
                 return None, {spec.column_of(name): text}
-    taken = {n: spec.as_field(n, _PLACEHOLDERS[one.what]) for n, one in spec.takes.items()}
+    taken = {n: spec.as_field(n, PLACEHOLDERS[one.what]) for n, one in spec.takes.items()}
     try:
         return spec.request(**spec.typed({**values, **taken})), {}
     except InvalidRequestError as exc:

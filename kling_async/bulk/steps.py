@@ -30,6 +30,7 @@ from ..errors import (
     DeadlineExceededError,
     GoneError,
     InsufficientCreditsError,
+    InvalidRequestError,
     KlingError,
     NotFoundError,
     NotSentError,
@@ -47,7 +48,7 @@ from .ledger import Ledger
 from .machine import PAID, Event, State
 from .outcomes import Done, Failed, InDoubt, Outcome, PutOff, Stopped, Unknown, outcome_of
 from .outgoing import StaleStepError, StepIntent, StepRequests, StoppingError
-from .records import ANSWER, MISSING, Applied, Change, Step
+from .records import ANSWER, INVALID, MISSING, Applied, Change, Step
 from .task_group import Hold
 from .works import Works
 
@@ -354,7 +355,11 @@ class Stepper:
             await self._apply(step, "put_off", error=why)
             return PutOff(evolve(await self._ledger.step(step.id), account=account), why)
         missing = step.state == "running" and not isinstance(error, TaskFailedError)
-        await self._apply(step, "failed", error=text, **({"evidence": MISSING} if missing else {}))
+        # What was refused here before it was ever sent (its file is gone) is looked at again by
+        # the next run.
+        local = not step.attempts and isinstance(error, InvalidRequestError)
+        evidence = MISSING if missing else INVALID if local else None
+        await self._apply(step, "failed", error=text, evidence=evidence)
         if missing and self._pay_again and step.id not in self._paid_again:
             self._paid_again.add(step.id)  # once: the next one may be missing as well
             again = Change(step_id=step.id, event="reopened", to="planned")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from .._calls.pipeline import Options, Pipeline
 from .._files.downloads import Downloads
@@ -37,8 +37,9 @@ class Bulk(Resource):
         ledger: str | os.PathLike[str],
         operation: Operation | Sequence[Operation] | None = None,
         save_to: str | os.PathLike[str] | None = None,
-        concurrency: int = 8,
+        concurrency: int | Literal["auto"] = "auto",
         again: bool = False,
+        retry_failed: bool = False,
     ) -> AsyncGenerator[BulkResult, None]:
         """Every row's result as it is settled: `async for done in kling.bulk.run(rows, ...)`.
 
@@ -57,10 +58,15 @@ class Bulk(Resource):
             save_to: the folder where tasks' works become files, made where it is missing:
                 `KEY.mp4`, or `KEY-1.png`, `KEY-2.png` ... of several; `KEY-step1.png` of a step
                 before the last. Default: none are brought.
-            concurrency: rows under way at once, at least 1; tasks: as many as the accounts have job
-                slots. Default 8.
+            concurrency: rows under way at once, at least 1; "auto", the default: as many as the
+                rate and the time of the answers ask for, 8 to 256 (32 without a rate limit).
+                Tasks: as many as the accounts have job slots.
             again: send also rows that look as if another job had made them already. Default False:
                 the run stops and says so before it sends anything for them.
+            retry_failed: try rows again that an earlier run left failed, each once, from the step
+                that failed. Default False: they are yielded as they are. What failed before
+                anything was sent (a file that is missing, a text that is too long) is looked at
+                again in any case.
 
         Raises:
             InvalidRequestError: `rows` are none, or the name of `save_to` is not UTF-8 text.
@@ -88,6 +94,7 @@ class Bulk(Resource):
             folder=save_to,
             concurrency=concurrency,
             again=again,
+            retry_failed=retry_failed,
             mixed=True,
         )
         try:
@@ -138,8 +145,9 @@ class Bulk(Resource):
             LedgerError: there is nothing to settle, the id is another row's, or the ledger is in
                 use.
         """
+        from ..bulk.decisions import Decision
         from ..bulk.results import RowResult, bulk_result
-        from ..bulk.settle import Decision, settle
+        from ..bulk.settle import settle
 
         if (adopt is not None) + bool(resend) + bool(abandon) != 1:
             raise InvalidRequestError(

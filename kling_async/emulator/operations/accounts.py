@@ -39,8 +39,8 @@ def get_account(context: Context) -> Reply:
     plan = {
         "orderId": digits_of(account.email, 12),
         "type": "plan",
-        "amount": amount,
-        "balance": max(0, amount - spent),
+        "amount": _PLAN,
+        "balance": max(0, _PLAN - spent),
         "startTime": now_ms - 10 * _DAY_MS,
         "endTime": now_ms + 20 * _DAY_MS,
     }
