@@ -35,6 +35,7 @@ from .ledger import (
     status_command,
 )
 from .progress import Reach, many
+from .report import report_command
 from .session import EMULATED_SERVICE, Session, run, with_session
 
 
@@ -45,7 +46,7 @@ def bulk() -> None:
     """
 
 
-for command in (status_command, settle_command, export_command, copy_command):
+for command in (status_command, settle_command, export_command, report_command, copy_command):
     bulk.add_command(command)
 
 

@@ -62,7 +62,9 @@ PRICES: tuple[Price, ...] = (
         Price(
             _VIDEOS,
             {
-                **{"model_name": model, "mode": mode, "duration": seconds},
+                "model_name": model,
+                "mode": mode,
+                "duration": seconds,
                 **({} if sound is None else {"enable_audio": sound}),
             },
             credits * HUNDREDTHS,
