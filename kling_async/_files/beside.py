@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from ..aio import in_thread
-from ..errors import ConfigurationError, LedgerError
+from ..errors import ConfigurationError, KlingError, LedgerError
 
 
 @asynccontextmanager
@@ -28,13 +28,15 @@ async def write_beside(
         ConfigurationError: `target` is one of `kept`, is not a regular file, or is there already.
         LedgerError: it can't be written.
     """
-    place = await in_thread(target.resolve)
+    place = Path(await in_thread(os.path.realpath, target))
     unfinished = place.with_name(f".{place.name[:40]}.{secrets.token_hex(4)}.part")
     try:
         await in_thread(_check, target, place, overwrite, tuple(kept))
         await in_thread(unfinished.open("x").close)
         yield unfinished
         await in_thread(_move, unfinished, place, overwrite)
+    except KlingError:
+        raise
     except FileExistsError:
         raise _is_there(target) from None
     except OSError as exc:
@@ -77,8 +79,20 @@ def _is_there(target: Path) -> ConfigurationError:
 
 def _move(unfinished: Path, place: Path, overwrite: bool) -> None:
     if not overwrite:
-        os.link(unfinished, place)  # fails where a file came meanwhile
+        put_new(unfinished, place)
         return
     with suppress(OSError):
         shutil.copymode(place, unfinished)
     unfinished.replace(place)
+
+
+def put_new(unfinished: Path, place: Path) -> None:
+    """Give a finished file its name; FileExistsError where there is one of that name."""
+    try:
+        os.link(unfinished, place)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        if place.exists():
+            raise FileExistsError(place) from None
+        unfinished.rename(place)
