@@ -6,6 +6,7 @@ test is skipped, and says how to get one; nox installs Debian's where it may.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -43,6 +44,7 @@ async def open_page() -> AsyncIterator[Callable[..., Awaitable[Any]]]:
                 lambda url: url.startswith("http") and "://127.0.0.1" not in url,
                 lambda route: route.abort(),
             )
+            context.set_default_timeout(120_000)  # for busy machines
             page = await context.new_page()
             page.on("pageerror", lambda error: faults.append(str(error)))
             page.on("console", lambda one: "Refused" in one.text and faults.append(one.text))
@@ -52,3 +54,9 @@ async def open_page() -> AsyncIterator[Callable[..., Awaitable[Any]]]:
         yield opened
         await browser.close()
     assert faults == []
+
+
+async def until(page: Any, expression: str, arg: Any = None) -> None:
+    """Wait until it holds. Playwright's own wait needs `eval`, which a page's rule may forbid."""
+    while not await page.evaluate(expression, arg):
+        await asyncio.sleep(0.05)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import until
 from ledgers import SERVICE, in_state, step_input, yes
 
 from kling_async.bulk.records import RowInput, WorkRecord
@@ -76,9 +77,9 @@ async def test_rows_are_found_and_videos_play_in_their_place(
     assert await page.inner_text("#found") == "1 found"
     await page.fill("#search", "")
     portrait = await page.query_selector("#row-1 img")
-    await page.wait_for_function("one => one.complete && one.naturalWidth === 96", arg=portrait)
+    await until(page, "one => one.complete && one.naturalWidth === 96", portrait)
     await page.click("a.video")
-    await page.wait_for_function("document.querySelector('video').readyState >= 2")
+    await until(page, "document.querySelector('video').readyState >= 2")
     assert await page.evaluate("document.querySelector('video').videoWidth") == 64
 
 
