@@ -39,6 +39,7 @@ from .ledger import (
     status_command,
 )
 from .progress import Reach
+from .report import report_command
 from .session import DONE, EMULATED_SERVICE, TROUBLE, Session, run, with_session
 from .settle import settle_command
 
@@ -50,7 +51,14 @@ def bulk() -> None:
     """
 
 
-for command in (init_command, status_command, settle_command, export_command, copy_command):
+for command in (
+    init_command,
+    status_command,
+    settle_command,
+    export_command,
+    report_command,
+    copy_command,
+):
     bulk.add_command(command)
 
 
