@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from ..bulk.records import MISSING, Row, Step
 from ..bulk.results import noun_of
 from ..bulk.settle import Decision, settle
 from ..bulk.sqlite import copy_ledger, read_ledger
+from ..bulk.sqlite_names import BESIDE
 from ..models.checks import Digits
 from .session import run
 
@@ -25,8 +27,15 @@ INPUT = click.Path(path_type=Path)
 TROUBLED: tuple[State, ...] = ("failed", "doubt", "unknown")
 ROWS_OF_INPUT = "rows of the input"
 """The fact of a ledger that says how many there are; it has those that were begun."""
+INPUT_FILE = "file of the input"
+"""The fact of a ledger that says where the input of its last run is."""
 SHOWN = 20
 """Rows that `status` lists; all are in the export."""
+
+
+overwrite_option = click.option(
+    "--overwrite", is_flag=True, help="Replace the file where there is one already."
+)
 
 
 @click.command("status")
@@ -159,17 +168,34 @@ def _what_now(row: Row, step: Step, decision: Decision) -> str:
 @click.command("export")
 @click.argument("ledger", type=INPUT)
 @click.option("--to", required=True, type=INPUT, help="results.csv or results.jsonl")
-def export_command(ledger: Path, to: Path) -> None:
+@overwrite_option
+@click.option(
+    "--raw",
+    is_flag=True,
+    help="Each text of a .csv as it is, for programs. Default: an apostrophe before what a "
+    "spreadsheet takes for a formula, and a byte order mark.",
+)
+def export_command(ledger: Path, to: Path, overwrite: bool, raw: bool) -> None:
     """Write every row of LEDGER with its result and the input's own columns."""
 
     async def work() -> int:
         async with read_ledger(ledger) as book:
-            written, of = await export(book, to), await _of_input(book)
+            kept = await never_replaced(book, ledger)
+            written = await export(book, to, overwrite=overwrite, raw=raw, kept=kept)
+            of = await _of_input(book)
         others = "; the others were not begun" if of else ""
         click.echo(f"{written}{of} rows written to {to}{others}")
         return 0
 
     run(work())
+
+
+async def never_replaced(book: LedgerReader, ledger: Path) -> list[Path]:
+    """The ledger, what lies beside it while it is open, and the input of its last run."""
+    real = await asyncio.to_thread(ledger.resolve)
+    beside = [real.with_name(real.name + end) for end in BESIDE]
+    given = await book.fact(INPUT_FILE)
+    return [ledger, *beside, *([] if given is None else [Path(given)])]
 
 
 @click.command("copy")
