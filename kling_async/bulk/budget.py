@@ -25,7 +25,7 @@ def price_of(spec: StepSpec, payload: Mapping[str, JSON]) -> int | None:
     for name, into in spec.attachments.items():
         if values.pop(name, None) is not None:
             values[into] = ADDRESS
-    values |= {name: PLACEHOLDERS[one.what] for name, one in spec.takes.items()}
+    values |= {n: spec.as_field(n, PLACEHOLDERS[one.what]) for n, one in spec.takes.items()}
     try:
         return credits(spec.request(**spec.typed(values)))
     except InvalidRequestError:

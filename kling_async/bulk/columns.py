@@ -55,6 +55,10 @@ class Columns:
         """Whether a cell of this column is the path of a file."""
         return self._kinds.get(name) == "file"
 
+    def has_files(self, name: str) -> bool:
+        """Whether a cell of this column is a list of files and addresses, or one of them."""
+        return self._kinds.get(name) == "files"
+
     def is_text(self, name: str) -> bool:
         """Whether a cell of this column is a text as it stands."""
         return self._kinds.get(name) == "text"
@@ -102,7 +106,7 @@ class Columns:
             if flag is None:
                 raise ValueError(f"is {text[:40]!r}; it must be true or false")
             return flag
-        if kind in ("list", "object"):
+        if kind in ("list", "files", "object"):
             return _structure(kind, text)
         if text in SPREADSHEET_ERRORS:
             raise ValueError(f"is {text!r}, an error of the spreadsheet; mend the cell there")

@@ -7,16 +7,17 @@ Whether rows agree with each other, the ledger or the voices is asked elsewhere.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from ..errors import JSON
-from .columns import Columns
+from ..errors import JSON, ConfigurationError
+from ..models.media import is_address
+from ..models.operations import operations
+from .columns import Columns, name_of
 from .problems import InputError, InputProblem, StrPath
-from .readers import HeaderColumns, Lines, Record, csv_records, json_records
+from .readers import HeaderColumns, Lines, Record, csv_records, first_names, json_records
 from .recipes import Recipe
 from .records import RowInput
 from .rows import WHOLE_ROW, RowBuilder, with_problems
@@ -65,6 +66,26 @@ def records_of(path: Path, columns: HeaderColumns) -> Generator[Record]:
         yield from form(lines, columns)
 
 
+def steps_in(path: StrPath) -> tuple[str, ...]:
+    """The operations that the columns of an input name, `videos.add_sound.prompt`, in their order.
+
+    Empty where none does, and where the file can't be read: `read_rows` says why.
+    """
+    known = operations()
+    try:
+        if Path(path).suffix.lower() == ".xlsx":
+            from .sheets import sheet_names
+
+            written: Sequence[str] = sheet_names(Path(path))
+        else:
+            with Lines(path) as lines:
+                written = first_names(lines)
+    except (InputError, ConfigurationError):
+        return ()
+    names = [name_of(one).rpartition(".")[0] for one in written]
+    return tuple(dict.fromkeys(name for name in names if name in known))
+
+
 def _row(
     record: Record, position: int, folder: Path, columns: Columns, builder: RowBuilder
 ) -> RowInput:
@@ -77,9 +98,11 @@ def _row(
         try:
             value = columns.typed(name, str(cell)) if record.is_text else cell
             given[field] = _file(name, value, folder) if columns.is_file(name) else value
+            if columns.has_files(name):
+                given[field] = _files(name, value, folder)
         except ValueError as exc:
             problems.setdefault(name, str(exc))
-            if columns.is_file(name):
+            if columns.is_file(name) or columns.has_files(name):
                 given[field] = folder  # so that it does not count as missing
             elif columns.is_text(name):
                 given[field] = str(cell)
@@ -110,13 +133,18 @@ def _of_alternatives(problems: dict[str, str], cells: Mapping[str, JSON], column
     problems[file] = said
 
 
+def _files(name: str, value: Any, folder: Path) -> list[str | Path]:
+    members = value if isinstance(value, list) else [value]
+    return [one if is_address(one) else _file(name, one, folder) for one in members]
+
+
 def _file(name: str, value: Any, folder: Path) -> Path:
     """The file that a cell means; ValueError where it means none."""
     if not isinstance(value, str):
         raise ValueError(f"must be a path as text, not {type(value).__name__}")
     if not value.strip():
         raise ValueError("must not be blank; leave it out instead")
-    if re.match(r"https?://", value, re.IGNORECASE):
+    if is_address(value):
         raise ValueError(f"is an address, not a file; put it into {name}_url")
     try:
         return folder / Path(value).expanduser()

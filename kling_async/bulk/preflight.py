@@ -23,6 +23,7 @@ from .records import Row, RowInput, StepInput
 from .rows import WHOLE_ROW
 from .seen import Seen
 from .selection import Selection
+from .stepinputs import files_in
 
 BATCH_ROWS = 500
 """Rows that the ledger is asked about at once."""
@@ -334,10 +335,9 @@ class _Tally:
 
     def _add_files(self, step: StepInput) -> None:
         spec = self.recipe.step(step.number)
-        for name in spec.attachments:
-            if name in step.payload:
-                column = spec.column_of(name)
-                self.uploads[column] = self.uploads.get(column, 0) + 1
+        for name, _ in files_in(spec, step.payload):
+            column = spec.column_of(name.partition(".")[0])
+            self.uploads[column] = self.uploads.get(column, 0) + 1
 
     def _add_voice(
         self,

@@ -120,14 +120,11 @@ class Lines:
 
 def csv_records(lines: Lines, columns: HeaderColumns) -> Iterator[Record]:
     """The records of comma, semicolon or tab separated lines below a header."""
-    first = next((line for line in lines if line.strip()), None)
-    named = None if first is None else re.fullmatch(r'"?sep=(.)"?', first.strip("\r\n"))
-    if named is not None:  # a line of Excel's, which says what separates the cells
-        first = next((line for line in lines if line.strip()), None)
-    if first is None:
+    first, separator = _first(lines)
+    if not first:
         raise lines.fault(None, "is empty")
     header_line = lines.number
-    delimiter = _delimiter(first, lines.path) if named is None else named[1]
+    delimiter = separator or _delimiter(first, lines.path)
     columns.decimal_comma = delimiter != ","
     # csv's limit of 131,072 characters a cell stays: it is one for the whole process, so raising
     # it would change other people's reading, and a spreadsheet's cell holds 32,767 at most.
@@ -150,6 +147,28 @@ def csv_records(lines: Lines, columns: HeaderColumns) -> Iterator[Record]:
             "the delimiter needs quotes around it"
         )
         yield Record(line, given, {WHOLE_ROW: problem} if surplus else {}, is_text=True)
+
+
+def _first(lines: Lines) -> tuple[str, str | None]:
+    """The first line that says something, and what Excel's `sep=;` above it says of the cells."""
+    first = next((line for line in lines if line.strip()), "")
+    named = re.fullmatch(r'"?sep=(.)"?', first.strip("\r\n"))
+    if named is None:
+        return first, None
+    return next((line for line in lines if line.strip()), ""), named[1]
+
+
+def first_names(lines: Lines) -> Sequence[str]:
+    """The names of the columns as they are written: those of the header, or of the first object."""
+    first, separator = _first(lines)
+    if lines.path.suffix.lower() in (".csv", ".tsv"):
+        delimiter = separator or _delimiter(first, lines.path)
+        return next(csv.reader([first], delimiter=delimiter), [])
+    try:
+        value = _JSON.decode(first.rstrip())
+    except (ValueError, RecursionError):
+        return ()
+    return tuple(value) if isinstance(value, dict) else ()
 
 
 def _next_cells(reader: Iterator[list[str]], lines: Lines, line: int) -> list[str] | None:

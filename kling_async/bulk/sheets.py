@@ -57,6 +57,12 @@ def sheet_records(path: Path, columns: HeaderColumns) -> Iterator[Record]:
         raise InputError([InputProblem(str(path), None, None, "is empty")])
 
 
+def sheet_names(path: Path) -> list[str]:
+    """The names in the header, as they are written."""
+    rows = (cells for cells in _cells(path) if any(cell != "" for cell in cells))
+    return [str(cell) for cell in next(rows, [])]
+
+
 def _cells(path: Path) -> list[list[Any]]:
     try:
         from python_calamine import CalamineError, CalamineWorkbook, SheetVisibleEnum

@@ -39,8 +39,9 @@ from ..errors import (
     TaskFailedError,
 )
 from ..models.checks import url_path
-from ..models.requests import Request
+from ..models.requests import Request, address_at
 from ..models.sightings import Evidence
+from ..models.tasks import Task
 from .doubts import Doubts
 from .health import WAIT_FOR_SLOT_S, AccountHealth, NotKeptError, ends_the_run
 from .ledger import Ledger
@@ -89,8 +90,8 @@ class Stepper:
         """Tasks at Kling that are waited for."""
         self.left_running = 0
         """Tasks at Kling that were not waited for to their end."""
-        self._begun: set[int] = set()
-        """Steps whose task began in this run, and is not waited for yet."""
+        self._begun: dict[int, Task] = {}
+        """By step: the task that began in this run, and is not waited for yet."""
         self._pipeline = pipeline
         self._options = options
         self._ledger = ledger
@@ -217,7 +218,8 @@ class Stepper:
         hold.settling = True
         if await self._ledger.apply(answered) is Applied.CLAIMED:
             await self.contest(begun)
-        self._begun.add(step.id)
+        task_type = result.type if isinstance(result, Task) else None
+        self._begun[step.id] = Task(id=int(remote_id), type=task_type)
         hold.in_flight = False
         return None
 
@@ -226,13 +228,13 @@ class Stepper:
         hold.account = step.account
         self.running += 1
         try:
-            task = await self._works.wait(step, self._options, begun_now=step.id in self._begun)
+            task = await self._works.wait(step, self._options, self._begun.get(step.id))
         except asyncio.CancelledError:
             self.left_running += 1
             raise
         finally:
             self.running -= 1
-            self._begun.discard(step.id)
+            self._begun.pop(step.id, None)
         works = self._works.records(task)
         saves = self._requests.saves(step)
         if saves and not works:
@@ -249,7 +251,7 @@ class Stepper:
         hold.account = step.account
         if not self._requests.saves(step):
             return PutOff(step, "its files are still to be fetched: say where to (--save-to)")
-        await self._works.save(step, self._options)
+        await self._works.save(step, self._options, label=self._requests.spec(step).label)
         return None
 
     async def _look(self, step: Step, hold: Hold) -> Outcome | None:
@@ -309,7 +311,7 @@ class Stepper:
             if marked is not ready:
                 ready, values["mark"] = marked, evidence.sent(marked, account=account).mark
         if filled:
-            addresses = {name: getattr(ready, name) for name in filled}
+            addresses = {name: address_at(ready, name) for name in filled}
             values |= {
                 "addresses": {**step.addresses, **addresses},
                 "own": sorted({*step.own, *filled}),

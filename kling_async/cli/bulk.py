@@ -14,7 +14,7 @@ from ..bulk.inputs import read_rows
 from ..bulk.ledger import Ledger
 from ..bulk.preflight import Checked, KnownRows, check_input
 from ..bulk.problems import InputError, InputProblem
-from ..bulk.recipes import AVATARS, TALKING, Recipe
+from ..bulk.recipes import AVATARS, TALKING, Recipe, chain_of
 from ..bulk.records import Row, RowInput
 from ..bulk.runner import Chunks
 from ..bulk.selection import Selection
@@ -23,6 +23,7 @@ from ..bulk.sqlite import open_ledger, read_ledger
 from ..client import AsyncKlingClient
 from ..errors import AccountRequiredError, LedgerError
 from ..models.avatars import is_template_id
+from ..models.operations import request_type
 from .choice import Choice, check_met, with_choice
 from .dryrun import DryRun, unasked
 from .dryrun import dry_run as tell_dry_run
@@ -38,6 +39,7 @@ from .ledger import (
     status_command,
 )
 from .progress import Reach
+from .report import report_command
 from .session import DONE, EMULATED_SERVICE, TROUBLE, Session, run, with_session
 from .settle import settle_command
 
@@ -49,7 +51,14 @@ def bulk() -> None:
     """
 
 
-for command in (init_command, status_command, settle_command, export_command, copy_command):
+for command in (
+    init_command,
+    status_command,
+    settle_command,
+    export_command,
+    report_command,
+    copy_command,
+):
     bulk.add_command(command)
 
 
@@ -67,8 +76,9 @@ def _saving(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--operation",
     metavar="NAME",
-    help="What each row is, such as videos.text2video. Default: an avatar, with --video a talking "
-    "one.",
+    help="What each row is, such as videos.text2video; several, with commas between them, are its "
+    "steps. Default: as the columns say (images.kolors.prompt); else an avatar, with --video a "
+    "talking one.",
 )
 @_saving
 @click.option(
@@ -117,7 +127,7 @@ def run_command(
     """
 
     async def work() -> int:
-        recipe, selection = order.recipe(), choice.selection()
+        recipe, selection = order.recipe(input), choice.selection()
         with choice.faults(input, ledger, as_json=order.as_json) as faults:
             looked = _Looked(order, choice, selection, faults)
             checked = await _checked(session, input, ledger, looked)
@@ -194,6 +204,9 @@ def retry_command(session: Session, order: JobOptions, ledger: Path) -> None:
             first = [row async for row in book.rows(page=1, states=["failed"])][:1]
             if not first or first[0].steps[0].operation in ("", AVATARS.step(1).operation):
                 recipe = TALKING if order.video else AVATARS
+            elif len(first[0].steps) > 1:
+                types = [request_type(one.operation) for one in first[0].steps]
+                recipe = chain_of(types, saves=order.folder is not None)
             numbers = () if recipe is not AVATARS else (1,)
             total, accounts = await book.to_reopen(numbers=numbers), await book.accounts()
             unasked = await book.to_reopen() - total
@@ -246,7 +259,7 @@ class _Looked:
 
     async def at(self, input: Path, known: KnownRows | None = None) -> Checked:
         """The whole input looked at."""
-        recipe = self.order.recipe()
+        recipe = self.order.recipe(input)
         checked = await check_input(
             input,
             _whole(recipe),

@@ -51,7 +51,7 @@ class DryRun:
     @property
     def recipe(self) -> Recipe:
         """Of each row."""
-        return self.order.recipe()
+        return self.order.recipe(self.input)
 
     def to_make(self) -> dict[int, int]:
         """Number of a step -> how many of them a run would make."""

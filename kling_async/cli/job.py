@@ -16,9 +16,10 @@ from attrs import evolve, frozen
 
 from ..bulk.budget import Budget
 from ..bulk.health import WAIT_FOR_SERVER_S
+from ..bulk.inputs import steps_in
 from ..bulk.jobs import BulkJob, Equipment, job_over, nameable
 from ..bulk.ledger import Ledger
-from ..bulk.recipes import AVATARS, TALKING, Recipe, recipe_of
+from ..bulk.recipes import AVATARS, TALKING, Recipe, chain_of
 from ..bulk.records import Row
 from ..bulk.results import flat_result, trouble_of
 from ..bulk.runner import BulkRun
@@ -59,15 +60,19 @@ class JobOptions:
     max_videos: int | None
     max_credits: float | None
 
-    def recipe(self) -> Recipe:
+    def recipe(self, input: Path) -> Recipe:
         """What each row of an input is; ConfigurationError where nobody knows the operation."""
-        if self.operation is None:
+        named: Sequence[str] = () if self.operation is None else self.operation.split(",")
+        if not named and not self.video:
+            named = steps_in(input)
+        if not named:
             return TALKING if self.video else AVATARS
-        return recipe_of(request_type(self.operation), saves=self.folder is not None)
+        types = [request_type(one.strip()) for one in named]
+        return chain_of(types, saves=self.folder is not None)
 
-    def begins_jobs(self) -> bool:
+    def begins_jobs(self, input: Path) -> bool:
         """Whether rows have steps that start tasks."""
-        recipe = self.recipe()
+        recipe = self.recipe(input)
         return any(one.request.starts_task for one in recipe.steps[: recipe.made])
 
     async def job(
@@ -157,7 +162,8 @@ def with_job(command: F) -> F:
             max_videos,
             max_credits,
         )
-        if (max_videos is not None or max_credits is not None) and not order.begins_jobs():
+        bounded = max_videos is not None or max_credits is not None
+        if bounded and not order.begins_jobs(options["input"]):
             raise click.UsageError(
                 "--max-videos and --max-credits bound jobs, and this run begins none: add --video, "
                 "or an --operation that starts one"
