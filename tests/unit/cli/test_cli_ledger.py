@@ -70,7 +70,7 @@ class TestStatus:
         asyncio.run(write())
         done = invoke("bulk", "status", LEDGER)
         assert done.stdout.count("failed: ") == 20
-        assert "... and more failed rows; see `kling-async bulk export" in done.stdout
+        assert "... and more failed rows; see `kling-async bulk status" in done.stdout
 
     def test_rows_that_were_not_begun(self, invoke: Callable[..., Any], ran: None) -> None:
         async def write() -> None:
@@ -98,7 +98,7 @@ class TestExport:
     ) -> None:
         done = invoke("bulk", "export", LEDGER, "--to", name)
         assert (done.exit_code, done.stdout) == (0, f"5 rows written to {name}\n")
-        lines = Path(name).read_text("utf-8").splitlines()
+        lines = Path(name).read_text("utf-8-sig").splitlines()
         rows = list(csv.DictReader(lines)) if name == "out.csv" else [json.loads(x) for x in lines]
         assert [row["key"] for row in rows] == ["k1", "k2", "k3", "k4", "k5"]
         made = {one.nickname: one.id for one in emulator.avatars}
@@ -106,12 +106,35 @@ class TestExport:
         assert {row["state"] for row in rows if row["key"] in ("k2", "k4")} == {"failed"}
         assert rows[2]["image_url"] == "https://example.com/3.png"
 
-    @pytest.mark.parametrize("name", ["out.xlsx", "out"])
+    @pytest.mark.parametrize("name", ["out.ods", "out"])
     def test_another_ending(self, invoke: Callable[..., Any], ran: None, name: str) -> None:
         done = invoke("bulk", "export", LEDGER, "--to", name)
         assert done.exit_code == 2
-        assert f"can't export to {name}: end it with .csv or .jsonl" in done.stderr
+        assert f"can't export to {name}: end it with .csv, .jsonl or .xlsx" in done.stderr
         assert not Path(name).exists()
+
+    @pytest.mark.parametrize("more", [[], ["--overwrite"]])
+    def test_neither_the_input_nor_the_ledger_is_replaced(
+        self, invoke: Callable[..., Any], ran: None, more: list[str]
+    ) -> None:
+        given = next(Path().glob("*.csv")).name
+        Path("also.csv").hardlink_to(given)
+        Path("book.csv").symlink_to(LEDGER)
+        for name, what in (("also.csv", given), ("book.csv", LEDGER), (given, given)):
+            before = Path(what).read_bytes()
+            done = invoke("bulk", "export", LEDGER, "--to", name, *more)
+            assert done.exit_code == 2
+            assert "never replaced" in done.stderr
+            assert Path(what).read_bytes() == before
+
+    def test_another_file_is_replaced_when_told(
+        self, invoke: Callable[..., Any], ran: None
+    ) -> None:
+        Path("out.csv").write_text("older")
+        done = invoke("bulk", "export", LEDGER, "--to", "out.csv")
+        assert (done.exit_code, Path("out.csv").read_text()) == (2, "older")
+        done = invoke("bulk", "export", LEDGER, "--to", "out.csv", "--overwrite", "--raw")
+        assert (done.exit_code, Path("out.csv").read_text()[:4]) == (0, "key,")
 
     def test_no_such_folder(self, invoke: Callable[..., Any], ran: None) -> None:
         done = invoke("bulk", "export", LEDGER, "--to", "gone/out.csv")
