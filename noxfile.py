@@ -231,3 +231,14 @@ def fuzz(session: nox.Session) -> None:
     install(session, "-e", ".[all]", groups=("test",))
     count, *rest = session.posargs or ["500"]
     session.run(*PYTEST, str(CORES), "tests/heavy/fuzz", *rest, env={"FUZZ_EXAMPLES": count})
+
+
+@nox.session(python=NEWEST)
+def mutation(session: nox.Session) -> None:
+    """Break the deciding core in each small way, and list what no test noticed.
+
+    `[tool.mutmut]` in pyproject.toml says which files and which tests. It has no threshold yet.
+    """
+    install(session, "-e", ".[all]", groups=("test", "mutation"))
+    session.run("mutmut", "run", "--max-children", str(CORES), *session.posargs)
+    session.run("mutmut", "results")
