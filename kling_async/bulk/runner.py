@@ -129,6 +129,11 @@ class BulkRun:
         return self._doubts.open
 
     @property
+    def in_doubt_s(self) -> float:
+        """Seconds until the last of them is given up, unless it is found; 0 where there is none."""
+        return self._doubts.open_s
+
+    @property
     def running(self) -> int:
         """Tasks at Kling that are waited for."""
         return self._stepper.running

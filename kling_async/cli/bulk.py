@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from array import array
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from ..bulk.ledger import Ledger
 from ..bulk.preflight import Checked, check_input
 from ..bulk.problems import InputError, InputProblem
 from ..bulk.recipes import AVATARS, TALKING, Recipe
-from ..bulk.records import Row
+from ..bulk.records import Row, RowInput
 from ..bulk.runner import Chunks
 from ..bulk.sources import in_chunks, registered, reopened
 from ..bulk.sqlite import open_ledger, read_ledger
@@ -117,7 +119,9 @@ def run_command(
                     await book.begin_run()
                     await book.forget_server()
                 job = await order.job(kling, book, ledger, recipe)
-                rows = registered(book, job.requests, in_chunks(read_rows(input, recipe)))
+                lines = array("L")
+                given_rows = in_chunks(_noting_lines(read_rows(input, recipe), lines))
+                rows = registered(book, job.requests, given_rows)
                 await book.set_fact(ROWS_OF_INPUT, str(checked.rows))
                 input_file = await asyncio.to_thread(input.absolute)
                 await book.set_fact(INPUT_FILE, str(input_file))
@@ -129,6 +133,7 @@ def run_command(
                     as_json=order.as_json,
                     emulated=session.emulated,
                     reach=reach,
+                    lines=lines,
                 )
                 if videos and not order.video and not order.as_json:
                     click.echo(_unasked(videos))
@@ -187,6 +192,14 @@ def retry_command(session: Session, order: JobOptions, ledger: Path) -> None:
                 )
 
     run(work())
+
+
+def _noting_lines(rows: Generator[RowInput], lines: array[int]) -> Generator[RowInput]:
+    """The rows; the line on which each begins goes into `lines`, 0 where there is none."""
+    with closing(rows):
+        for row in rows:
+            lines.append(row.line or 0)
+            yield row
 
 
 async def _anew(ledger: Ledger, rows: Chunks) -> Chunks:
