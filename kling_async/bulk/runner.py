@@ -124,14 +124,9 @@ class BulkRun:
         return self._pipeline.admission.waiting
 
     @property
-    def in_doubt(self) -> int:
-        """Steps whose answer was lost, and that are being looked for."""
-        return self._doubts.open
-
-    @property
-    def in_doubt_s(self) -> float:
-        """Seconds until the last of them is given up, unless it is found; 0 where there is none."""
-        return self._doubts.open_s
+    def in_doubt(self) -> tuple[int, float]:
+        """Steps whose answer was lost and that are looked for, and for how many seconds at most."""
+        return self._doubts.open, self._doubts.open_s
 
     @property
     def running(self) -> int:

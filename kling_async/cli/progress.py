@@ -164,7 +164,7 @@ class Meter:
             skipped=rows.left,
             adopted=rows.found,
             under_way=counts.under_way,
-            in_doubt=run.in_doubt,
+            in_doubt=run.in_doubt[0],
             waiting=run.waiting,
             paused_s=round(run.paused_s, 1),
             rows_per_s=round(rows_per_s, 2),
@@ -190,14 +190,15 @@ class Meter:
         if run.paused_s > 0:
             self._paused_s += now_s - self._seen_s
         self._seen_s = now_s
-        left = self._total - run.counts.settled - run.in_doubt
-        if left + run.in_doubt <= 0:
+        in_doubt, in_doubt_s = run.in_doubt
+        left = self._total - run.counts.settled - in_doubt
+        if left + in_doubt <= 0:
             return None
         if left > 0 and not done_here:
             return None
         going_s = max(elapsed_s - self._paused_s, 0.0)
         rows_s = left * going_s / done_here + run.paused_s if left > 0 else 0.0
-        return round(max(rows_s, run.in_doubt_s), 1)
+        return round(max(rows_s, in_doubt_s), 1)
 
 
 class Display(Protocol):

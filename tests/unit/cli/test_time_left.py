@@ -26,7 +26,7 @@ def test_waits_pauses_and_looks_count(
 ) -> None:
     now_s = 0.0
     run: Any = SimpleNamespace(
-        counts=RunCounts(settled=settled, resumed=resumed), in_doubt=doubts, in_doubt_s=doubts_s,
+        counts=RunCounts(settled=settled, resumed=resumed), in_doubt=(doubts, doubts_s),
         paused_s=paused_s, waiting=0, found_per_s=None, made=1, running=0, queued=0,
         makes_avatars=True,
     )  # fmt: skip
@@ -41,7 +41,7 @@ def test_waits_pauses_and_looks_count(
 def test_a_pause_that_is_over_does_not_slow_the_rest() -> None:
     now_s = 0.0
     run: Any = SimpleNamespace(
-        counts=RunCounts(settled=50), in_doubt=0, in_doubt_s=0.0, paused_s=0.0, waiting=0,
+        counts=RunCounts(settled=50), in_doubt=(0, 0.0), paused_s=0.0, waiting=0,
         found_per_s=None, made=1, running=0, queued=0, makes_avatars=True,
     )  # fmt: skip
     meter = Meter(run, 100, Reach(), lambda: now_s)
