@@ -17,7 +17,7 @@ from __future__ import annotations
 import logging
 import math
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
 from .. import settings
@@ -160,6 +160,8 @@ class Admission:
         self._clock = clock
         self._throttles: dict[str | None, Throttle] = {}
         self._latest_pause_s = -math.inf
+        self.on_free: set[Callable[[], None]] = set()
+        """Called when an attempt goes and nobody of its account waits behind it."""
 
     async def admit(self, account: str | None, longest_s: float = math.inf) -> Permit:
         """Return when a request for `account` may be sent. Every permit must be released.
@@ -204,6 +206,9 @@ class Admission:
         throttle.sent += 1
         throttle.in_flight += 1
         permit.sent_s = self._clock.monotonic()
+        if not throttle.waiting:
+            for call in self.on_free:
+                call()
         return permit
 
     def pause(self, account: str | None, seconds: float) -> None:
@@ -242,6 +247,16 @@ class Admission:
     def waiting(self) -> int:
         """How many calls wait here now, for progress displays."""
         return sum(throttle.waiting for throttle in self._throttles.values())
+
+    @property
+    def refused(self) -> int:
+        """How many attempts were answered with 429 by now."""
+        return sum(throttle.refused for throttle in self._throttles.values())
+
+    @property
+    def keeps_rate(self) -> bool:
+        """Whether anything limits how many go in a second."""
+        return bool(self.ours or self._theirs)
 
     @property
     def anything_paused(self) -> bool:

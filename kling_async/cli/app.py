@@ -11,7 +11,7 @@ from .doctor import doctor_command
 from .emulator import emulator
 from .history import history_command
 from .operations import COMMANDS
-from .special import accounts, assets, avatars, scheduler, tasks, tts, videos
+from .special import accounts, assets, avatars, elements, images, scheduler, tasks, tts, videos
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -23,7 +23,7 @@ def cli() -> None:
     """
 
 
-for group in (avatars, videos, tasks, scheduler, assets, tts, accounts):
+for group in (avatars, videos, images, elements, tasks, scheduler, assets, tts, accounts):
     for command in COMMANDS.get(group.name or "", ()):
         group.add_command(command)
     cli.add_command(group)

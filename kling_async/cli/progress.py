@@ -69,7 +69,7 @@ class Snapshot:
         """How far it is, how fast, and how long it still takes."""
         parts = [f"{self.settled}/{self.total} rows ({self.percent}%)", f"{self.rows_per_s:.1f}/s"]
         if self.left_s is not None:
-            parts.append(f"{_duration(self.left_s)} left")
+            parts.append(f"{duration(self.left_s)} left")
         return ", ".join(parts)
 
     @property
@@ -322,7 +322,8 @@ async def shown(meter: Meter, screen: Display) -> AsyncIterator[None]:
         screen.close(meter.now())
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """A span of time as people read it."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 5400:

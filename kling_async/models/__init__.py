@@ -19,7 +19,7 @@ from .checks import (
     Url,
     exactly_one,
 )
-from .fields import Part, body, file, numbered, path, query, unlogged
+from .fields import Part, body, file, files, numbered, path, query, unlogged
 from .requests import Request, Safety
 from .responses import Model, named
 
@@ -47,6 +47,7 @@ __all__ = [
     "credits",
     "exactly_one",
     "file",
+    "files",
     "named",
     "numbered",
     "path",

@@ -47,6 +47,7 @@ from kling_async import (
     ListRunning,
     ListTasks,
     ListVoices,
+    Media,
     Meta,
     OutcomeUnknownError,
     RateLimit,
@@ -87,6 +88,7 @@ from kling_async.models import (
     credits,
     exactly_one,
     file,
+    files,
     named,
     numbered,
     path,
@@ -141,6 +143,7 @@ class MakeSound(TaskRequest):
 
     video_url: str | None = body("video", Url())
     video: Path | bytes | None = file("video_url", "video")
+    pictures: Sequence[Path | str] | None = files("picture_{n}", "image", most=2)
     kind: str | None = body("kind", OneOf(("a", "b")))
     loud: bool | None = body("loud", Boolean())
     level: float | None = body("level", Number(0, 1))
@@ -148,6 +151,7 @@ class MakeSound(TaskRequest):
     pairs: int | None = body("pairs", Even())
     tags: tuple[str, ...] | None = body("tags", ListOf(Text(), "tag", 3))
     effects: tuple[Effect, ...] | None = numbered("effect_{n}_{field}", Effect, most=3)
+    covers: Sequence[str | Path | bytes | Media] | None = files("cover_{n}", "image", most=2)
     note: str | None = unlogged("note", Text())
 
     def cross_problems(self) -> dict[str, str]:

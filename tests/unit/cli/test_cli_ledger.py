@@ -70,7 +70,7 @@ class TestStatus:
         asyncio.run(write())
         done = invoke("bulk", "status", LEDGER)
         assert done.stdout.count("failed: ") == 20
-        assert "... and more failed rows; see `kling-async bulk export" in done.stdout
+        assert "... and more failed rows; see `kling-async bulk status" in done.stdout
 
     def test_rows_that_were_not_begun(self, invoke: Callable[..., Any], ran: None) -> None:
         async def write() -> None:
