@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from attrs import frozen
+from attrs import evolve, frozen
 
 from ..bulk.inputs import read_rows
 from ..bulk.ledger import Ledger
@@ -29,6 +29,7 @@ from ..models.operations import request_type
 from .choice import Choice, check_met, with_choice
 from .dryrun import DryRun, unasked
 from .dryrun import dry_run as tell_dry_run
+from .ending import tell
 from .faults import FaultTable, left_out, say_left_out
 from .init import init_command
 from .job import JobOptions, drive, with_job
@@ -167,12 +168,13 @@ def run_command(
                 await book.set_fact(ROWS_OF_INPUT, str(checked.all_rows))
                 input_file = await asyncio.to_thread(input.absolute)
                 await book.set_fact(INPUT_FILE, str(input_file))
-                code = await drive(
+                ended = await drive(
                     job.run,
                     rows,
                     ledger,
                     checked.rows,
                     as_json=order.as_json,
+                    progress=order.progress,
                     emulated=session.emulated,
                     reach=reach,
                     lines=lines,
@@ -182,7 +184,9 @@ def run_command(
                         click.echo(left_out(len(selection.bad)))
                     if videos and not order.video:
                         click.echo(unasked(videos))
-                return TROUBLE if selection.bad and code == DONE else code
+        if selection.bad and ended.code == DONE:
+            ended = evolve(ended, code=TROUBLE)
+        return await tell(order.on_done, ledger, ended)
 
     run(work())
 
@@ -229,15 +233,17 @@ def retry_command(session: Session, order: JobOptions, ledger: Path) -> None:
                 if session.emulated:
                     rows = await _anew(book, rows)
                 job = await order.job(kling, book, ledger, recipe)
-                return await drive(
+                ended = await drive(
                     job.run,
                     rows,
                     ledger,
                     total,
                     as_json=order.as_json,
+                    progress=order.progress,
                     emulated=session.emulated,
                     reach=reach,
                 )
+        return await tell(order.on_done, ledger, ended)
 
     run(work())
 

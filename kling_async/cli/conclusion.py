@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-from attrs import asdict
 
 from ..bulk.runner import BulkRun
 from .progress import Meter, going_on, many
@@ -35,7 +34,7 @@ def conclude(
         emulated: on the built-in emulator, so the commands that are shown need it, too.
     """
     if as_json:
-        summary = {"type": "summary", **asdict(meter.now()), "interrupted": interrupted}
+        summary = {"type": "summary", **meter.now().facts(), "interrupted": interrupted}
         click.echo(json.dumps({**summary, "stopped_because": run.stopped_because}))
         return
     for line in _lines(run, meter, ledger, total, " --emulator" if emulated else ""):
