@@ -169,7 +169,10 @@ def with_job(command: F) -> F:
             max_videos,
             max_credits,
         )
-        bounded = max_videos is not None or max_credits is not None
+        source = click.get_current_context().get_parameter_source
+        asked = [source(one) for one in ("max_videos", "max_credits")]
+        # As a setting it bounds those runs alone that begin jobs.
+        bounded = click.core.ParameterSource.COMMANDLINE in asked
         if bounded and not order.begins_jobs(options["input"]):
             raise click.UsageError(
                 "--max-videos and --max-credits bound jobs, and this run begins none: add --video, "
