@@ -11,15 +11,15 @@ import click
 from ..client import AsyncKlingClient
 from ..models.responses import Model
 from .session import Session, run
+from .tables import print_list
 
 email_option = click.option("--email", metavar="EMAIL", help="The Kling account of this call.")
 
 
 def show(result: Any) -> None:
-    """Print a result as the API gave it; lists one object a line."""
+    """Print a result as the API gave it; lists as a table on a terminal, else one object a line."""
     if isinstance(result, list):
-        for one in result:
-            click.echo(json.dumps(one.raw, ensure_ascii=False))
+        print_list([one.raw for one in result])
     elif isinstance(result, Model) and result.raw is not None:  # a delete may have no body
         click.echo(json.dumps(result.raw, ensure_ascii=False, indent=2))
 
