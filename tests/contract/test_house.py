@@ -156,6 +156,7 @@ LAYERS: list[set[str]] = [
     {"_calls.*"},
     {"_polling.*", "_files.*"},
     {"bulk.*"},
+    {"distributed.*"},
     {"resources.*"},
     {"client"},
     {"__init__"},
@@ -206,7 +207,7 @@ def test_only_the_wire_and_its_transports_import_httpx() -> None:
     ("tenacity", {"_calls"}), ("aiolimiter", {"_limits"}), ("fastapi", {"integrations"}),
     ("aiohttp", {"_transport", "integrations"}),
     ("sqlite3", {"bulk"}), ("cattrs", {"models"}), ("click", {"cli", "__main__"}),
-    ("rich", {"cli", "__main__"}),
+    ("rich", {"cli", "__main__"}), ("psycopg", {"bulk", "distributed"}),
 ])  # fmt: skip
 def test_each_library_has_one_place(library: str, rooms: set[str]) -> None:
     users = {name.partition(".")[0] for name, path in LIBRARY.items() if library in tops(path)}
@@ -216,7 +217,7 @@ def test_each_library_has_one_place(library: str, rooms: set[str]) -> None:
 # --- a light import ---------------------------------------------------------------------------
 
 HEAVY = {"click", "rich", "h11", "multipart", "python_multipart", "aiohttp", "sqlite3",
-         "httpx_aiohttp", "fastapi", "pytest"}  # fmt: skip
+         "httpx_aiohttp", "fastapi", "psycopg", "pytest"}  # fmt: skip
 SCRIPT = """
 import sys
 import httpx, attrs, cattrs, tenacity, aiolimiter
