@@ -43,6 +43,8 @@ class GroupedLedger(Questions):
         thread: carries out the groups, one after the other.
     """
 
+    shared = False
+
     def __init__(self, service: str, thread: ThreadPoolExecutor) -> None:
         self.service = service
         self._thread = thread

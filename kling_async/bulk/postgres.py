@@ -17,12 +17,12 @@ import psycopg
 
 from ..aio import finished
 from ..errors import LedgerError
+from ..settings import WAIT_FOR_DATABASE_S
 from ..version import __version__
 from . import sql
 from .groups import GroupedLedger, Item, Raised
 from .ledger import Ledger, LedgerReader
 from .postgres_session import (
-    WAIT_FOR_DATABASE_S,
     Connected,
     LedgerAddress,
     Session,
@@ -59,6 +59,8 @@ CREATE TABLE IF NOT EXISTS kling.accounts (
 class PostgresLedger(GroupedLedger):
     """A worker's share in a ledger; `open_postgres` opens it. Belongs to one event loop."""
 
+    shared = True
+
     def __init__(
         self, service: str, session: Session, store: PostgresWriting, thread: ThreadPoolExecutor
     ) -> None:
@@ -93,6 +95,10 @@ class PostgresLedger(GroupedLedger):
     async def release(self, row_id: int, *, after_s: float | None = None) -> None:
         """Others may have the row from now on, or `after_s` seconds from now."""
         await self._submit(lambda store: store.release(row_id, after_s), writes=True)
+
+    async def give_back(self) -> None:
+        """Others may have all that this worker has; what it has in flight is in doubt."""
+        await self._submit(PostgresWriting.give_back, writes=True)
 
     async def unsettled_among(self, row_ids: Collection[int], *, made: int | None) -> set[int]:
         """Those of the rows that are worked on, or are still to be."""
@@ -241,6 +247,24 @@ def ledgers(address: LedgerAddress) -> list[str]:
             return [name for (name,) in found]
     except psycopg.Error as exc:
         raise explanation(address, exc) from exc
+
+
+def upgrade(address: LedgerAddress) -> list[str]:
+    """The names of the database's ledgers; what is shared is there, and all have our layout.
+
+    Raises:
+        LedgerError: one has a layout that can't be brought up to date. There is one so far.
+    """
+    try:
+        with connect(address) as raw:
+            _check_server(raw, address)
+            raw.execute(SHARED_TABLES)
+    except psycopg.Error as exc:
+        raise explanation(address, exc) from exc
+    names = ledgers(address)
+    for name in names:
+        _existing(LedgerAddress(address.conninfo, address.shown, name))
+    return names
 
 
 def made(address: LedgerAddress, service: str) -> str:

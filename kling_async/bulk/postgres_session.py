@@ -30,8 +30,6 @@ from .sqlite_reading import Cursor, Database
 log = logging.getLogger("kling_async")
 T = TypeVar("T")
 
-WAIT_FOR_DATABASE_S = 600.0
-"""How long a lost database is waited for, by default."""
 PAUSE_S = 0.2
 """Between two tries to reach it."""
 _SETTINGS = (
@@ -59,6 +57,8 @@ class LedgerAddress:
     """`user@host/db`."""
     name: str
     """Of the ledger in that database."""
+    is_named: bool = True
+    """Whether it was named, or is the default."""
 
     def __str__(self) -> str:
         return f"postgresql://{self.shown}#{self.name}"
@@ -81,7 +81,8 @@ def address_of(text: str) -> LedgerAddress:
         ) from None
     user = f"{quote(unquote(parts.username))}@" if parts.username else ""
     shown = f"{user}{parts.hostname or 'localhost'}{port}{parts.path}"
-    return LedgerAddress(text.partition("#")[0], shown, unquote(parts.fragment) or "main")
+    name = unquote(parts.fragment)
+    return LedgerAddress(text.partition("#")[0], shown, name or "main", bool(name))
 
 
 class Connected:

@@ -222,6 +222,10 @@ class PostgresWriting(Writing):
         values = {"row_id": row_id, "me": one.me, "retry_at": retry_at}
         self._db.execute(_RELEASE, values)
 
+    def give_back(self) -> None:
+        """See `PostgresLedger.give_back`."""
+        self._free(self._identity.me)
+
     def unsettled_among(self, row_ids: Collection[int], made: int) -> set[int]:
         """Those of the rows that somebody works on, or is to work on."""
         return {one for (one,) in self.among(_UNSETTLED, row_ids, made=made)}

@@ -232,7 +232,7 @@ class BulkRun:
         try:
             async with aclosing(rows):
                 async for chunk in rows:
-                    if self.folder is not None:
+                    if self.folder is not None and not self._ledger.shared:
                         chunk = await with_files(self._ledger, chunk, self._requests.saves)
                     for row in chunk:
                         await self._places.acquire()
@@ -307,13 +307,14 @@ class BulkRun:
 
     async def _close(self, job: _Job, step: Step, written: asyncio.Future[Applied]) -> None:
         """A step is done; its worker goes on while the ledger learns of it."""
-        if await written is Applied.CLAIMED:
-            await self._stepper.contest(step)
+        if (applied := await written) is not Applied.YES:
+            if applied is Applied.CLAIMED:
+                await self._stepper.contest(step)
             step = await self._ledger.step(step.id)
-            row = job.row.with_step(step)
-            self._settle(RowResult(row, "unknown", step.error), job.number - 1)
-            return
-        await self._next(job.row.with_step(step), job.number, self._places)
+            if step.state != "done":  # else another worker had found it before
+                result = RowResult(job.row.with_step(step), step.state, step.error)
+                return self._settle(result, job.number - 1)
+        return await self._next(job.row.with_step(step), job.number, self._places)
 
     async def _next(self, row: Row, number: int, place: asyncio.Semaphore) -> None:
         """The step of this number is done."""

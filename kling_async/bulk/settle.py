@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from typing import Literal
 
 from ..errors import InvalidRequestError, LedgerError
 from ..models.checks import Digits
 from ..models.operations import request_type
 from .machine import UNSETTLED, State
+from .places import Place, open_ledger, read_ledger
 from .records import MISSING, Applied, Change, Row, Step
 from .results import noun_of
-from .sqlite import open_ledger, read_ledger
 
 Decision = Literal["adopt", "resend", "abandon"]
 _ID = Digits()
@@ -19,7 +18,7 @@ _MOST_DIGITS = 40
 
 
 async def settle(
-    path: str | os.PathLike[str],
+    path: Place,
     key: str,
     decision: Decision,
     *,
@@ -30,7 +29,7 @@ async def settle(
     """The row as it is after the user's word on one of its steps.
 
     Args:
-        path: the ledger's file.
+        path: the ledger's file or address.
         key: the row's.
         decision: "adopt": it exists, and is `adopt`. "resend": the next run sends it again; it
             duplicates if it exists after all. "abandon": leave it, whatever became of it.

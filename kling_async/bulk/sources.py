@@ -20,8 +20,9 @@ from attrs import evolve
 
 from .ledger import Ledger
 from .outgoing import StepRequests
-from .records import Row, RowInput
+from .records import Row, RowInput, StepInput
 from .rows import RowBuilder
+from .values import OF_BYTES
 
 CHUNK = 64
 """Rows that are registered together."""
@@ -33,6 +34,8 @@ async def registered(
     """Input rows as the ledger has them from here on."""
     async with closing(chunks):
         async for given in chunks:
+            if ledger.shared:
+                given = [_for_several(row, requests) for row in given]
             rows = await ledger.register(given)
             for at, (one, row) in enumerate(zip(given, rows, strict=True)):
                 if row.differs:
@@ -43,6 +46,26 @@ async def registered(
                     if said.request is not None and step.state in ("planned", "ready"):
                         requests.keep(step, said.request)
             yield rows
+
+
+def _for_several(row: RowInput, requests: StepRequests) -> RowInput:
+    """The row as several machines share it: which of its steps need files of this one."""
+    steps: list[StepInput] = []
+    for one in row.steps:
+        if one.operation and one.problem is None:
+            named = [str(one.payload.get(name) or "") for name in requests.spec(one).attachments]
+            if any(text.startswith(OF_BYTES) for text in named):
+                one = evolve(one, problem=_BYTES)
+            elif any(named):
+                one = evolve(one, has_files=True)
+        steps.append(one)
+    return evolve(row, steps=steps)
+
+
+_BYTES = (
+    "its file is given as bytes, which only this process has; a ledger of several machines needs "
+    "a path or an address"
+)
 
 
 def _differs_in(said: RowInput, row: Row) -> int:

@@ -9,6 +9,7 @@ from .bulk import bulk
 from .emulator import emulator
 from .operations import COMMANDS
 from .special import accounts, assets, avatars, scheduler, tasks, tts, videos
+from .worker import ledger_group, worker_command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -26,3 +27,5 @@ for group in (avatars, videos, tasks, scheduler, assets, tts, accounts):
     cli.add_command(group)
 cli.add_command(bulk)
 cli.add_command(emulator)
+cli.add_command(worker_command)
+cli.add_command(ledger_group)

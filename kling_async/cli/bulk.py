@@ -5,29 +5,31 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..bulk.already import looks_made
 from ..bulk.health import LooksMadeError
 from ..bulk.inputs import read_rows
+from ..bulk.jobs import BulkJob
 from ..bulk.ledger import Ledger
+from ..bulk.places import Place, is_there, open_ledger, read_ledger
 from ..bulk.preflight import Checked, check_input
 from ..bulk.problems import InputError, InputProblem
 from ..bulk.recipes import AVATARS, TALKING, Recipe
 from ..bulk.records import Row
 from ..bulk.runner import Chunks
 from ..bulk.sources import in_chunks, registered, reopened
-from ..bulk.sqlite import open_ledger, read_ledger
 from ..bulk.voices import check_avatars, check_voices
 from ..client import AsyncKlingClient
-from ..errors import AccountRequiredError, LedgerError
+from ..errors import AccountRequiredError, ConfigurationError, LedgerError
 from ..models.avatars import is_template_id
 from ..models.sightings import Sighting
 from .job import JobOptions, drive, with_job
 from .ledger import (
     INPUT,
+    LEDGER,
     ROWS_OF_INPUT,
     copy_command,
     export_command,
@@ -36,6 +38,9 @@ from .ledger import (
 )
 from .progress import Reach, many
 from .session import EMULATED_SERVICE, Session, run, with_session
+
+if TYPE_CHECKING:
+    from ..bulk.postgres_session import LedgerAddress
 
 
 @click.group()
@@ -59,7 +64,18 @@ def _saving(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @bulk.command("run")
 @click.argument("input", type=INPUT)
-@click.option("--ledger", required=True, type=INPUT, help="The file that remembers every row.")
+@click.option(
+    "--ledger",
+    required=True,
+    type=LEDGER,
+    help="The file that remembers every row; or postgresql://user@host/db#name, for several "
+    "machines.",
+)
+@click.option(
+    "--submit",
+    is_flag=True,
+    help="Bring the rows into a ledger in PostgreSQL and return; workers carry them out.",
+)
 @click.option(
     "--operation",
     metavar="NAME",
@@ -84,7 +100,8 @@ def run_command(
     session: Session,
     order: JobOptions,
     input: Path,
-    ledger: Path,
+    ledger: Path | LedgerAddress,
+    submit: bool,
     dry_run: bool,
     despite_loss: bool,
 ) -> None:
@@ -97,6 +114,7 @@ def run_command(
 
     async def work() -> int:
         recipe = order.recipe()
+        _check_shared(session, ledger, submit)
         checked = await _checked(session, input, ledger, _whole(recipe))
         videos = _videos(checked, recipe)
         if order.video and not videos:
@@ -117,6 +135,8 @@ def run_command(
                 job = await order.job(kling, book, ledger, recipe)
                 rows = registered(book, job.requests, in_chunks(read_rows(input, recipe)))
                 await book.set_fact(ROWS_OF_INPUT, str(checked.rows))
+                if submit:
+                    return await _submitted(job, rows, ledger)
                 code = await drive(
                     job.run,
                     rows,
@@ -134,7 +154,7 @@ def run_command(
 
 
 @bulk.command("retry")
-@click.argument("ledger", type=INPUT)
+@click.argument("ledger", type=LEDGER)
 @_saving
 @click.option(
     "--pay-again",
@@ -143,7 +163,7 @@ def run_command(
 )
 @with_job
 @with_session
-def retry_command(session: Session, order: JobOptions, ledger: Path) -> None:
+def retry_command(session: Session, order: JobOptions, ledger: Path | LedgerAddress) -> None:
     """Try the failed rows of LEDGER again, and no others.
 
     With --video also failed videos, each from the step that failed: a video that was made and could
@@ -151,6 +171,7 @@ def retry_command(session: Session, order: JobOptions, ledger: Path) -> None:
     """
 
     async def work() -> int:
+        _check_shared(session, ledger)
         recipe: Recipe | None = None
         async with read_ledger(ledger) as book:
             first = [row async for row in book.rows(page=1, states=["failed"])][:1]
@@ -185,6 +206,31 @@ def retry_command(session: Session, order: JobOptions, ledger: Path) -> None:
     run(work())
 
 
+def _check_shared(session: Session, ledger: Path | LedgerAddress, submit: bool = False) -> None:
+    """ConfigurationError where the options do not suit the kind of ledger."""
+    if isinstance(ledger, Path):
+        if submit:
+            raise ConfigurationError(
+                "--submit leaves the rows to workers, which need a ledger in PostgreSQL: "
+                "--ledger postgresql://user@host/db#name"
+            )
+    elif session.emulated:
+        raise ConfigurationError(
+            "--emulator is within one process, and a ledger in PostgreSQL is for several: start "
+            "`kling-async emulator`, and give its address by KLING_BASE_URL"
+        )
+
+
+async def _submitted(job: BulkJob, rows: Chunks, ledger: Place) -> int:
+    """The rows are in the ledger, for workers."""
+    registered_rows = await job.submitted(rows)
+    click.echo(
+        f"{many(registered_rows, 'row')} submitted to {ledger}; `kling-async worker` carries them "
+        f"out, and `kling-async bulk status {ledger}` shows how far they are"
+    )
+    return 0
+
+
 async def _anew(ledger: Ledger, rows: Chunks) -> Chunks:
     """The rows on a built-in emulator, which begins empty: what one was given before is gone."""
     row_ids = [row.id async for chunk in rows for row in chunk]
@@ -197,13 +243,15 @@ async def _anew(ledger: Ledger, rows: Chunks) -> Chunks:
     return again()
 
 
-async def _checked(session: Session, input: Path, ledger: Path, recipe: Recipe) -> Checked:
+async def _checked(
+    session: Session, input: Path, ledger: Path | LedgerAddress, recipe: Recipe
+) -> Checked:
     """The whole input looked at."""
-    if await asyncio.to_thread(ledger.exists):
+    if await is_there(ledger):
         async with read_ledger(ledger) as known:
             checked = await check_input(input, recipe, known=known)
     else:
-        if not await asyncio.to_thread(ledger.parent.is_dir):
+        if isinstance(ledger, Path) and not await asyncio.to_thread(ledger.parent.is_dir):
             raise LedgerError(f"no ledger can be made at {ledger}: its folder does not exist")
         checked = await check_input(input, recipe)
     registry = session.registry()
@@ -247,7 +295,11 @@ def _unasked(videos: int) -> str:
 
 
 async def _dry_run(
-    kling: AsyncKlingClient, order: JobOptions, checked: Checked, input: Path, ledger: Path
+    kling: AsyncKlingClient,
+    order: JobOptions,
+    checked: Checked,
+    input: Path,
+    ledger: Path | LedgerAddress,
 ) -> int:
     recipe = order.recipe()
     voices = {
@@ -280,7 +332,11 @@ async def _dry_run(
 
 
 async def _check_new(
-    kling: AsyncKlingClient, recipe: Recipe, checked: Checked, input: Path, ledger: Path
+    kling: AsyncKlingClient,
+    recipe: Recipe,
+    checked: Checked,
+    input: Path,
+    ledger: Path | LedgerAddress,
 ) -> None:
     """LooksMadeError where rows look as if another job had made them already."""
     evidence = recipe.step(1).request.evidence
@@ -292,7 +348,7 @@ async def _check_new(
         for listing in evidence.listings(account):
             seen += map(evidence.sighting, await kling.send(listing))
         chunks = in_chunks(read_rows(input, recipe))
-        if await asyncio.to_thread(ledger.exists):
+        if await is_there(ledger):
             async with read_ledger(ledger) as known:
                 claimed = await known.owners(account, evidence.kind, {one.id for one in seen})
                 seen = [one for one in seen if one.id not in claimed]
@@ -303,8 +359,8 @@ async def _check_new(
             raise LooksMadeError(account, evidence.kind, found)
 
 
-async def _done(ledger: Path) -> int:
-    if not await asyncio.to_thread(ledger.exists):
+async def _done(ledger: Path | LedgerAddress) -> int:
+    if not await is_there(ledger):
         return 0
     async with read_ledger(ledger) as book:
         return (await book.step_counts()).get((1, "done"), 0)

@@ -17,6 +17,7 @@ from attrs import evolve, frozen
 from ..bulk.health import WAIT_FOR_SERVER_S
 from ..bulk.jobs import BulkJob, Equipment, job_over, nameable
 from ..bulk.ledger import Ledger
+from ..bulk.places import Place
 from ..bulk.recipes import AVATARS, TALKING, Recipe, recipe_of
 from ..bulk.records import Row
 from ..bulk.results import flat_result, trouble_of
@@ -58,7 +59,7 @@ class JobOptions:
         return recipe_of(request_type(self.operation), saves=self.folder is not None)
 
     async def job(
-        self, kling: AsyncKlingClient, ledger: Ledger, path: Path, recipe: Recipe | None
+        self, kling: AsyncKlingClient, ledger: Ledger, path: Place, recipe: Recipe | None
     ) -> BulkJob:
         """A job over `ledger`, as these options want it."""
         folder: Path | None = None
@@ -82,11 +83,13 @@ class JobOptions:
         )
 
 
-async def _folder(ledger: Ledger, path: Path, named: Path | None) -> Path:
+async def _folder(ledger: Ledger, path: Place, named: Path | None) -> Path:
     """Where files go: as named, else as in the run before, else beside the ledger."""
     known = await ledger.fact(FOLDER)
     if named is None:
-        beside = path.parent / f"{path.stem}-videos"
+        # A database has no folder: then beside the command.
+        file = path if isinstance(path, Path) else Path(getattr(path, "name", "ledger"))
+        beside = file.parent / f"{file.stem}-videos"
         named = Path(known) if known is not None else beside
     folder = nameable(named.absolute())
     await ledger.set_fact(FOLDER, str(folder))
@@ -188,7 +191,7 @@ _OPTIONS = (
 async def drive(
     run: BulkRun,
     rows: AsyncGenerator[Sequence[Row], None],
-    ledger: Path,
+    ledger: Place,
     total: int,
     *,
     as_json: bool,

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,12 +14,17 @@ from ..bulk.export import export
 from ..bulk.flat import flat, is_avatar
 from ..bulk.ledger import LedgerReader
 from ..bulk.machine import STATES, State
+from ..bulk.places import Place, place_of, read_ledger
 from ..bulk.records import MISSING, Row, Step
 from ..bulk.results import noun_of
 from ..bulk.settle import Decision, settle
-from ..bulk.sqlite import copy_ledger, read_ledger
+from ..bulk.sqlite import copy_ledger
+from ..errors import ConfigurationError
 from ..models.checks import Digits
 from .session import run
+
+if TYPE_CHECKING:
+    from ..bulk.postgres_session import LedgerAddress
 
 INPUT = click.Path(path_type=Path)
 TROUBLED: tuple[State, ...] = ("failed", "doubt", "unknown")
@@ -29,10 +34,31 @@ SHOWN = 20
 """Rows that `status` lists; all are in the export."""
 
 
+class LedgerParam(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.2
+    """A ledger: a file, or the address of one in PostgreSQL."""
+
+    name = "ledger"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Path | LedgerAddress:
+        """The file or the address; an address that is none is wrong usage."""
+        if not isinstance(value, str):
+            found: Path | LedgerAddress = value
+            return found
+        try:
+            return place_of(value)
+        except ConfigurationError as exc:
+            self.fail(str(exc), param, ctx)
+
+
+LEDGER = LedgerParam()
+
+
 @click.command("status")
-@click.argument("ledger", type=INPUT)
+@click.argument("ledger", type=LEDGER)
 @click.option("--json", "json_wanted", is_flag=True, help="As one JSON object.")
-def status_command(ledger: Path, json_wanted: bool) -> None:
+def status_command(ledger: Place, json_wanted: bool) -> None:
     """Show what LEDGER knows: counts, and the first failed and unknown rows."""
 
     async def work() -> int:
@@ -86,7 +112,7 @@ def _saved(counts: Mapping[State, int]) -> dict[str, int]:
 
 
 @click.command("settle")
-@click.argument("ledger", type=INPUT)
+@click.argument("ledger", type=LEDGER)
 @click.argument("row")
 @click.option("--adopt", metavar="ID", help="What the row asked for exists, and this is it.")
 @click.option("--resend", is_flag=True, help="Send it again; it duplicates if it exists after all.")
@@ -104,7 +130,7 @@ def _saved(counts: Mapping[State, int]) -> dict[str, int]:
 )
 @click.option("--abandon-video", is_flag=True, help="Leave the video, whatever became of it.")
 def settle_command(
-    ledger: Path,
+    ledger: Place,
     row: str,
     adopt: str | None,
     resend: bool,
@@ -157,9 +183,9 @@ def _what_now(row: Row, step: Step, decision: Decision) -> str:
 
 
 @click.command("export")
-@click.argument("ledger", type=INPUT)
+@click.argument("ledger", type=LEDGER)
 @click.option("--to", required=True, type=INPUT, help="results.csv or results.jsonl")
-def export_command(ledger: Path, to: Path) -> None:
+def export_command(ledger: Place, to: Path) -> None:
     """Write every row of LEDGER with its result and the input's own columns."""
 
     async def work() -> int:
@@ -173,15 +199,17 @@ def export_command(ledger: Path, to: Path) -> None:
 
 
 @click.command("copy")
-@click.argument("ledger", type=INPUT)
+@click.argument("ledger", type=LEDGER)
 @click.argument("target", type=INPUT)
-def copy_command(ledger: Path, target: Path) -> None:
+def copy_command(ledger: Path | LedgerAddress, target: Path) -> None:
     """Copy LEDGER into the new file TARGET, also while a run is using it.
 
     A plain copy of the file may miss what was written last.
     """
 
     async def work() -> int:
+        if not isinstance(ledger, Path):
+            raise ConfigurationError("a ledger in PostgreSQL is copied by pg_dump")
         await copy_ledger(ledger, target)
         click.echo(f"copied to {target}")
         return 0
@@ -200,7 +228,7 @@ def _listed(counts: Mapping[Any, int]) -> str:
     return ", ".join(f"{n} {said.get(state, state)}" for state, n in counts.items()) or "none"
 
 
-def _told(row: Row, step: Step, ledger: Path) -> str:
+def _told(row: Row, step: Step, ledger: Place) -> str:
     """A failed or unknown step, with what can be done."""
     account = step.account or "not named"
     video = step.number > 1
