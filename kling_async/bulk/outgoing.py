@@ -124,7 +124,7 @@ class StoppingError(KlingError):
 
 FRESH_S = 5.0
 """How old an intent may be at its first byte, in a ledger that others share; far below a lease."""
-LAPSE_S = 0.25
+LAPSE_S = 0.1
 """How long its commit may take; beyond, it takes a new place in the rate."""
 MOST_LAPSES = 3
 

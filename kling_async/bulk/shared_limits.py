@@ -26,7 +26,7 @@ T = TypeVar("T")
 SPARE = 1.04
 """Places are further apart than the rate says by this: what requests win on their way."""
 LATE_S = 0.25
-"""Who wakes up later than this after its place takes another one."""
+"""Who wakes up later than this after its place, or than the next place, takes another one."""
 CHANNEL = "kling_pauses"
 
 _NOW = "extract(epoch FROM clock_timestamp())::float8"
@@ -77,7 +77,7 @@ class SharedLimits:
             at_s = await place
             if (wait_s := at_s - loop.time()) > 0:
                 await asyncio.sleep(wait_s)
-            if loop.time() - at_s <= LATE_S:
+            if loop.time() - at_s <= min(LATE_S, max(self.interval_s, 0.02)):
                 return
 
     def begin(self) -> None:

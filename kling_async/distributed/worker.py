@@ -89,8 +89,7 @@ class Worker:
         working: dict[str, asyncio.Task[None]] = {}
         try:
             while not self.stopping.is_set():
-                found = self._names or await asyncio.to_thread(ledgers, self._address)
-                for name in found:
+                for name in await self._ledgers(known=working):
                     if name not in working:
                         working[name] = asyncio.create_task(self._work_on(name))
                 if not await self._stopped_within(NEW_LEDGERS_S):
@@ -106,6 +105,17 @@ class Worker:
         for result in results:
             if isinstance(result, Exception):
                 raise result
+
+    async def _ledgers(self, known: Collection[str]) -> Collection[str]:
+        """Those to work on; where the database is lost for now, those that are known."""
+        if self._names:
+            return self._names
+        try:
+            return await asyncio.to_thread(ledgers, self._address)
+        except LedgerError:
+            if not known:
+                raise
+            return known  # their own sessions say when it was lost for too long
 
     async def _work_on(self, name: str) -> None:
         """One ledger, again and again."""
