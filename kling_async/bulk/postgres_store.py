@@ -147,11 +147,19 @@ class PostgresWriting(Writing):
         self._identity = identity
         self._attempts: dict[int, str] = {}
         """Step -> the id of its attempt that went out here and is not accounted for."""
+        self._accounted: list[int] = []
+        """Steps whose attempts are, once the present group has happened."""
+        self._number = 0
 
     # --- groups -------------------------------------------------------------------------------
 
     def begin_group(self, number: int) -> None:
         """First in each transaction: say that it happened, and keep the lease."""
+        if number != self._number:  # else it is the same group, carried out once more
+            self._number = number
+            for step_id in self._accounted:
+                self._attempts.pop(step_id, None)
+        self._accounted.clear()
         one = self._identity
         values = {"me": one.me, "number": number, "lease_s": one.lease_s}
         found = self._db.execute(_BEGIN_GROUP, values).fetchone() if one.me else None
@@ -249,7 +257,7 @@ class PostgresWriting(Writing):
                 return Applied.CLAIMED
         applied = super().apply(change)
         if applied is Applied.YES and change.event in _ACCOUNTED:
-            self._attempts.pop(change.step_id, None)
+            self._accounted.append(change.step_id)
         return applied
 
     def queue(self, step_id: int, account: str | None) -> None:

@@ -103,6 +103,7 @@ class Stepper:
         self._handlers: dict[State, Callable[[Step, Hold], Awaitable[Outcome | None]]] = {
             "planned": self._begin,
             "ready": self._begin,
+            "intent": self._leave,
             "running": self._wait,
             "made": self._save,
             "doubt": self._look,
@@ -219,6 +220,10 @@ class Stepper:
         self._begun.add(step.id)
         hold.in_flight = False
         return None
+
+    async def _leave(self, step: Step, hold: Hold) -> Outcome | None:
+        """Intent, where a ledger is shared: another worker is at it, and says what comes of it."""
+        return PutOff(step, "another worker sends it at this moment")
 
     async def _wait(self, step: Step, hold: Hold) -> Outcome | None:
         """Running -> made, or done where no file is wanted."""

@@ -44,6 +44,8 @@ class Verdict:
     most_in_window: int = 0
     refused: int = 0
     took_s: float = 0.0
+    stories: list[str] = field(factory=list)
+    """Of rows that stayed unknown: what happened to each."""
 
     @property
     def faults(self) -> int:
@@ -58,7 +60,7 @@ class Crew:
         self.address = address
         self.workers: list[asyncio.subprocess.Process] = []
         self.reports: list[str] = []
-        self._base_url = base_url
+        self.base_url = base_url
         self._rate = rate
         self._rows = 0
         self._begun_s = 0.0
@@ -80,7 +82,7 @@ class Crew:
         self._rows = rows
         recipe = TALKING if talk else AVATARS
         async with (
-            AsyncKlingClient("user:1-crew", base_url=self._base_url) as kling,
+            AsyncKlingClient("user:1-crew", base_url=self.base_url) as kling,
             open_postgres(self.address, service=kling._pipeline.service) as ledger,
         ):
             later = kling._later
@@ -99,7 +101,7 @@ class Crew:
             *(sys.executable, str(HERE / "worker_process.py")),
             *(self.address, str(self._rate), str(concurrency)),
             env={
-                **os.environ, "KLING_BASE_URL": self._base_url, "USEAPI_TOKEN": "user:1-crew",
+                **os.environ, "KLING_BASE_URL": self.base_url, "USEAPI_TOKEN": "user:1-crew",
                 **environment,
             },
             stdout=asyncio.subprocess.PIPE,
@@ -164,6 +166,10 @@ class Crew:
             made.setdefault(avatar.nickname, []).append(avatar.id)
         async with read_postgres(self.address) as reader:
             rows = [row async for row in reader.rows()]
+            for row in rows:
+                if row.state == "unknown":
+                    turns = [f"{one.event}: {one.text}" for one in await reader.history(row.id)]
+                    found.stories.append(f"{row.key}, attempt {row.steps[0].attempts}: {turns}")
         assert len(rows) == self._rows
         for row in rows:
             step = row.steps[0]

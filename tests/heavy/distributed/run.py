@@ -129,6 +129,8 @@ def main() -> int:
     for name in SCENES if given.scenario == "all" else [given.scenario]:
         found = asyncio.run(played(name, given.rows, given.seed, given.rate))
         faults += found.faults
+        for story in found.stories:
+            print("  ", story)
         print(
             f"{name}: {dict(found.states)}, adopted {found.adopted}, doubled {found.doubled}, "
             f"lost {found.lost}, wrong {found.wrong}, unknown and made {found.unknown_made}, "
