@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 from attrs.validators import ge, gt
 
 
@@ -23,6 +23,14 @@ class Limiter(Protocol):
 
     async def acquire(self, account: str | None) -> None:
         """Return when one request for `account` may be sent; cancellation gives the place back."""
+
+
+def _whole(limit: object, field: Attribute[int], value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(
+            f"'{field.name}' must be a whole number, not {value!r}: "
+            f"RateLimit(5, per_s=2) are 2.5 requests a second"
+        )
 
 
 @frozen
@@ -41,9 +49,9 @@ class RateLimit:
             is refused, and falls after a 429. `kling.stats` shows it. Default False.
     """
 
-    requests: int = field(validator=ge(1))
+    requests: int = field(validator=[_whole, ge(1)])
     per_s: float = field(default=1.0, validator=gt(0))
-    burst: int = field(default=1, validator=ge(1))
+    burst: int = field(default=1, validator=[_whole, ge(1)])
     adaptive: bool = False
 
     def __attrs_post_init__(self) -> None:

@@ -1,7 +1,7 @@
 """What does a spreadsheet see of a ledger? Every row's result with the input's own columns.
 
-Streamed in two passes (names, then rows), so that memory stays flat; written beside the target and
-moved into place, so that a reader never meets half a file.
+Streamed in two passes (names, then rows), so that memory stays flat. A CSV file is for people: it
+has a byte order mark, by which Excel knows UTF-8, and no formulas (`cells.py`), unless it is raw.
 """
 
 from __future__ import annotations
@@ -10,60 +10,67 @@ import csv
 import io
 import json
 import os
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from attrs import define, field
 
+from .._files.beside import write_beside
 from ..aio import in_thread
-from ..errors import ConfigurationError, LedgerError
+from ..errors import ConfigurationError
+from .cells import harmless
 from .flat import OF_ANY, OF_AVATARS, OF_VIDEOS, flat, is_avatar
 from .ledger import LedgerReader
-from .values import mended
+from .values import mended, plain
 
 CHUNK_ROWS = 200
 """Rows that are written at once."""
 
 
-async def export(ledger: LedgerReader, to: str | os.PathLike[str]) -> int:
+async def export(
+    ledger: LedgerReader,
+    to: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    raw: bool = False,
+    kept: Iterable[Path] = (),
+) -> int:
     """How many rows were written to `to` (.csv or .jsonl, by its ending).
 
     A row that was not made yet has the state "skipped". Input columns named like a result's are
     left out: the ledger's word counts. Half a character becomes U+FFFD.
 
+    Args:
+        ledger: of the rows.
+        to: the file; it appears whole, or not at all.
+        overwrite: replace a file that is there.
+        raw: leave each cell of a CSV file as it is, and leave out the byte order mark.
+        kept: files that are never replaced.
+
     Raises:
-        ConfigurationError: another ending.
+        ConfigurationError: another ending, or a file that may not be replaced.
         LedgerError: the file can't be written, or the ledger not read.
     """
     target = Path(to)
     form = FORMS.get(target.suffix.lower())
     if form is None:
         raise ConfigurationError(f"can't export to {target.name}: end it with .csv or .jsonl")
-    lines = form(await _names(ledger))
-    beside = target.with_name(f".{target.name}.part")
-    try:
-        await in_thread(beside.write_text, lines.head(), "utf-8", newline="")
-        written = await _write(ledger, lines, beside)
-        await in_thread(beside.replace, target)
-    except OSError as exc:
-        raise LedgerError(f"can't write {target}: {exc.strerror or exc}") from None
-    finally:
-        with suppress(OSError):  # what was wrong with it has been said
-            await in_thread(beside.unlink, missing_ok=True)
-    return written
+    async with write_beside(target, overwrite=overwrite, kept=kept) as unfinished:
+        lines = form(await _names(ledger), raw)
+        await in_thread(_append, unfinished, lines.head())
+        return await _write(ledger, lines, unfinished)
 
 
-async def _write(ledger: LedgerReader, lines: CsvLines | JsonLines, beside: Path) -> int:
+async def _write(ledger: LedgerReader, lines: CsvLines | JsonLines, unfinished: Path) -> int:
     written, chunk = 0, list[str]()
     async for row in ledger.rows():
         chunk.append(lines.line(mended(flat(row, videos=lines.names.videos))))
         written += 1
         if len(chunk) == CHUNK_ROWS:
-            await in_thread(_append, beside, "".join(chunk))
+            await in_thread(_append, unfinished, "".join(chunk))
             chunk.clear()
-    await in_thread(_append, beside, "".join(chunk))
+    await in_thread(_append, unfinished, "".join(chunk))
     return written
 
 
@@ -97,7 +104,7 @@ async def _names(ledger: LedgerReader) -> Names:
 class JsonLines:
     """One JSON object a row."""
 
-    def __init__(self, names: Names) -> None:
+    def __init__(self, names: Names, raw: bool = True) -> None:
         self.names = names
 
     def head(self) -> str:
@@ -106,29 +113,33 @@ class JsonLines:
 
     def line(self, result: Mapping[str, Any]) -> str:
         """One row."""
-        return json.dumps(result, ensure_ascii=False) + "\n"
+        return json.dumps(plain(result), ensure_ascii=False, allow_nan=False) + "\n"
 
 
 class CsvLines:
     """Comma separated cells below a header; lists and objects as JSON in a cell."""
 
-    def __init__(self, names: Names) -> None:
+    def __init__(self, names: Names, raw: bool) -> None:
         self.names = names
+        self._raw = raw
         self._text = io.StringIO(newline="")
-        columns = {**names.results, **names.own}
-        self._writer = csv.DictWriter(self._text, columns, lineterminator="\n")
+        self._columns = {**names.results, **names.own}
+        self._writer = csv.writer(self._text, lineterminator="\n")
 
     def head(self) -> str:
         """What stands before the rows."""
-        self._writer.writeheader()
-        return self._taken()
+        if not self._raw:
+            self._text.write("\ufeff")
+        return self._record(self._columns)
 
     def line(self, result: Mapping[str, Any]) -> str:
         """One row."""
-        self._writer.writerow({name: _cell(value) for name, value in result.items()})
-        return self._taken()
+        return self._record(_cell(result.get(name)) for name in self._columns)
 
-    def _taken(self) -> str:
+    def _record(self, cells: Iterable[Any]) -> str:
+        if not self._raw:
+            cells = (harmless(one) if isinstance(one, str) else one for one in cells)
+        self._writer.writerow(cells)
         text = self._text.getvalue()
         self._text.seek(0)
         self._text.truncate()
@@ -141,7 +152,7 @@ def _cell(value: Any) -> Any:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else value
 
 
-FORMS: Mapping[str, Callable[[Names], CsvLines | JsonLines]] = {
+FORMS: Mapping[str, Callable[[Names, bool], CsvLines | JsonLines]] = {
     ".csv": CsvLines,
     ".jsonl": JsonLines,
     ".ndjson": JsonLines,

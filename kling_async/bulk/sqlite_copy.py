@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from .._files.beside import put_new
 from ..errors import LedgerError
 from . import sql
 from .sqlite_names import explained, traces
@@ -47,23 +48,11 @@ def _new_file(path: Path) -> Iterator[Path]:
     try:
         yield unfinished
         _sync(unfinished)
-        _put(unfinished, path)
+        put_new(unfinished, path)
         _sync(path.parent)
     finally:
         for one in (unfinished, *traces(unfinished)):
             one.unlink(missing_ok=True)
-
-
-def _put(unfinished: Path, path: Path) -> None:
-    """Give a finished file its name; FileExistsError where there is one of that name."""
-    try:
-        os.link(unfinished, path)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without links
-        if path.exists():
-            raise FileExistsError(path) from None
-        unfinished.rename(path)
 
 
 def _sync(path: Path) -> None:

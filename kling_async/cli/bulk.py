@@ -29,6 +29,7 @@ from ..models.sightings import Sighting
 from .job import JobOptions, drive, with_job
 from .ledger import (
     INPUT,
+    INPUT_FILE,
     LEDGER,
     ROWS_OF_INPUT,
     copy_command,
@@ -135,6 +136,8 @@ def run_command(
                 job = await order.job(kling, book, ledger, recipe)
                 rows = registered(book, job.requests, in_chunks(read_rows(input, recipe)))
                 await book.set_fact(ROWS_OF_INPUT, str(checked.rows))
+                input_file = await asyncio.to_thread(input.absolute)
+                await book.set_fact(INPUT_FILE, str(input_file))
                 if submit:
                     return await _submitted(job, rows, ledger)
                 code = await drive(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from ..bulk.records import MISSING, Row, Step
 from ..bulk.results import noun_of
 from ..bulk.settle import Decision, settle
 from ..bulk.sqlite import copy_ledger
+from ..bulk.sqlite_names import BESIDE
 from ..errors import ConfigurationError
 from ..models.checks import Digits
 from .session import run
@@ -30,8 +32,15 @@ INPUT = click.Path(path_type=Path)
 TROUBLED: tuple[State, ...] = ("failed", "doubt", "unknown")
 ROWS_OF_INPUT = "rows of the input"
 """The fact of a ledger that says how many there are; it has those that were begun."""
+INPUT_FILE = "file of the input"
+"""The fact of a ledger that says where the input of its last run is."""
 SHOWN = 20
 """Rows that `status` lists; all are in the export."""
+
+
+overwrite_option = click.option(
+    "--overwrite", is_flag=True, help="Replace the file where there is one already."
+)
 
 
 class LedgerParam(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.2
@@ -185,17 +194,36 @@ def _what_now(row: Row, step: Step, decision: Decision) -> str:
 @click.command("export")
 @click.argument("ledger", type=LEDGER)
 @click.option("--to", required=True, type=INPUT, help="results.csv or results.jsonl")
-def export_command(ledger: Place, to: Path) -> None:
+@overwrite_option
+@click.option(
+    "--raw",
+    is_flag=True,
+    help="Each text of a .csv as it is, for programs. Default: an apostrophe before what a "
+    "spreadsheet takes for a formula, and a byte order mark.",
+)
+def export_command(ledger: Path | LedgerAddress, to: Path, overwrite: bool, raw: bool) -> None:
     """Write every row of LEDGER with its result and the input's own columns."""
 
     async def work() -> int:
         async with read_ledger(ledger) as book:
-            written, of = await export(book, to), await _of_input(book)
+            kept = await never_replaced(book, ledger)
+            written = await export(book, to, overwrite=overwrite, raw=raw, kept=kept)
+            of = await _of_input(book)
         others = "; the others were not begun" if of else ""
         click.echo(f"{written}{of} rows written to {to}{others}")
         return 0
 
     run(work())
+
+
+async def never_replaced(book: LedgerReader, ledger: Path | LedgerAddress) -> list[Path]:
+    """The ledger's files, those beside them while it is open, and the input of its last run."""
+    files: list[Path] = []
+    if isinstance(ledger, Path):
+        real = await asyncio.to_thread(ledger.resolve)
+        files = [ledger, *(real.with_name(real.name + end) for end in BESIDE)]
+    given = await book.fact(INPUT_FILE)
+    return files if given is None else [*files, Path(given)]
 
 
 @click.command("copy")

@@ -107,7 +107,8 @@ class Job:
                     given["image_url"] = row.image_url
                 else:
                     picture = self.folder / f"{row.image}.png"
-                    picture.write_bytes(picture_of(self.plan.seed, row.image))
+                    if not picture.exists():  # the other job may be reading it
+                        picture.write_bytes(picture_of(self.plan.seed, row.image))
                     given["image"] = picture.name
                 if row.nickname is not None:
                     given |= {"nickname": row.nickname, "prompt": row.prompt}

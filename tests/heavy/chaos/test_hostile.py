@@ -160,12 +160,15 @@ async def test_the_comparison_sees_each_fault(
 
 
 def play(*args: str) -> tuple[int, dict[str, Any]]:
-    """The exit code, and the last line of the program."""
+    """The exit code, and the last line of the program; what each failed run found is printed."""
     done = subprocess.run(
         [sys.executable, str(RUN), "--json", *args], capture_output=True, text=True, check=False
     )
     assert done.stdout, done.stderr
-    summary: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    *runs, summary = map(json.loads, done.stdout.splitlines())
+    for run in runs:
+        if run["seed"] in summary["failed_seeds"]:
+            print(run)
     return done.returncode, summary
 
 

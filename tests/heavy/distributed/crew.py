@@ -67,10 +67,11 @@ class Crew:
 
     async def submit(self, rows: int, *, images: Sequence[Path] = (), talk: bool = False) -> None:
         """Rows for the workers; their pictures are addresses, or files of this machine."""
+        accounts = [one.email for one in self.emulator.accounts]
 
         def row(number: int) -> dict[str, Any]:
             given: dict[str, Any] = {"key": f"k{number}", "nickname": f"N{number}"}
-            given["email"] = ACCOUNTS[number % len(ACCOUNTS)]
+            given["email"] = accounts[number % len(accounts)]
             if images:
                 given["image"] = images[number % len(images)]
             else:
@@ -131,6 +132,16 @@ class Crew:
                 counts = await self.counts()
                 if counts.get("done", 0) >= at_least or not any(counts.get(one) for one in OPEN):
                     return
+            await asyncio.sleep(0.1)
+
+    async def stopped(self, workers: Sequence[asyncio.subprocess.Process]) -> None:
+        """Return when these have stopped themselves, or there is nothing left that makes them."""
+        while any((await self.counts()).get(state) for state in OPEN):
+            states = [
+                Path(f"/proc/{one.pid}/stat").read_text().rpartition(")")[2] for one in workers
+            ]
+            if all(state.split()[0] == "T" for state in states):
+                return
             await asyncio.sleep(0.1)
 
     async def over(self, within_s: float) -> None:

@@ -54,6 +54,7 @@ async def fence(one: Crew, server: TrialServer, rows: int, seed: int) -> None:
         await one.kill(worker)
     for part in range(3):
         waits = [await one.start(CREW_STOP=f"intended {5 + part}") for _ in range(3)]
+        await one.stopped(waits)
         await asyncio.sleep(5)
         for worker in waits:
             one.signal(worker, signal.SIGCONT)

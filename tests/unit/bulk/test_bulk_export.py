@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kling_async import ConfigurationError, LedgerError
 from kling_async.bulk import export as module
+from kling_async.bulk.cells import as_it_was, harmless
 from kling_async.bulk.export import export
 from kling_async.bulk.recipes import TALKING, recipe_of
 from kling_async.bulk.records import Applied, Change, WorkRecord
@@ -59,7 +64,7 @@ async def finish(
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -149,7 +154,7 @@ async def test_more_rows_than_a_page(book: Book, tmp_path: Path) -> None:
 
 async def test_an_empty_ledger_has_a_header(book: Book, tmp_path: Path) -> None:
     assert await export(await book({}), tmp_path / "out.csv") == 0
-    assert (tmp_path / "out.csv").read_text().startswith(",".join(FIRST))
+    assert (tmp_path / "out.csv").read_text("utf-8-sig").startswith(",".join(FIRST))
 
 
 @pytest.mark.parametrize("name", ["out.xlsx", "out", "out.csv.gz", ".csv"])
@@ -175,12 +180,102 @@ async def test_an_older_export_is_replaced_whole_or_kept(
     with monkeypatch.context() as disk:
         disk.setattr(module, "_append", full)
         with pytest.raises(LedgerError, match=r"can't write .*out\.csv: No space left on device"):
-            await export(three, out)
+            await export(three, out, overwrite=True)
     assert out.read_text() == "older\n"
     assert set(tmp_path.iterdir()) == before
-    await export(three, out)
+    out.chmod(0o600)
+    await export(three, out, overwrite=True)
     assert len(read_csv(out)) == 3
     assert set(tmp_path.iterdir()) == before
+    assert out.stat().st_mode & 0o777 == 0o600
+
+
+async def test_nothing_is_replaced_without_being_told(three: SqliteLedger, tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    out.write_text("older\n")
+    before = set(tmp_path.iterdir())
+    with pytest.raises(ConfigurationError, match=r"out\.csv is there already.*--overwrite"):
+        await export(three, out)
+    assert out.read_text() == "older\n"
+    assert set(tmp_path.iterdir()) == before
+
+
+async def test_a_file_that_came_meanwhile_is_not_replaced(
+    three: SqliteLedger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out.csv"
+    append = module._append
+
+    def slower(path: Path, text: str) -> None:
+        out.write_text("theirs\n")
+        append(path, text)
+
+    monkeypatch.setattr(module, "_append", slower)
+    with pytest.raises(ConfigurationError, match="is there already"):
+        await export(three, out)
+    assert out.read_text() == "theirs\n"
+
+
+@pytest.mark.parametrize("name", ["plain", "symbolic", "hard", "through a folder"])
+async def test_what_is_kept_is_never_replaced_under_any_name(
+    three: SqliteLedger, tmp_path: Path, name: str
+) -> None:
+    kept = tmp_path / "input.csv"
+    kept.write_text("key\n")
+    out = kept if name == "plain" else tmp_path / "other.csv"
+    if name == "symbolic":
+        out.symlink_to(kept)
+    elif name == "hard":
+        out.hardlink_to(kept)
+    elif name == "through a folder":
+        (tmp_path / "folder").symlink_to(tmp_path)
+        out = tmp_path / "folder" / "input.csv"
+    with pytest.raises(ConfigurationError, match=r"it is .*input\.csv, which is never replaced"):
+        await export(three, out, overwrite=True, kept=[kept])
+    assert kept.read_text() == "key\n"
+
+
+async def test_what_is_kept_and_not_there_yet(three: SqliteLedger, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="never replaced"):
+        await export(three, tmp_path / "A.csv", kept=[tmp_path / "a.CSV"])
+    await export(three, tmp_path / "b.csv", kept=[tmp_path / "a.csv"])
+
+
+async def test_only_a_regular_file_is_replaced(three: SqliteLedger, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "out.csv")
+    with pytest.raises(ConfigurationError, match="is not a regular file"):
+        await export(three, tmp_path / "out.csv", overwrite=True)
+
+
+FORMULAS = {"x_a": "=HYPERLINK(1)", "x_b": "+49 30 1", "x_c": "-1+1", "x_d": "@SUM(A1)",
+            "x_e": "\t=1", "x_f": "\r=1", "x_g": " =1", "x_h": "\uff1d1", "x_i": "'=1"}  # fmt: skip
+PLAIN = {"x_p": "-5", "x_q": "+3,25", "x_r": "a=b", "x_s": "'tis", "x_t": "", "x_u": "x\n=1"}
+
+
+async def test_no_cell_is_a_formula_unless_it_shall_be_raw(book: Book, tmp_path: Path) -> None:
+    ledger = await book({"=key": {**FORMULAS, **PLAIN, "=x_own": 1, "x_n": -1.5}})
+    await finish(ledger, "=key", error="@all: no")
+    await export(ledger, tmp_path / "out.csv")
+    (row,) = read_csv(tmp_path / "out.csv")
+    quoted = {name: f"'{text}" for name, text in FORMULAS.items()}
+    assert {name: row[name] for name in FORMULAS} == quoted
+    assert {name: row[name] for name in PLAIN} == PLAIN
+    found = (row["key"], row["error"], row["'=x_own"], row["x_n"])
+    assert found == ("'=key", "'@all: no", "1", "-1.5")
+    assert (tmp_path / "out.csv").read_bytes().startswith(b"\xef\xbb\xbfkey,")
+
+    await export(ledger, tmp_path / "raw.csv", raw=True)
+    (row,) = read_csv(tmp_path / "raw.csv")
+    assert {name: row[name] for name in (*FORMULAS, "key")} == {**FORMULAS, "key": "=key"}
+    assert (tmp_path / "raw.csv").read_bytes().startswith(b"key,")
+
+
+@given(st.text() | st.from_regex("'{0,3}[ \t\r\n]?[-=+@x1\uff1d][0-9.,a=]*", fullmatch=True))
+def test_a_harmless_cell_can_be_read_back(text: str) -> None:
+    cell = harmless(text)
+    assert as_it_was(cell) == text
+    assert cell == text or cell == f"'{text}"
+    assert cell.lstrip()[:1] not in tuple("=+-@") or re.fullmatch(r"[+-]\d+([.,]\d+)?", cell)
 
 
 @pytest.mark.parametrize(
@@ -250,3 +345,10 @@ async def test_half_a_character_ends_no_export(book: Book, tmp_path: Path, endin
     assert await export(ledger, tmp_path / f"out.{ending}") == 2
     assert "a\ufffdb" in (tmp_path / f"out.{ending}").read_text("utf-8")
     assert "the server said \ufffd" in (tmp_path / f"out.{ending}").read_text("utf-8")
+
+
+async def test_json_lines_hold_no_number_that_is_not_json(book: Book, tmp_path: Path) -> None:
+    ledger = await book({"a": {"x_n": float("nan"), "x_l": [float("inf"), -float("inf"), 1.5]}})
+    await export(ledger, tmp_path / "out.jsonl")
+    (row,) = read_jsonl(tmp_path / "out.jsonl")
+    assert (row["x_n"], row["x_l"]) == ("nan", ["inf", "-inf", 1.5])

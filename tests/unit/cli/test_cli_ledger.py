@@ -98,7 +98,7 @@ class TestExport:
     ) -> None:
         done = invoke("bulk", "export", LEDGER, "--to", name)
         assert (done.exit_code, done.stdout) == (0, f"5 rows written to {name}\n")
-        lines = Path(name).read_text("utf-8").splitlines()
+        lines = Path(name).read_text("utf-8-sig").splitlines()
         rows = list(csv.DictReader(lines)) if name == "out.csv" else [json.loads(x) for x in lines]
         assert [row["key"] for row in rows] == ["k1", "k2", "k3", "k4", "k5"]
         made = {one.nickname: one.id for one in emulator.avatars}
@@ -112,6 +112,29 @@ class TestExport:
         assert done.exit_code == 2
         assert f"can't export to {name}: end it with .csv or .jsonl" in done.stderr
         assert not Path(name).exists()
+
+    @pytest.mark.parametrize("more", [[], ["--overwrite"]])
+    def test_neither_the_input_nor_the_ledger_is_replaced(
+        self, invoke: Callable[..., Any], ran: None, more: list[str]
+    ) -> None:
+        given = next(Path().glob("*.csv")).name
+        Path("also.csv").hardlink_to(given)
+        Path("book.csv").symlink_to(LEDGER)
+        for name, what in (("also.csv", given), ("book.csv", LEDGER), (given, given)):
+            before = Path(what).read_bytes()
+            done = invoke("bulk", "export", LEDGER, "--to", name, *more)
+            assert done.exit_code == 2
+            assert "never replaced" in done.stderr
+            assert Path(what).read_bytes() == before
+
+    def test_another_file_is_replaced_when_told(
+        self, invoke: Callable[..., Any], ran: None
+    ) -> None:
+        Path("out.csv").write_text("older")
+        done = invoke("bulk", "export", LEDGER, "--to", "out.csv")
+        assert (done.exit_code, Path("out.csv").read_text()) == (2, "older")
+        done = invoke("bulk", "export", LEDGER, "--to", "out.csv", "--overwrite", "--raw")
+        assert (done.exit_code, Path("out.csv").read_text()[:4]) == (0, "key,")
 
     def test_no_such_folder(self, invoke: Callable[..., Any], ran: None) -> None:
         done = invoke("bulk", "export", LEDGER, "--to", "gone/out.csv")
