@@ -28,7 +28,7 @@ from kling_async.emulator import Emulator
 
 HERE = Path(__file__).parent
 ACCOUNTS = ("a@x.y", "b@x.y", "c@x.y")
-OPEN = ("planned", "ready", "intent", "doubt", "running", "made")
+OPEN = {"planned", "ready", "intent", "doubt", "running", "made"}
 
 
 @define
@@ -130,13 +130,13 @@ class Crew:
         while True:
             with suppress(LedgerError):
                 counts = await self.counts()
-                if counts.get("done", 0) >= at_least or not any(counts.get(one) for one in OPEN):
+                if counts.get("done", 0) >= at_least or not OPEN & counts.keys():
                     return
             await asyncio.sleep(0.1)
 
     async def stopped(self, workers: Sequence[asyncio.subprocess.Process]) -> None:
         """Return when these have stopped themselves, or there is nothing left that makes them."""
-        while any((await self.counts()).get(state) for state in OPEN):
+        while OPEN & (await self.counts()).keys():
             states = [
                 Path(f"/proc/{one.pid}/stat").read_text().rpartition(")")[2] for one in workers
             ]
@@ -150,7 +150,7 @@ class Crew:
             while True:
                 with suppress(LedgerError):  # the database is away
                     counts = await self.counts()
-                    if not any(counts.get(state) for state in OPEN):
+                    if not OPEN & counts.keys():
                         return
                 await asyncio.sleep(0.2)
 
