@@ -87,6 +87,24 @@ def install(session: nox.Session, *packages: str, groups: Sequence[str] = ()) ->
         session.run_install("python", "-m", "pip", "install", *packages)
 
 
+def _chromium(session: nox.Session) -> None:
+    """Debian's Chromium for tests/heavy/browser, where it is missing and may be installed.
+
+    Where it can't be had those tests are skipped, and say so.
+    """
+    if any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
+        return
+    if shutil.which("apt-get") is None or os.getuid() != 0:
+        return
+    quietly = {"external": True, "silent": True, "success_codes": range(256)}
+    session.run("apt-get", "update", "-qq", **quietly)
+    session.run(
+        *("apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"),
+        env={"DEBIAN_FRONTEND": "noninteractive"},
+        **quietly,
+    )
+
+
 @nox.session
 @nox.parametrize("python", list(PYTHONS.values()), ids=list(PYTHONS))
 def tests(session: nox.Session) -> None:
@@ -102,6 +120,7 @@ def tests(session: nox.Session) -> None:
     install(session, "-e", ".[all]", groups=("test",))
     workers, which = 2 * CORES, ["-m", "not heavy"]  # many wait for processes and servers
     if session.python == NEWEST:
+        _chromium(session)
         which = ["--cov", "--cov-report=term:skip-covered", f"--ignore={CHAOS}"]
     elif session.python != OLDEST and not session.posargs:
         workers = CORES

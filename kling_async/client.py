@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from .resources.assets import Assets
     from .resources.avatars import Avatars
     from .resources.bulk import Bulk
+    from .resources.elements import Elements
+    from .resources.images import Images
     from .resources.scheduler import Scheduler
     from .resources.tasks import Tasks
     from .resources.tts import Tts
@@ -234,10 +236,24 @@ class AsyncKlingClient:
 
     @cached_property
     def videos(self) -> Videos:
-        """Videos from texts."""
+        """Videos of texts and pictures, and what can be done to videos."""
         from .resources.videos import Videos
 
         return Videos(self._pipeline, self._options)
+
+    @cached_property
+    def images(self) -> Images:
+        """Pictures of texts and of pictures."""
+        from .resources.images import Images
+
+        return Images(self._pipeline, self._options)
+
+    @cached_property
+    def elements(self) -> Elements:
+        """Persons, animals and things that pictures and videos can name."""
+        from .resources.elements import Elements
+
+        return Elements(self._pipeline, self._options)
 
     @cached_property
     def accounts(self) -> Accounts:

@@ -18,6 +18,7 @@ Three frames of ours lie between the user and httpx: resource, pipeline, wire.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from httpx import Timeout
+
+log = logging.getLogger("kling_async")
 
 R = TypeVar("R")
 
@@ -74,6 +77,7 @@ class Pipeline:
         self.clock = clock
         self._wire = wire
         self._reconciler = Reconciler(clock)
+        self._cautioned: set[str] = set()
         self.attempts = Attempts(accounts, admission, self._reconciler, clock, hooks, self._running)
 
     @property
@@ -109,6 +113,8 @@ class Pipeline:
             KlingError: one of its classes; see `errors.py` for what each lets the caller do.
         """
         await self._wire.open()  # a closed client says so before anything is prepared
+        if type(request).cautions is not Request.cautions:
+            self._caution(request)
         of_account = request.email_in != "nowhere"
         account = self.choose(request.email) if of_account else None
         call: Call[R] = Call(request, account, self.clock)
@@ -151,6 +157,13 @@ class Pipeline:
         """The account for a call that names `email`, or none: one that is not paused, if any."""
         paused_s = self.admission.paused_s if self.admission.anything_paused else None
         return self.accounts.choose(email, paused_s)
+
+    def _caution(self, request: Request[Any]) -> None:
+        """Log what the request's model is not said to take; thousands alike are told once."""
+        for name, text in request.cautions().items():
+            if (told := f"{request.operation}: {name} {text}") not in self._cautioned:
+                self._cautioned.add(told)
+                log.warning("%s; it is sent as it is", told)
 
     async def _running(self, account: str) -> Collection[int] | None:
         """The ids of the jobs that run on `account`; None where the server can't say now."""

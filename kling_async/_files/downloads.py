@@ -266,7 +266,7 @@ def _source(what: object, types: tuple[str, ...], email: str | None) -> Source:
                 "Download",
                 {"what": f"task {what.id} has no result (state: {state}); kling.tasks.wait(task)"},
             )
-        work = what.works[0]
+        work = next((one for one in what.works if not one.failed), what.works[0])
         account = email or _account(what) or _account(work)
         return _source(work, types, account)
     if isinstance(what, Work):

@@ -162,6 +162,8 @@ class Admission:
         self._latest_pause_s = -math.inf
         self.on_pause: list[Callable[[str | None, float], None]] = []
         """Told of each pause in seconds that a server's answer began here, by account."""
+        self.on_free: set[Callable[[], None]] = set()
+        """Called when an attempt goes and nobody of its account waits behind it."""
 
     @property
     def account_limit(self) -> RateLimit | None:
@@ -219,6 +221,9 @@ class Admission:
         throttle.sent += 1
         throttle.in_flight += 1
         permit.sent_s = self._clock.monotonic()
+        if not throttle.waiting:
+            for call in self.on_free:
+                call()
         return permit
 
     def pause(self, account: str | None, seconds: float) -> None:
@@ -259,6 +264,16 @@ class Admission:
     def waiting(self) -> int:
         """How many calls wait here now, for progress displays."""
         return sum(throttle.waiting for throttle in self._throttles.values())
+
+    @property
+    def refused(self) -> int:
+        """How many attempts were answered with 429 by now."""
+        return sum(throttle.refused for throttle in self._throttles.values())
+
+    @property
+    def keeps_rate(self) -> bool:
+        """Whether anything limits how many go in a second."""
+        return bool(self.ours or self._theirs)
 
     @property
     def anything_paused(self) -> bool:

@@ -22,6 +22,7 @@ from .._calls.pipeline import Options, Pipeline
 from ..clock import Clock
 from ..errors import ConfigurationError, KlingError, NotFoundError
 from ..models.tasks import GetTask, ListTasks, Task
+from .ends import Ends
 from .history import pages
 from .missing import MissingTasks, Running, SharedLook
 from .watched import (
@@ -46,6 +47,7 @@ class Poller:
         account: whose tasks; None where the server decides.
         pipeline: reads them.
         scheduler: shows which of them run, where they are missing.
+        ends: hints at those that seem to have ended.
         clock: sleeps and tells the time.
     """
 
@@ -54,11 +56,13 @@ class Poller:
         account: str | None,
         pipeline: Pipeline,
         scheduler: SharedLook[Running],
+        ends: Ends,
         clock: Clock,
     ) -> None:
         self._account = account
         self._pipeline = pipeline
         self._missing = MissingTasks(account, pipeline, scheduler)
+        self._ends = ends
         self._clock = clock
         self._watched: dict[int, WatchedTask] = {}
         self._due: list[tuple[float, int, WatchedTask]] = []
@@ -77,6 +81,7 @@ class Poller:
         given: Task | None,
         begun: bool,
         at_once: bool,
+        follow: bool,
         poll: PollSchedule,
         options: Options,
     ) -> WatchedTask:
@@ -88,6 +93,7 @@ class Poller:
             given: what its caller knows of it.
             begun: whether its caller knows that it was started.
             at_once: look now; else after the first wait of `poll`.
+            follow: its end alone is waited for, so it needs no read while the scheduler lists it.
             poll: when to look.
             options: to read it with.
         """
@@ -97,12 +103,16 @@ class Poller:
         if found is None:
             found = self._watched[task_id] = WatchedTask(task_id, given, poll, options, now_s)
             found.looks = -1 if at_once else 0
-            found.begun, found.scheduled_s = begun, due_s
+            found.begun, found.scheduled_s, found.followed = begun, due_s, follow
             self._plan(found, due_s)
+            if follow:
+                kind = None if given is None else given.type
+                self._ends.follow(task_id, kind, lambda: self.hint(task_id))
         else:
             found.poll, found.options = poll, options
             found.given = found.given or given
             found.begun = found.begun or begun
+            found.followed = found.followed and follow
             if found.latest is not None:
                 listener.tell(found.latest)
             found.scheduled_s = min(found.scheduled_s, due_s)
@@ -221,6 +231,12 @@ class Poller:
     # The looks
 
     def _start(self, due: list[WatchedTask]) -> None:
+        due, all_due = [], due
+        for watched in all_due:
+            if watched.may_be_skipped and self._ends.shows_running(watched.task_id):
+                self._over(watched)
+            else:
+                due.append(watched)
         unhinted = [one for one in due if not one.hinted]
         may_list = self._clock.monotonic() >= self._list_from_s
         sifted = unhinted if may_list and len(unhinted) >= settings.LIST_FROM else []
@@ -337,4 +353,6 @@ class Poller:
     def _forget(self, watched: WatchedTask) -> None:
         if self._watched.get(watched.task_id) is watched:
             del self._watched[watched.task_id]
+            latest = watched.latest
+            self._ends.leave(watched.task_id, latest if latest and latest.is_final else None)
             self._woken.set()

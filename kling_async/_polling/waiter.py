@@ -29,6 +29,7 @@ from ..errors import (
     TaskNotFoundError,
 )
 from ..models.tasks import GetTask, Task
+from .ends import Ends
 from .missing import scheduler_look
 from .poller import Poller
 from .watched import Listener, PollSchedule, WatchedTask
@@ -46,6 +47,7 @@ class TaskWaiter:
         self._pipeline = pipeline
         self._clock = clock
         self._scheduler = scheduler_look(pipeline)
+        self._ends = Ends(self._scheduler, clock)
         self._pollers: dict[str | None, Poller] = {}
         self._closed = False
 
@@ -59,11 +61,17 @@ class TaskWaiter:
         poll: PollSchedule,
         deadline_s: float | None,
         begun: bool = False,
+        follow: bool = False,
     ) -> Task:
-        """See `Tasks.wait`. `begun`: its job was certainly started, also where `given` is None."""
+        """See `Tasks.wait` and `watch`."""
         last: Task | None = None
         states = self.watch(
-            task_id, given, options, email=email, poll=poll, deadline_s=deadline_s, begun=begun
+            *(task_id, given, options),
+            email=email,
+            poll=poll,
+            deadline_s=deadline_s,
+            begun=begun,
+            follow=follow,
         )
         async with aclosing(states):
             async for state in states:
@@ -83,8 +91,13 @@ class TaskWaiter:
         poll: PollSchedule,
         deadline_s: float | None,
         begun: bool = False,
+        follow: bool = False,
     ) -> AsyncGenerator[Task, None]:
-        """See `Tasks.watch`. `begun`: its job was certainly started, also where `given` is None."""
+        """See `Tasks.watch`.
+
+        `begun`: its job was certainly started, also where `given` is None. `follow`: by looks at
+        the scheduler, which serve all accounts, as long as those list it; see `ends.py`.
+        """
         if (problem := invalid_deadline(deadline_s)) is not None:
             raise InvalidRequestError("Waiting", {"deadline_s": problem})
         request = GetTask(task_id=task_id, email=self._pipeline.accounts.choose(email))
@@ -95,7 +108,7 @@ class TaskWaiter:
         poller = self._pollers.get(request.email)
         if poller is None:
             poller = self._pollers[request.email] = Poller(
-                request.email, self._pipeline, self._scheduler, self._clock
+                request.email, self._pipeline, self._scheduler, self._ends, self._clock
             )
         listener = Listener()
         watched = poller.listen(
@@ -105,6 +118,7 @@ class TaskWaiter:
             begun=begun or given is not None,
             # A new job takes a while; of one that may be old, or over, nothing is known.
             at_once=given is None or given.is_final,
+            follow=follow,
             poll=poll,
             options=evolve(
                 options,
@@ -155,6 +169,7 @@ class TaskWaiter:
     async def aclose(self) -> None:
         """End all waiting; who waits gets a ConfigurationError."""
         self._closed = True
+        await self._ends.aclose()
         pollers = tuple(self._pollers.values())
         await asyncio.gather(*(poller.aclose(_closed) for poller in pollers))
 

@@ -144,6 +144,8 @@ class WatchedTask:
     search: Search | None = None
     """What the latest search for it showed, while it is missing."""
     reading: asyncio.Task[None] | None = None
+    followed: bool = False
+    """Nobody asks for more of it than its end."""
     hinted: bool = False
     """There was a hint since it was last read; what is being read may be older than the hint."""
     listeners: list[Listener] = field(factory=list)
@@ -152,6 +154,16 @@ class WatchedTask:
     def known(self) -> Task | None:
         """The latest record of it, from whomever."""
         return self.latest or self.given
+
+    @property
+    def may_be_skipped(self) -> bool:
+        """Whether it needs no read now, if the scheduler lists it; that may lag or be wrong."""
+        return self.followed and not self.hinted and not self.is_read_in_any_case
+
+    @property
+    def is_read_in_any_case(self) -> bool:
+        """Whether this look is one of those that are not left to a listing."""
+        return self.looks % settings.READ_EVERY == settings.READ_EVERY - 1
 
     def not_found(self, search: Search, now_s: float) -> None:
         """Note that `GET /tasks/{id}` does not know the task, and what a search showed."""
@@ -193,8 +205,7 @@ def needs_read(watched: WatchedTask, listed: Task | None) -> bool:
     A listing may lag or be wrong, so that now and then a task is read all the same.
     """
     known = watched.known
-    often = watched.looks % settings.READ_EVERY == settings.READ_EVERY - 1
-    if listed is None or known is None or often:
+    if listed is None or known is None or watched.is_read_in_any_case:
         return True
     if not states_progress(listed) or listed.is_final:
         return True

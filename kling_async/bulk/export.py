@@ -23,6 +23,7 @@ from .cells import harmless
 from .flat import OF_ANY, OF_AVATARS, OF_VIDEOS, flat, is_avatar
 from .ledger import LedgerReader
 from .values import mended, plain
+from .workbooks import Workbook
 
 CHUNK_ROWS = 200
 """Rows that are written at once."""
@@ -36,7 +37,7 @@ async def export(
     raw: bool = False,
     kept: Iterable[Path] = (),
 ) -> int:
-    """How many rows were written to `to` (.csv or .jsonl, by its ending).
+    """How many rows were written to `to` (.csv, .jsonl or .xlsx, by its ending).
 
     A row that was not made yet has the state "skipped". Input columns named like a result's are
     left out: the ledger's word counts. Half a character becomes U+FFFD.
@@ -54,9 +55,14 @@ async def export(
     """
     target = Path(to)
     form = FORMS.get(target.suffix.lower())
-    if form is None:
-        raise ConfigurationError(f"can't export to {target.name}: end it with .csv or .jsonl")
+    is_workbook = target.suffix.lower() == ".xlsx"
+    if form is None and not is_workbook:
+        raise ConfigurationError(
+            f"can't export to {target.name}: end it with .csv, .jsonl or .xlsx"
+        )
     async with write_beside(target, overwrite=overwrite, kept=kept) as unfinished:
+        if form is None:
+            return await _write_workbook(ledger, unfinished)
         lines = form(await _names(ledger), raw)
         await in_thread(_append, unfinished, lines.head())
         return await _write(ledger, lines, unfinished)
@@ -71,6 +77,20 @@ async def _write(ledger: LedgerReader, lines: CsvLines | JsonLines, unfinished: 
             await in_thread(_append, unfinished, "".join(chunk))
             chunk.clear()
     await in_thread(_append, unfinished, "".join(chunk))
+    return written
+
+
+async def _write_workbook(ledger: LedgerReader, unfinished: Path) -> int:
+    names = await _names(ledger)
+    written = 0
+    book = await in_thread(Workbook, unfinished, list({**names.results, **names.own}))
+    try:
+        async for row in ledger.rows():
+            shown = mended(plain(flat(row, videos=names.videos)))
+            book.write({name: _cell(value) for name, value in shown.items()})
+            written += 1
+    finally:
+        await in_thread(book.close)
     return written
 
 

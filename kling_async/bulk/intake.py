@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from attrs import evolve, frozen
 
-from .machine import HELD
-from .records import GIVEN, INVALID, MISSING, Row, RowInput, Step, StepInput
+from .machine import HELD, State
+from .records import ABANDONED, GIVEN, INVALID, MISSING, Row, RowInput, Step, StepInput
 
 
 @frozen(kw_only=True)
@@ -74,3 +74,16 @@ def _is_new(step: Step, one: StepInput) -> bool:
     if step.state == "failed" and step.evidence == INVALID:
         return step.error != one.problem  # mended, or wrong in another way
     return one.problem is not None and step.state == "planned"
+
+
+def reopened_as(step: Step) -> State:
+    """Where a failed step goes on when it is tried again."""
+    if step.evidence == MISSING and step.remote_id is not None:
+        return "running"  # its task may still end: nothing is paid again
+    return "made" if step.works else "planned"
+
+
+def may_be_reopened(step: Step) -> bool:
+    """Whether a step has failed in a way that another try may mend: not by what its input says."""
+    stays = step.evidence in (ABANDONED, INVALID) or not step.operation
+    return step.state == "failed" and not stays

@@ -19,6 +19,7 @@ from .._files.downloads import Downloads
 from .._polling.waiter import TaskWaiter
 from ..errors import InvalidRequestError
 from ..models.text import printable
+from .budget import Budget
 from .health import WAIT_FOR_SERVER_S
 from .ledger import Ledger
 from .outgoing import StepRequests
@@ -27,7 +28,8 @@ from .recipes import Recipe
 from .results import RowResult
 from .rows import RowBuilder
 from .runner import BulkRun, Chunks
-from .sources import built, registered
+from .sources import ALL_STEPS, built, registered
+from .task_group import Concurrency
 from .values import has_half
 from .works import Works
 
@@ -68,7 +70,7 @@ async def open_job(
     recipe: Recipe | None,
     *,
     folder: str | os.PathLike[str] | None,
-    concurrency: int,
+    concurrency: Concurrency,
     again: bool = False,
     pay_again: bool = False,
     wait_for_server_s: float = WAIT_FOR_SERVER_S,
@@ -82,7 +84,7 @@ async def open_job(
         ledger: its file or address.
         recipe: of its rows; None: each says what it is.
         folder: where works become files; None: they don't.
-        concurrency: rows under way at once.
+        concurrency: rows under way at once, or "auto".
         again: see `BulkRun`, as for the rest.
         pay_again: see there.
         wait_for_server_s: see there.
@@ -108,10 +110,11 @@ def job_over(
     recipe: Recipe | None,
     *,
     folder: str | os.PathLike[str] | None,
-    concurrency: int,
+    concurrency: Concurrency,
     again: bool = False,
     pay_again: bool = False,
     wait_for_server_s: float = WAIT_FOR_SERVER_S,
+    budget: Budget | None = None,
     **shared: Any,
 ) -> BulkJob:
     """A job over a ledger that is open; see `open_job`. `shared` is for `SharedRun`."""
@@ -133,6 +136,7 @@ def job_over(
         again=again,
         pay_again=pay_again,
         wait_for_server_s=wait_for_server_s,
+        budget=budget,
         **shared,
     )
     return BulkJob(ledger, requests, run)
@@ -156,8 +160,9 @@ async def carried_out(
     method: str,
     ledger: str | os.PathLike[str],
     folder: str | os.PathLike[str] | None,
-    concurrency: int,
+    concurrency: Concurrency,
     again: bool,
+    retry_failed: bool = False,
     mixed: bool = False,
 ) -> AsyncGenerator[RowResult, None]:
     """Each row's result as it is settled: what the library's methods give their callers.
@@ -169,8 +174,9 @@ async def carried_out(
         method: what was called, for errors.
         ledger: the file.
         folder: where works become files.
-        concurrency: rows under way at once.
+        concurrency: rows under way at once, or "auto".
         again: rows that look as if they were made already are made.
+        retry_failed: rows that failed are tried again, once in this run.
         mixed: rows may be of other operations than the recipe's.
     """
     if isinstance(rows, (str, bytes, os.PathLike, Mapping)):  # iterable, but not of rows
@@ -183,7 +189,9 @@ async def carried_out(
     )
     async with opened as job:
         with RowBuilder(recipe, mixed=mixed, saves=folder is not None) as builder:
-            chunks = registered(job.ledger, job.requests, built(builder, rows))
+            steps = 0 if not retry_failed else ALL_STEPS if recipe is None else recipe.made
+            read = built(builder, rows)
+            chunks = registered(job.ledger, job.requests, read, retry_failed=steps)
             async with aclosing(job.run.results(chunks)) as results:
                 async for result in results:
                     yield result

@@ -1,7 +1,7 @@
 """What does a file hold for each row? CSV, TSV and JSON Lines, one record at a time.
 
 `inputs.py` makes rows of the records. What keeps the whole file from being read raises; what is
-wrong with one record stays with it. A further form is a further generator of records in `FORMS`.
+wrong with one record stays with it. A further form is a further generator in `inputs.py`.
 """
 
 from __future__ import annotations
@@ -11,20 +11,44 @@ import csv
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from attrs import frozen
 
 from ..errors import JSON
-from .columns import Columns, name_of
+from .columns import name_of
 from .problems import InputError, InputProblem, StrPath
 from .rows import WHOLE_ROW
 
 RECORD_CHARS = 1024 * 1024
 """The longest row that is read: far beyond any real one, so that a broken file stays small here."""
+
+
+class HeaderColumns(Protocol):
+    """What a reader asks of the columns that a file may have; `Columns` is one."""
+
+    decimal_comma: bool
+    """Is set where the file's cells are not separated by commas."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Some of them must be in a header."""
+        ...
+
+    def is_known(self, name: str) -> bool:
+        """Whether a file may have it."""
+        ...
+
+    def unknown(self, name: str, *, further: Sequence[str] = ()) -> str:
+        """Why not."""
+        ...
+
+    def lacking(self, names: Sequence[str]) -> str | None:
+        """What a header of these lacks."""
+        ...
 
 
 @frozen
@@ -94,17 +118,19 @@ class Lines:
         return InputError([InputProblem(str(self.path), line, None, text)])
 
 
-def csv_records(lines: Lines, columns: Columns) -> Iterator[Record]:
+def csv_records(lines: Lines, columns: HeaderColumns) -> Iterator[Record]:
     """The records of comma, semicolon or tab separated lines below a header."""
-    first = next((line for line in lines if line.strip()), None)
-    if first is None:
+    first, separator = _first(lines)
+    if not first:
         raise lines.fault(None, "is empty")
     header_line = lines.number
+    delimiter = separator or _delimiter(first, lines.path)
+    columns.decimal_comma = delimiter != ","
     # csv's limit of 131,072 characters a cell stays: it is one for the whole process, so raising
     # it would change other people's reading, and a spreadsheet's cell holds 32,767 at most.
-    reader = csv.reader(chain([first], lines), delimiter=_delimiter(first, lines.path), strict=True)
+    reader = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
     written = _next_cells(reader, lines, header_line) or []
-    names = _header(written, header_line, str(lines.path), columns)
+    names = header_names(written, header_line, str(lines.path), columns)
     while True:
         line = lines.begin_record()
         cells = _next_cells(reader, lines, line)
@@ -121,6 +147,28 @@ def csv_records(lines: Lines, columns: Columns) -> Iterator[Record]:
             "the delimiter needs quotes around it"
         )
         yield Record(line, given, {WHOLE_ROW: problem} if surplus else {}, is_text=True)
+
+
+def _first(lines: Lines) -> tuple[str, str | None]:
+    """The first line that says something, and what Excel's `sep=;` above it says of the cells."""
+    first = next((line for line in lines if line.strip()), "")
+    named = re.fullmatch(r'"?sep=(.)"?', first.strip("\r\n"))
+    if named is None:
+        return first, None
+    return next((line for line in lines if line.strip()), ""), named[1]
+
+
+def first_names(lines: Lines) -> Sequence[str]:
+    """The names of the columns as they are written: those of the header, or of the first object."""
+    first, separator = _first(lines)
+    if lines.path.suffix.lower() in (".csv", ".tsv"):
+        delimiter = separator or _delimiter(first, lines.path)
+        return next(csv.reader([first], delimiter=delimiter), [])
+    try:
+        value = _JSON.decode(first.rstrip())
+    except (ValueError, RecursionError):
+        return ()
+    return tuple(value) if isinstance(value, dict) else ()
 
 
 def _next_cells(reader: Iterator[list[str]], lines: Lines, line: int) -> list[str] | None:
@@ -151,7 +199,8 @@ def _delimiter(header: str, path: Path) -> str:
     return max(",;\t", key=bare.count)
 
 
-def _header(cells: Sequence[str], line: int, file: str, columns: Columns) -> list[str]:
+def header_names(cells: Sequence[str], line: int, file: str, columns: HeaderColumns) -> list[str]:
+    """The columns that a header names; InputError where it can't be one."""
     names = [name_of(cell) for cell in cells]
     while names and not names[-1]:  # a delimiter at the line's end
         names.pop()
@@ -161,6 +210,7 @@ def _header(cells: Sequence[str], line: int, file: str, columns: Columns) -> lis
             f"are {', '.join(columns.names)}"
         )
         raise InputError([InputProblem(file, line, None, text)])
+    # All that is wrong with the header is told at once.
     problems = list[InputProblem]()
     for index, name in enumerate(names):
         if not name:
@@ -181,7 +231,7 @@ def _header(cells: Sequence[str], line: int, file: str, columns: Columns) -> lis
     return names
 
 
-def json_records(lines: Lines, columns: Columns) -> Iterator[Record]:
+def json_records(lines: Lines, columns: HeaderColumns) -> Iterator[Record]:
     """The records of lines that are one JSON object each."""
     while True:
         number = lines.begin_record()
@@ -194,7 +244,7 @@ def json_records(lines: Lines, columns: Columns) -> Iterator[Record]:
         raise lines.fault(None, "is empty")
 
 
-def _json_record(text: str, line: int, columns: Columns) -> Record:
+def _json_record(text: str, line: int, columns: HeaderColumns) -> Record:
     try:
         value = _JSON.decode(text.rstrip())
     except json.JSONDecodeError as exc:
@@ -298,13 +348,3 @@ def _not_utf8(path: Path) -> InputProblem:
 
 def _line_ends(data: bytes) -> int:
     return data.count(b"\n") + data.count(b"\r") - data.count(b"\r\n")
-
-
-Form = Callable[[Lines, Columns], Iterator[Record]]
-FORMS: Mapping[str, Form] = {
-    ".csv": csv_records,
-    ".tsv": csv_records,
-    ".jsonl": json_records,
-    ".ndjson": json_records,
-}
-"""The ending of a file's name -> how its records are read."""

@@ -6,12 +6,12 @@ before a run, each step's digest and the export follow from it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 from attrs import field, fields, frozen
 
-from ..errors import ConfigurationError
+from ..errors import JSON, ConfigurationError
 from ..models.avatars import CreateAvatar
 from ..models.requests import Request, Safety, file_fields
 from ..models.videos import CreateAvatarVideo
@@ -25,6 +25,7 @@ Given = Literal["remote_id", "work_url", "work_id"]
 
 ROW_COLUMNS = ("key", "account", "email")
 """Columns of every input: the row's name, and its account under both of its names."""
+_SEVERAL = ("list", "files")
 NO_COLUMNS = frozenset({"email", "extra", "reply_ref"})
 """Fields that no column of a step holds: the account is the row's, further fields come in an
 object, and the mark is the ledger's own."""
@@ -81,6 +82,7 @@ class StepSpec:
             then an address in its place. Empty: the request's own check says what is needed.
         given_by: the column that names a result that exists already, so that none is made.
         saves: its works become files.
+        label: what the names of its files have behind the row's key.
         shares_tokens: an own token of an earlier step proves this one, too.
         speech: which text is rendered to speech first.
     """
@@ -97,6 +99,7 @@ class StepSpec:
     needs: Mapping[str, str] = field(factory=dict)
     given_by: str | None = None
     saves: bool = False
+    label: str = ""
     shares_tokens: bool = False
     speech: SpeechFirst | None = None
     attachments: Mapping[str, str] = field(init=False, eq=False, repr=False)
@@ -118,8 +121,8 @@ class StepSpec:
         if not self.thing:
             object.__setattr__(self, "thing", self.operation)
         if not self.kind:
-            part = self.operation.partition(".")[0]
-            object.__setattr__(self, "kind", "task" if self.request.starts_task else part[:-1])
+            part, evidence = self.operation.partition(".")[0], self.request.evidence
+            object.__setattr__(self, "kind", part[:-1] if evidence is None else evidence.kind)
 
     @property
     def operation(self) -> str:
@@ -150,9 +153,13 @@ class StepSpec:
             return values
         kinds = field_kinds(self.request)
         return {
-            name: tuple(one) if isinstance(one, list) and kinds.get(name) == "list" else one
+            name: tuple(one) if isinstance(one, list) and kinds.get(name) in _SEVERAL else one
             for name, one in values.items()
         }
+
+    def as_field(self, name: str, value: JSON) -> JSON:
+        """One value, as the field of this name holds it: a list of one where it holds several."""
+        return [value] if field_kinds(self.request)[name] in _SEVERAL else value
 
     def column_of(self, field_name: str) -> str:
         """The column that a field is taken from; the field's own name where there is none."""
@@ -182,6 +189,11 @@ class Recipe:
         columns = self._columns()
         object.__setattr__(self, "columns", columns)
         object.__setattr__(self, "fields", frozenset(columns) - {"key", "account"} | {"extra"})
+
+    @property
+    def is_chain(self) -> bool:
+        """Whether columns name their step, `videos.add_sound.prompt`."""
+        return any("." in column for column in self.steps[0].columns)
 
     def step(self, number: int) -> StepSpec:
         """The step of this number, from 1."""
@@ -234,17 +246,89 @@ def recipe_of(request: type[Request[Any]], *, saves: bool = False) -> Recipe:
     Raises:
         ConfigurationError: it makes nothing, so that there is nothing to keep a ledger of.
     """
-    if request.safety is not Safety.PAID:
-        raise ConfigurationError(
-            f"{request.operation} makes nothing that is paid for, so a bulk job has nothing to "
-            "remember of it; call it row by row"
-        )
+    _must_make(request)
     step = StepSpec(
         request=request,
         saves=saves and request.starts_task,
         speech=_SPEECH.get(request.operation),
     )
     return Recipe(steps=(step,))
+
+
+_TAKEN_FROM: Mapping[str, tuple[tuple[str, Given], ...]] = {
+    "avatar": (("avatar_id", "remote_id"),),
+    "image": (
+        ("image_url", "work_url"), ("human_image_url", "work_url"), ("cover_image_url", "work_url"),
+        ("images", "work_url"), ("subject_images", "work_url"),
+    ),
+    "video": (("video_url", "work_url"), ("motion_url", "work_url"), ("videos", "work_url")),
+}  # fmt: skip
+"""What the step before makes -> the field that takes it; the first one that the request has."""
+
+
+def chain_of(requests: Sequence[type[Request[Any]]], *, saves: bool = False) -> Recipe:
+    """The recipe of rows that go through several operations, each on what the one before made.
+
+    Args:
+        requests: their types, in order; each once, as columns begin with the operation's name.
+        saves: whether works become files.
+
+    Raises:
+        ConfigurationError: one makes nothing, comes twice, or has no field for what the one before
+            it makes.
+    """
+    if len(requests) == 1:
+        return recipe_of(requests[0], saves=saves)
+    names = [one.operation for one in requests]
+    if twice := sorted({one for one in names if names.count(one) > 1}):
+        raise ConfigurationError(
+            f"{twice[0]} comes twice among the steps of a row; columns could not say which of the "
+            "two they mean. Make the second one in a job of its own"
+        )
+    steps = list[StepSpec]()
+    for number, request in enumerate(requests, start=1):
+        _must_make(request)
+        takes = {} if number == 1 else _takes(requests[number - 2], request)
+        own = recipe_of(request).step(1)
+        filled = {*takes, *(name for name, into in own.attachments.items() if into in takes)}
+        step = StepSpec(
+            request=request,
+            columns={
+                f"{request.operation}.{c}": f for c, f in own.columns.items() if f not in filled
+            },
+            takes=takes,
+            saves=saves and request.starts_task,
+            label="" if number == len(requests) else f"-step{number}",
+            speech=own.speech,
+        )
+        steps.append(step)
+    return Recipe(steps=tuple(steps))
+
+
+def _takes(before: type[Request[Any]], request: type[Request[Any]]) -> dict[str, Taken]:
+    """What `request` takes of what `before` made."""
+    own = field_defaults(request)
+    if before.starts_task and "task_id" in own:
+        by_id: dict[str, Given] = {"task_id": "remote_id", "work_id": "work_id"}
+        return {name: Taken(what=what) for name, what in by_id.items() if name in own}
+    makes = "image" if before.operation.startswith("images.") else "video"
+    if not before.starts_task:
+        makes = before.operation.partition(".")[0][:-1]
+    for name, what in _TAKEN_FROM.get(makes, ()):
+        if name in own:
+            return {name: Taken(what=what)}
+    raise ConfigurationError(
+        f"{request.operation} can't come after {before.operation}: none of its fields takes what "
+        f"that makes ({makes})"
+    )
+
+
+def _must_make(request: type[Request[Any]]) -> None:
+    if request.safety is not Safety.PAID:
+        raise ConfigurationError(
+            f"{request.operation} makes nothing that is paid for, so a bulk job has nothing to "
+            "remember of it; call it row by row"
+        )
 
 
 _VIDEO_COLUMNS = {

@@ -11,7 +11,7 @@ from attrs import fields
 
 from ..models.requests import Request, file_fields
 
-Kind = Literal["text", "number", "whole", "flag", "file", "list", "object"]
+Kind = Literal["text", "number", "whole", "flag", "file", "files", "list", "object"]
 """What a column holds, so that a cell of a CSV can be read as it."""
 
 
@@ -27,7 +27,11 @@ def field_kinds(request: type[Request[Any]]) -> Mapping[str, Kind]:
         hints = get_type_hints(request, localns={"os": os, "Evidence": object})
         files = dict(file_fields(request))
         found = _KINDS[request] = {
-            one.name: "file" if one.name in files else _kind(hints[one.name])
+            one.name: _kind(hints[one.name])
+            if one.name not in files
+            else "files"
+            if files[one.name] == one.name
+            else "file"
             for one in fields(request)
         }
     return found

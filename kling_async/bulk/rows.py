@@ -15,11 +15,11 @@ from attrs import asdict, evolve
 from ..errors import JSON, ConfigurationError, InvalidRequestError
 from ..models.checks import Text
 from ..models.operations import request_type
-from ..models.requests import Request
+from ..models.requests import Request, put
 from .recipes import Recipe, recipe_of
 from .records import RowInput, Step, StepInput
 from .seen import Seen
-from .stepinputs import OWN_PREFIX, step_of
+from .stepinputs import OWN_PREFIX, files_in, step_of
 from .values import OF_BYTES, digest_of, has_half, mended, plain
 
 WHOLE_ROW = ""
@@ -48,7 +48,7 @@ class RowBuilder:
         self._mixed = mixed or recipe is None
         self._saves = saves
         self._recipes: dict[type[Request[Any]], Recipe] = {}
-        if recipe is not None:
+        if recipe is not None and not recipe.is_chain:  # of a chain a request is no whole row
             self._recipes[recipe.step(1).request] = recipe
         self._seen = Seen()
 
@@ -241,12 +241,12 @@ def request_of(
         left = {"remote_id": source.remote_id}
         if work is not None:
             left |= {"work_url": work.url, "work_id": work.work_id}
-        values[name] = left.get(taken.what)
+        values[name] = spec.as_field(name, left.get(taken.what))
     for into, address in step.addresses.items():
-        values[into] = address
+        put(values, into, address)
         for name in spec.replaced_by(into):
             values.pop(name, None)
-    of_bytes = [n for n in spec.attachments if str(values.get(n, "")).startswith(OF_BYTES)]
+    of_bytes = [n for n, file in files_in(spec, values) if file.startswith(OF_BYTES)]
     if of_bytes:
         text = "was given as bytes, which no ledger keeps: run your own program again"
         raise InvalidRequestError(spec.request.__name__, dict.fromkeys(of_bytes, text))
@@ -258,5 +258,5 @@ def request_of(
 def has_file(recipe: Recipe, step: Step) -> bool:
     """Whether `request_of` looks into a file for this step."""
     spec = recipe.step(step.number)
-    gone = {name for into in step.addresses for name in spec.replaced_by(into)}
-    return any(name in step.payload and name not in gone for name in spec.attachments)
+    gone = {name for into in step.addresses for name in (into, *spec.replaced_by(into))}
+    return any(name not in gone for name, _ in files_in(spec, step.payload))

@@ -19,6 +19,7 @@ from attrs import evolve, frozen
 
 from .._calls.pipeline import Options, Pipeline
 from ..settings import CLOSE_WITHIN_S
+from .budget import Budget
 from .doubts import Doubts
 from .health import WAIT_FOR_SERVER_S, AccountHealth, bulk_retry
 from .ledger import Ledger
@@ -30,7 +31,7 @@ from .results import RowResult, RunCounts, given_before, given_otherwise
 from .slots import AccountSlots
 from .sources import CHUNK
 from .steps import Stepper
-from .task_group import Hold, TaskGroup
+from .task_group import Concurrency, Crew, Hold, TaskGroup
 from .works import Works, with_files
 
 Chunks = AsyncGenerator[Sequence[Row], None]
@@ -57,8 +58,8 @@ class BulkRun:
         ledger: remembers.
         requests: say what the steps send.
         works: waits for tasks, and brings their files.
-        concurrency: rows under way at once, at least 1. How many tasks run at once is said by the
-            accounts' job slots.
+        concurrency: rows under way at once, see `Crew`; tasks: as the accounts' job slots allow.
+        budget: what bounds the tasks that are begun; default: nothing.
         made: how many steps of each row are carried out; default: all.
         again: rows that look as if they were made already are made.
         pay_again: a task that was begun and is not to be found is begun once more.
@@ -73,29 +74,28 @@ class BulkRun:
         requests: StepRequests,
         works: Works,
         *,
-        concurrency: int,
+        concurrency: Concurrency,
         made: int | None = None,
         again: bool = False,
         pay_again: bool = False,
         wait_for_server_s: float = WAIT_FOR_SERVER_S,
+        budget: Budget | None = None,
     ) -> None:
-        if concurrency < 1:
-            raise ValueError(f"concurrency must be at least 1, not {concurrency}")
         self.counts = RunCounts()
         self.stopped_because: str | None = None
         """Why the run ended before its rows did; None while it goes on."""
         self.made = made
-        """How many steps of each row are carried out; None: all."""
         self.makes_avatars = requests.makes_avatars
         self.folder = works.folder
         self.health = AccountHealth(options.retry.retry_after_max_s, self.stop)
         self._pipeline = pipeline
         self._ledger = ledger
         self._requests = requests
-        self._concurrency = concurrency
+        self._budget = budget
         self._stopping = asyncio.Event()
         self._leaving = False
         self._group = TaskGroup()
+        self._crew = Crew[_Job](concurrency, pipeline.admission, self._group, self._work)
         self._options = evolve(options, retry=bulk_retry(options.retry, wait_for_server_s))
         self._doubts = Doubts(
             *(pipeline, options, ledger, requests, self._found_out, self._group), again=again
@@ -106,13 +106,12 @@ class BulkRun:
             pay_again=pay_again,
         )
         self._in_house: set[int] = set()  # rows that were read, and are not settled or queued
-        self._todo: asyncio.Queue[_Job | None] = asyncio.Queue()
         self._results: asyncio.Queue[tuple[RowResult, asyncio.Semaphore] | None] = asyncio.Queue()
         # What bounds memory: a place per row from its reading to the taking of its result, or to
         # the ledger's queue; and one per result of a row that was in that queue.
-        self._places = asyncio.Semaphore(4 * concurrency + CHUNK)
-        self._room = asyncio.Semaphore(4 * concurrency + CHUNK)
-        self._slots = AccountSlots(pipeline, self._options, ledger, unlimited=concurrency)
+        self._places = asyncio.Semaphore(4 * self._crew.most + CHUNK)
+        self._room = asyncio.Semaphore(4 * self._crew.most + CHUNK)
+        self._slots = AccountSlots(pipeline, self._options, ledger, unlimited=self._crew.first)
         self._waiting: dict[str | None, int] = {}  # account -> steps in the ledger's queue
         self._slot_workers: dict[str | None, int] = {}
 
@@ -180,9 +179,7 @@ class BulkRun:
             rows: in chunks, as the ledger has them.
         """
         self._group.start(self._feed(rows))
-        for _ in range(self._concurrency):
-            hold = Hold()
-            self._group.start(self._work(hold), hold)
+        self._crew.begin()
         overseer = asyncio.create_task(self._oversee())
         try:
             while (result := await self._results.get()) is not None:
@@ -201,6 +198,7 @@ class BulkRun:
                 await asyncio.wait({overseer}, timeout=CLOSE_WITHIN_S)
             raise
         finally:
+            self._crew.end()
             overseer.cancel()
             await asyncio.gather(overseer, return_exceptions=True)
             await self._group.end()
@@ -238,8 +236,7 @@ class BulkRun:
                         await self._places.acquire()
                         await self._take(row)
         finally:
-            for _ in range(self._concurrency):
-                self._todo.put_nowait(None)
+            self._crew.put(None)
 
     async def _take(self, row: Row) -> None:
         if row.duplicate or row.id in self._in_house:
@@ -266,9 +263,13 @@ class BulkRun:
             if step.state == "failed" or (step.state == "unknown" and not begins):
                 break
             if self._requests.type_of(step).starts_task:
+                why = None if self._budget is None else self._budget.take(step, self._requests)
+                if why is not None:
+                    self._settle(RowResult(row, step.state, why), counted)
+                    return
                 await self._queue(row, step, counted)
             else:
-                self._todo.put_nowait(_Job(row, step.number))
+                self._crew.put(_Job(row, step.number))
             return
         self.counts.resumed += begins
         self._settle(RowResult(row), counted)
@@ -277,7 +278,7 @@ class BulkRun:
 
     async def _work(self, hold: Hold) -> None:
         """One worker: one step after the other."""
-        while not self._stopping.is_set() and (job := await self._todo.get()) is not None:
+        while not self._stopping.is_set() and (job := await self._crew.next_job()) is not None:
             self.counts.under_way += 1
             try:
                 outcome = await self._stepper.advance(job.step, hold)
@@ -296,13 +297,12 @@ class BulkRun:
             return
         row = job.row.with_step(outcome.step)
         if isinstance(outcome, PutOff):
-            state: State = outcome.step.state
-            result = RowResult(row, state, outcome.why, outcome.step.account)
+            result = RowResult(row, outcome.step.state, outcome.why, outcome.step.account)
             self._settle(result, job.number - 1, place)
         elif isinstance(outcome, Done):
             await self._next(row, job.number, place)
         else:
-            state = "failed" if isinstance(outcome, Failed) else "unknown"
+            state: State = "failed" if isinstance(outcome, Failed) else "unknown"
             self._settle(RowResult(row, state, outcome.step.error), job.number - 1, place)
 
     async def _close(self, job: _Job, step: Step, written: asyncio.Future[Applied]) -> None:
@@ -311,9 +311,9 @@ class BulkRun:
             if applied is Applied.CLAIMED:
                 await self._stepper.contest(step)
             step = await self._ledger.step(step.id)
+            row = job.row.with_step(step)
             if step.state != "done":  # else another worker had found it before
-                result = RowResult(job.row.with_step(step), step.state, step.error)
-                return self._settle(result, job.number - 1)
+                return self._settle(RowResult(row, step.state, step.error), job.number - 1)
         return await self._next(job.row.with_step(step), job.number, self._places)
 
     async def _next(self, row: Row, number: int, place: asyncio.Semaphore) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
 
 from ..errors import InvalidRequestError, LedgerError
 from ..models.checks import Digits
 from ..models.operations import request_type
+from .cells import as_it_was
+from .decisions import REMEDY, Decision, Word
+from .ledger import Ledger
 from .machine import UNSETTLED, State
 from .places import Place, open_ledger, read_ledger
+from .problems import InputProblem, Problems
 from .records import MISSING, Applied, Change, Row, Step
 from .results import noun_of
 
-Decision = Literal["adopt", "resend", "abandon"]
 _ID = Digits()
 _MOST_DIGITS = 40
 
@@ -54,6 +57,96 @@ async def settle(
         if applied is Applied.STALE:
             raise LedgerError(f"row {key} is settled by now; there is nothing to settle")
         return await ledger.row(key)
+
+
+async def unknown_rows(path: Place, *, step: int | None = None) -> list[tuple[str, int]]:
+    """The key, and the number of the step, of each row whose outcome is unknown.
+
+    Args:
+        path: the ledger's file.
+        step: only steps of this number; default: any.
+    """
+    async with read_ledger(path) as reader:
+        return [
+            (row.key, row.current.number)
+            async for row in reader.rows(states=UNSETTLED)
+            if row.current is not None and step in (None, row.current.number)
+        ]
+
+
+async def settle_many(
+    path: Place, words: Sequence[Word], *, file: str, again: bool = False
+) -> list[tuple[Row, Step, Decision]]:
+    """Each row that was settled, its step, and how; all of the words, or none.
+
+    Args:
+        path: the ledger's file, which no run may be using.
+        words: what the user says, each of one row.
+        file: where it was said, for messages.
+        again: rows that are settled already are passed over: the same words may be said twice.
+
+    Raises:
+        InputError: with each word that can't be carried out, and nothing was settled.
+        LedgerError: the ledger can't be used now.
+    """
+    if not words:
+        return []
+    async with read_ledger(path) as reader:
+        service = await reader.fact("service") or ""
+    async with open_ledger(path, service=service) as ledger:
+        problems, changes = Problems(), list[tuple[Step, Word, Change]]()
+        claimed: dict[tuple[str | None, str, str], str] = {}
+        for word in words:
+            try:
+                found = await _checked(ledger, word, claimed, again=again)
+            except (LedgerError, InvalidRequestError) as exc:
+                column = "decision" if word.line is not None else None
+                problems.add(InputProblem(file, word.line, column, exc.text, word.key))
+            else:
+                changes += found
+        if problems.count:
+            raise problems.error(REMEDY)
+        settled = list[tuple[Row, Step, Decision]]()
+        for step, word, change in changes:
+            if await ledger.apply(change) is not Applied.YES:
+                raise LedgerError(
+                    f"row {step.key} could not be settled: its id is another's by now; "
+                    f"{len(settled)} rows were settled before it"
+                )
+            row = await ledger.row(step.key)
+            settled.append((row, await ledger.step(step.id), word.decision))
+        return settled
+
+
+async def _checked(
+    ledger: Ledger,
+    word: Word,
+    claimed: dict[tuple[str | None, str, str], str],
+    *,
+    again: bool,
+) -> list[tuple[Step, Word, Change]]:
+    """The change that a word asks for; none where that is settled already."""
+    key = as_it_was(word.key)  # an export makes keys harmless for spreadsheets
+    known = await ledger.known([key, word.key])
+    row = known.get(key) or known.get(word.key) or await ledger.row(word.key)
+    at = next((one.number for one in row.steps if one.state in UNSETTLED), None)
+    step = _chosen(row, at if word.step is None else word.step)
+    if again and step.state not in UNSETTLED:
+        return []
+    adopt = word.adopt
+    if word.decision == "adopt" and adopt is None:
+        if len(step.candidates) != 1:
+            raise LedgerError(
+                f"row {row.key} has {len(step.candidates)} candidates; write adopt and an id"
+            )
+        adopt = step.candidates[0]
+    change = _change(row, step, word.decision, adopt)
+    if adopt is not None:
+        owners = await ledger.owners(step.account, step.kind, [adopt])
+        before = claimed.setdefault((step.account, step.kind, adopt), row.key)
+        if owners.get(adopt, step.id) != step.id or before != row.key:
+            raise LedgerError(f"{noun_of(step)} {adopt} is another row's, and not row {row.key}'s")
+    return [(step, word, change)]
 
 
 def _chosen(row: Row, number: int | None) -> Step:

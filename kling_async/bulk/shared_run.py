@@ -99,7 +99,8 @@ class SharedRun(BulkRun):
         while not self._over:
             self._changed.clear()
             # A row in doubt needs a place no longer: the listing is looked at for all of them.
-            free = min(CHUNK, self._concurrency - len(self._claimed) + self.in_doubt)
+            places = max(self._crew.first, self._crew.size)
+            free = min(CHUNK, places - len(self._claimed) + self.in_doubt)
             free = free if left is None else min(free, left)
             claimed = await self._claim(free) if free > 0 else []
             if claimed:

@@ -18,25 +18,41 @@ from typing import Any
 
 from attrs import evolve
 
+from .intake import may_be_reopened, reopened_as
 from .ledger import Ledger
 from .outgoing import StepRequests
-from .records import Row, RowInput, StepInput
+from .records import Change, Row, RowInput, StepInput
 from .rows import RowBuilder
 from .values import OF_BYTES
 
 CHUNK = 64
 """Rows that are registered together."""
+ALL_STEPS = 1_000_000
+"""More steps than a row can have."""
 
 
 async def registered(
-    ledger: Ledger, requests: StepRequests, chunks: AsyncIterator[Sequence[RowInput]]
+    ledger: Ledger,
+    requests: StepRequests,
+    chunks: AsyncIterator[Sequence[RowInput]],
+    *,
+    retry_failed: int = 0,
 ) -> AsyncGenerator[Sequence[Row], None]:
-    """Input rows as the ledger has them from here on."""
+    """Input rows as the ledger has them from here on.
+
+    Args:
+        ledger: which.
+        requests: keep what the input gave whole.
+        chunks: the rows.
+        retry_failed: so many of a row's steps are tried again where they have failed; 0: none.
+    """
     async with closing(chunks):
         async for given in chunks:
             if ledger.shared:
                 given = [_for_several(row, requests) for row in given]
             rows = await ledger.register(given)
+            if retry_failed:
+                rows = await asyncio.gather(*(_reopened(ledger, row, retry_failed) for row in rows))
             for at, (one, row) in enumerate(zip(given, rows, strict=True)):
                 if row.differs:
                     rows[at] = evolve(row, differs_in=_differs_in(one, row))
@@ -46,6 +62,17 @@ async def registered(
                     if said.request is not None and step.state in ("planned", "ready"):
                         requests.keep(step, said.request)
             yield rows
+
+
+async def _reopened(ledger: Ledger, row: Row, most: int) -> Row:
+    """The row, open again if it has failed in one of its first `most` steps."""
+    step = row.current
+    if step is None or row.differs or row.duplicate:
+        return row
+    if step.number > most or not may_be_reopened(step):
+        return row
+    await ledger.apply(Change(step_id=step.id, event="reopened", to=reopened_as(step)))
+    return row.with_step(await ledger.step(step.id))
 
 
 def _for_several(row: RowInput, requests: StepRequests) -> RowInput:

@@ -15,12 +15,11 @@ from typing import Any
 from attrs import evolve
 
 from . import arrows, sql
-from .intake import Merge, merge, steps_of
+from .intake import Merge, merge, reopened_as, steps_of
 from .machine import CLAIMS, WRITES, Event, State
 from .records import (
     GIVEN,
     INVALID,
-    MISSING,
     Applied,
     Change,
     Listed,
@@ -357,10 +356,3 @@ def check(change: Change) -> None:
         raise ValueError("what was found has an id, and evidence")
     if change.works and event != "finished":
         raise ValueError(f"the event {event} brings no works")
-
-
-def reopened_as(step: Step) -> State:
-    """Where a failed step goes on when it is tried again."""
-    if step.evidence == MISSING and step.remote_id is not None:
-        return "running"  # its task may still end: nothing is paid again
-    return "made" if step.works else "planned"

@@ -7,13 +7,13 @@ files by their absolute path.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..errors import JSON, InvalidRequestError
 from ..models.checks import Digits, Email, url_path
-from ..models.media import Media
+from ..models.media import Media, is_address
 from ..models.requests import Request
 from .recipes import Given, Recipe, StepSpec
 from .records import StepInput
@@ -24,7 +24,7 @@ OWN_PREFIX = "x_"
 _ID, _EMAIL = Digits(), Email()
 _OF_ROW = ("email", "extra")
 """Fields that the first step takes, and that no column of a step holds."""
-_PLACEHOLDERS: Mapping[Given, str] = {  # for checks, of what an earlier step has yet to make
+PLACEHOLDERS: Mapping[Given, str] = {  # for checks, of what an earlier step has yet to make
     "remote_id": "100000000",
     "work_url": "https://example.com/work",
     "work_id": "100000000",
@@ -101,10 +101,10 @@ def _checked(
     """The request, or what is wrong with it by column."""
     if number > 1:
         for name in spec.attachments:
-            if name in values and not isinstance(values[name], (str, os.PathLike)):
+            if not all(isinstance(one, (str, os.PathLike)) for one in _members(values.get(name))):
                 text = "must be a path: a ledger keeps where the file is, not what is in it"
                 return None, {spec.column_of(name): text}
-    taken = {name: _PLACEHOLDERS[one.what] for name, one in spec.takes.items()}
+    taken = {n: spec.as_field(n, PLACEHOLDERS[one.what]) for n, one in spec.takes.items()}
     try:
         return spec.request(**spec.typed({**values, **taken})), {}
     except InvalidRequestError as exc:
@@ -192,11 +192,36 @@ def _given(recipe: Recipe, said: Mapping[str, Any]) -> tuple[StepInput, dict[str
 
 def _paths(spec: StepSpec, payload: Mapping[str, JSON]) -> tuple[str, ...]:
     """The paths of the addresses that the user gave, by which a listing shows them again."""
-    addresses = [payload.get(into) for into in spec.attachments.values()]
-    return tuple([url_path(one) for one in addresses if isinstance(one, str)])
+    return tuple(
+        [
+            url_path(one)
+            for name, into in spec.attachments.items()
+            for one in _members(payload.get(into))
+            if isinstance(one, str) and (name != into or is_address(one))
+        ]
+    )
+
+
+def files_in(spec: StepSpec, payload: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The files that a payload names, by their fields; in a list of files by `images.2`."""
+    for name, into in spec.attachments.items():
+        for number, one in enumerate(_members(payload.get(name)), 1):
+            if name != into:
+                yield name, str(one)
+            elif not is_address(one):
+                yield f"{name}.{number}", str(one)
+
+
+def _members(value: Any) -> Sequence[Any]:
+    """The members of a list of files, or the one that is given."""
+    if value is None:
+        return ()
+    return value if isinstance(value, (tuple, list)) else (value,)
 
 
 def _absolute(file: Any) -> JSON:
+    if isinstance(file, (tuple, list)):
+        return [_absolute(one) for one in file]
     if isinstance(file, Media) and isinstance(file.source, Path):
         return str(file.source.absolute())
     return plain(file)
@@ -204,8 +229,12 @@ def _absolute(file: Any) -> JSON:
 
 def _as_written(file: Any) -> JSON:
     """A file by the path that the input gives, in one spelling: `./a.png` is `a.png`."""
+    if isinstance(file, (tuple, list)):
+        return [_as_written(one) for one in file]
     if isinstance(file, Media):
         file = file.source
+    if is_address(file):
+        return plain(file)
     if isinstance(file, (str, os.PathLike)):
         return str(Path(os.fsdecode(file).strip()))
     return plain(file)

@@ -30,6 +30,7 @@ from ..errors import (
     DeadlineExceededError,
     GoneError,
     InsufficientCreditsError,
+    InvalidRequestError,
     KlingError,
     NotFoundError,
     NotSentError,
@@ -38,15 +39,16 @@ from ..errors import (
     TaskFailedError,
 )
 from ..models.checks import url_path
-from ..models.requests import Request
+from ..models.requests import Request, address_at
 from ..models.sightings import Evidence
+from ..models.tasks import Task
 from .doubts import Doubts
 from .health import WAIT_FOR_SLOT_S, AccountHealth, NotKeptError, ends_the_run
 from .ledger import Ledger
 from .machine import PAID, Event, State
 from .outcomes import Done, Failed, InDoubt, Outcome, PutOff, Stopped, Unknown, outcome_of
 from .outgoing import StaleStepError, StepIntent, StepRequests, StoppingError
-from .records import ANSWER, MISSING, Applied, Change, Step
+from .records import ANSWER, INVALID, MISSING, Applied, Change, Step
 from .task_group import Hold
 from .works import Works
 
@@ -88,8 +90,8 @@ class Stepper:
         """Tasks at Kling that are waited for."""
         self.left_running = 0
         """Tasks at Kling that were not waited for to their end."""
-        self._begun: set[int] = set()
-        """Steps whose task began in this run, and is not waited for yet."""
+        self._begun: dict[int, Task] = {}
+        """By step: the task that began in this run, and is not waited for yet."""
         self._pipeline = pipeline
         self._options = options
         self._ledger = ledger
@@ -103,7 +105,6 @@ class Stepper:
         self._handlers: dict[State, Callable[[Step, Hold], Awaitable[Outcome | None]]] = {
             "planned": self._begin,
             "ready": self._begin,
-            "intent": self._leave,
             "running": self._wait,
             "made": self._save,
             "doubt": self._look,
@@ -217,26 +218,23 @@ class Stepper:
         hold.settling = True
         if await self._ledger.apply(answered) is Applied.CLAIMED:
             await self.contest(begun)
-        self._begun.add(step.id)
+        task_type = result.type if isinstance(result, Task) else None
+        self._begun[step.id] = Task(id=int(remote_id), type=task_type)
         hold.in_flight = False
         return None
-
-    async def _leave(self, step: Step, hold: Hold) -> Outcome | None:
-        """Intent, where a ledger is shared: another worker is at it, and says what comes of it."""
-        return PutOff(step, "another worker sends it at this moment")
 
     async def _wait(self, step: Step, hold: Hold) -> Outcome | None:
         """Running -> made, or done where no file is wanted."""
         hold.account = step.account
         self.running += 1
         try:
-            task = await self._works.wait(step, self._options, begun_now=step.id in self._begun)
+            task = await self._works.wait(step, self._options, self._begun.get(step.id))
         except asyncio.CancelledError:
             self.left_running += 1
             raise
         finally:
             self.running -= 1
-            self._begun.discard(step.id)
+            self._begun.pop(step.id, None)
         works = self._works.records(task)
         saves = self._requests.saves(step)
         if saves and not works:
@@ -253,7 +251,7 @@ class Stepper:
         hold.account = step.account
         if not self._requests.saves(step):
             return PutOff(step, "its files are still to be fetched: say where to (--save-to)")
-        await self._works.save(step, self._options)
+        await self._works.save(step, self._options, label=self._requests.spec(step).label)
         return None
 
     async def _look(self, step: Step, hold: Hold) -> Outcome | None:
@@ -313,7 +311,7 @@ class Stepper:
             if marked is not ready:
                 ready, values["mark"] = marked, evidence.sent(marked, account=account).mark
         if filled:
-            addresses = {name: getattr(ready, name) for name in filled}
+            addresses = {name: address_at(ready, name) for name in filled}
             values |= {
                 "addresses": {**step.addresses, **addresses},
                 "own": sorted({*step.own, *filled}),
@@ -357,7 +355,11 @@ class Stepper:
             await self._apply(step, "put_off", error=why)
             return PutOff(evolve(await self._ledger.step(step.id), account=account), why)
         missing = step.state == "running" and not isinstance(error, TaskFailedError)
-        await self._apply(step, "failed", error=text, **({"evidence": MISSING} if missing else {}))
+        # What was refused here before it was ever sent (its file is gone) is looked at again by
+        # the next run.
+        local = not step.attempts and isinstance(error, InvalidRequestError)
+        evidence = MISSING if missing else INVALID if local else None
+        await self._apply(step, "failed", error=text, evidence=evidence)
         if missing and self._pay_again and step.id not in self._paid_again:
             self._paid_again.add(step.id)  # once: the next one may be missing as well
             again = Change(step_id=step.id, event="reopened", to="planned")

@@ -11,7 +11,7 @@ import asyncio
 import glob
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from attrs import evolve
@@ -21,7 +21,7 @@ from .._calls.pipeline import Options
 from .._files.downloads import Downloads
 from .._polling.waiter import TaskWaiter
 from .._polling.watched import PollSchedule
-from ..errors import JSON, InvalidRequestError
+from ..errors import JSON, InvalidRequestError, TaskFailedError
 from ..models.tasks import Task, Work, WorkResource
 from .filenames import file_name, name_key, with_digest
 from .health import NotKeptError
@@ -30,8 +30,12 @@ from .records import Applied, Change, Row, Step, WorkRecord
 
 POLL = PollSchedule()
 """When a task is looked at."""
-_ENDINGS = {"video": ".mp4", "audio": ".mp3", "image": ".png"}
-_OTHER_ENDINGS = frozenset({".jpg", ".jpeg", ".webp", ".gif", ".wav", ".mp3", ".png"})
+_ENDINGS = {
+    "video": (".mp4", ".mov", ".webm"),
+    "audio": (".mp3", ".wav", ".m4a", ".flac", ".aac", ".ogg"),
+    "image": (".png", ".jpg", ".jpeg", ".webp", ".gif"),
+}
+"""Kind of work -> how its file may end; the first where its address does not say."""
 
 
 class Works:
@@ -56,28 +60,38 @@ class Works:
         self._waiter = waiter
         self._downloads = downloads
 
-    async def wait(self, step: Step, options: Options, *, begun_now: bool) -> Task:
+    async def wait(self, step: Step, options: Options, begun: Task | None) -> Task:
         """The task's final record; `TaskFailedError` where it failed.
 
         Args:
             step: whose task it is.
             options: of each look.
-            begun_now: it began in this run, so it takes a while yet.
+            begun: what its create answered in this run, so that it takes a while yet.
         """
         task_id = int(step.remote_id or 0)
         return await self._waiter.wait(
             task_id,
-            Task(id=task_id) if begun_now else None,
+            begun,
             options,
             email=step.account,
             poll=POLL,
             deadline_s=settings.WAIT_WITHIN_S,
             begun=True,  # its id was answered or found: a 404 is not the end of it
+            follow=True,
         )
 
     @staticmethod
     def records(task: Task) -> tuple[WorkRecord, ...]:
-        """What the task made, as the ledger keeps it."""
+        """What the task made, as the ledger keeps it; without the works that failed.
+
+        Raises:
+            TaskFailedError: all of them did.
+        """
+        if task.works and all(work.failed for work in task.works):
+            raise TaskFailedError(
+                f"task {task.id} has succeeded, and all {len(task.works)} of its works failed",
+                task=task,
+            )
         return tuple(
             WorkRecord(
                 number=number,
@@ -86,21 +100,29 @@ class Works:
                 content_type=work.content_type,
             )
             for number, work in enumerate(task.works, start=1)
+            if not work.failed
         )
 
-    async def save(self, step: Step, options: Options) -> None:
+    async def save(self, step: Step, options: Options, *, label: str = "") -> None:
         """Made -> done: every work of the step that has no file yet is brought.
+
+        Args:
+            step: whose works.
+            options: of each call.
+            label: what the files' names have behind the row's key.
 
         Raises:
             KlingError: one could not be; those before it are saved.
         """
         wanted = await asyncio.to_thread(_not_here, step)
         for work in wanted:
-            await self._save(step, work, options, last=work is wanted[-1])
+            await self._save(step, work, label, options, last=work is wanted[-1])
 
-    async def _save(self, step: Step, work: WorkRecord, options: Options, *, last: bool) -> None:
+    async def _save(
+        self, step: Step, work: WorkRecord, label: str, options: Options, *, last: bool
+    ) -> None:
         assert self.folder is not None, "a step is made only where there is a folder"
-        target = self.folder / self._name(step, work)
+        target = self.folder / _name(step, work, label)
         try:
             file, size_bytes = await self._fetched(step, work, target.absolute(), options)
         except TimeoutError:  # an OSError, and ours: it has its own meaning
@@ -159,15 +181,16 @@ class Works:
                 return path
         raise InvalidRequestError(f"{target} is the file of another row of this ledger")
 
-    def _name(self, step: Step, work: WorkRecord) -> str:
-        """The row's key, with the work's number where there are several."""
-        kind = work.content_type or "video"
-        ending = _ENDINGS.get(kind, ".mp4")
-        if kind == "image" and work.url is not None:
-            served = Path(urlsplit(work.url).path).suffix.lower()
-            ending = served if served in _OTHER_ENDINGS else ending
-        key = step.key if len(step.works) == 1 else f"{step.key}-{work.number}"
-        return file_name(key, ending)
+
+def _name(step: Step, work: WorkRecord, label: str) -> str:
+    """The row's key, with the work's number where there are several."""
+    kind = work.content_type or "video"
+    ending = _ENDINGS.get(kind, (".mp4",))[0]
+    if work.url is not None:
+        served = PurePosixPath(urlsplit(work.url).path).suffix.lower()
+        ending = served if served in _ENDINGS.get(kind, ()) else ending
+    number = "" if len(step.works) == 1 else f"-{work.number}"
+    return file_name(f"{step.key}{label}{number}", ending)
 
 
 async def with_files(

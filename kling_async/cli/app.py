@@ -8,7 +8,7 @@ from ..version import __version__
 from .bulk import bulk
 from .emulator import emulator
 from .operations import COMMANDS
-from .special import accounts, assets, avatars, scheduler, tasks, tts, videos
+from .special import accounts, assets, avatars, elements, images, scheduler, tasks, tts, videos
 from .worker import ledger_group, worker_command
 
 
@@ -21,7 +21,7 @@ def cli() -> None:
     """
 
 
-for group in (avatars, videos, tasks, scheduler, assets, tts, accounts):
+for group in (avatars, videos, images, elements, tasks, scheduler, assets, tts, accounts):
     for command in COMMANDS.get(group.name or "", ()):
         group.add_command(command)
     cli.add_command(group)

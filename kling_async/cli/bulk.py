@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from attrs import frozen
 
-from ..bulk.already import looks_made
-from ..bulk.health import LooksMadeError
 from ..bulk.inputs import read_rows
 from ..bulk.jobs import BulkJob
 from ..bulk.ledger import Ledger
 from ..bulk.places import Place, is_there, open_ledger, read_ledger
-from ..bulk.preflight import Checked, check_input
+from ..bulk.preflight import Checked, KnownRows, check_input
 from ..bulk.problems import InputError, InputProblem
-from ..bulk.recipes import AVATARS, TALKING, Recipe
-from ..bulk.records import Row
+from ..bulk.recipes import AVATARS, TALKING, Recipe, chain_of
+from ..bulk.records import Row, RowInput
 from ..bulk.runner import Chunks
+from ..bulk.selection import Selection
 from ..bulk.sources import in_chunks, registered, reopened
-from ..bulk.voices import check_avatars, check_voices
 from ..client import AsyncKlingClient
 from ..errors import AccountRequiredError, ConfigurationError, LedgerError
 from ..models.avatars import is_template_id
-from ..models.sightings import Sighting
+from ..models.operations import request_type
+from .choice import Choice, check_met, with_choice
+from .dryrun import DryRun, unasked
+from .dryrun import dry_run as tell_dry_run
+from .faults import FaultTable, left_out, say_left_out
+from .init import init_command
 from .job import JobOptions, drive, with_job
 from .ledger import (
     INPUT,
@@ -34,11 +38,12 @@ from .ledger import (
     ROWS_OF_INPUT,
     copy_command,
     export_command,
-    settle_command,
     status_command,
 )
 from .progress import Reach, many
-from .session import EMULATED_SERVICE, Session, run, with_session
+from .report import report_command
+from .session import DONE, EMULATED_SERVICE, TROUBLE, Session, run, with_session
+from .settle import settle_command
 
 if TYPE_CHECKING:
     from ..bulk.postgres_session import LedgerAddress
@@ -51,7 +56,14 @@ def bulk() -> None:
     """
 
 
-for command in (status_command, settle_command, export_command, copy_command):
+for command in (
+    init_command,
+    status_command,
+    settle_command,
+    export_command,
+    report_command,
+    copy_command,
+):
     bulk.add_command(command)
 
 
@@ -80,8 +92,9 @@ def _saving(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--operation",
     metavar="NAME",
-    help="What each row is, such as videos.text2video. Default: an avatar, with --video a talking "
-    "one.",
+    help="What each row is, such as videos.text2video; several, with commas between them, are its "
+    "steps. Default: as the columns say (images.kolors.prompt); else an avatar, with --video a "
+    "talking one.",
 )
 @_saving
 @click.option(
@@ -89,12 +102,28 @@ def _saving(command: Callable[..., Any]) -> Callable[..., Any]:
     is_flag=True,
     help="Make also rows that look as if another job had made them already.",
 )
+@click.option(
+    "--retry-failed",
+    is_flag=True,
+    help="Try the rows of INPUT again that an earlier run left failed.",
+)
 @click.option("--dry-run", is_flag=True, help="Check everything, send no create.")
 @click.option(
     "--despite-loss",
     is_flag=True,
     help="Use a ledger whose newest rows are known to be missing; they are sent again.",
 )
+@click.option(
+    "--max-videos",
+    type=click.IntRange(0),
+    help="Begin no further job once so many were begun by all runs over the ledger.",
+)
+@click.option(
+    "--max-credits",
+    type=click.FloatRange(0),
+    help="Begin no job that would make all of them together cost more credits.",
+)
+@with_choice
 @with_job
 @with_session
 def run_command(
@@ -103,10 +132,11 @@ def run_command(
     input: Path,
     ledger: Path | LedgerAddress,
     submit: bool,
+    choice: Choice,
     dry_run: bool,
     despite_loss: bool,
 ) -> None:
-    """Make an avatar of each row of INPUT (.csv or .jsonl), and with --video a talking video.
+    """Make an avatar of each row of INPUT, a .csv, .jsonl or .xlsx; with --video a talking one.
 
     Run it again with the same ledger and it goes on where it stopped; rows that are done are not
     sent again. Exit codes: 0 all rows created (and their videos saved), 1 finished with failed or
@@ -114,28 +144,40 @@ def run_command(
     """
 
     async def work() -> int:
-        recipe = order.recipe()
         _check_shared(session, ledger, submit)
-        checked = await _checked(session, input, ledger, _whole(recipe))
-        videos = _videos(checked, recipe)
-        if order.video and not videos:
-            raise InputError([InputProblem(str(input), None, None, _SILENT)])
-        reach = Reach()
-        async with session.client(sorted(checked.accounts), [reach]) as kling:
+        recipe, selection = order.recipe(input), choice.selection()
+        with choice.faults(input, ledger, as_json=order.as_json) as faults:
+            looked = _Looked(order, choice, selection, faults)
+            checked = await _checked(session, input, ledger, looked)
+            videos = _videos(checked, recipe)
+            if order.video and not videos:
+                raise InputError([InputProblem(str(input), None, None, _SILENT)])
+            reach = Reach()
             if dry_run:
-                return await _dry_run(kling, order, checked, input, ledger)
+                say_left_out(checked, len(selection.bad), as_json=order.as_json)
+                dry = DryRun(order, choice, selection, checked, input, ledger, session.rate)
+                async with session.client(sorted(checked.accounts), [reach]) as kling:
+                    return await tell_dry_run(kling, dry, faults)
+        say_left_out(checked, len(selection.bad), as_json=order.as_json)
+
+        def chunks() -> AsyncIterator[Sequence[RowInput]]:
+            read = read_rows(input, recipe, keep_columns=choice.keep_columns)
+            return selection.of(in_chunks(read))
+
+        async with session.client(sorted(checked.accounts), [reach]) as kling:
             service, clock = _service(session, kling), kling._pipeline.clock
             async with open_ledger(
                 ledger, service=service, now=clock.wall, despite_loss=despite_loss
             ) as book:
                 if session.emulated:  # it begins empty: what an earlier one was given is gone
-                    async for given in in_chunks(read_rows(input, recipe)):
+                    async for given in chunks():
                         await book.register(given)  # so that what is begun anew is known
                     await book.begin_run()
                     await book.forget_server()
                 job = await order.job(kling, book, ledger, recipe)
-                rows = registered(book, job.requests, in_chunks(read_rows(input, recipe)))
-                await book.set_fact(ROWS_OF_INPUT, str(checked.rows))
+                retried = recipe.made if order.retry_failed else 0
+                rows = registered(book, job.requests, chunks(), retry_failed=retried)
+                await book.set_fact(ROWS_OF_INPUT, str(checked.all_rows))
                 input_file = await asyncio.to_thread(input.absolute)
                 await book.set_fact(INPUT_FILE, str(input_file))
                 if submit:
@@ -149,9 +191,12 @@ def run_command(
                     emulated=session.emulated,
                     reach=reach,
                 )
-                if videos and not order.video and not order.as_json:
-                    click.echo(_unasked(videos))
-                return code
+                if not order.as_json:
+                    if selection.bad:
+                        click.echo(left_out(len(selection.bad)))
+                    if videos and not order.video:
+                        click.echo(unasked(videos))
+                return TROUBLE if selection.bad and code == DONE else code
 
     run(work())
 
@@ -180,6 +225,9 @@ def retry_command(session: Session, order: JobOptions, ledger: Path | LedgerAddr
             first = [row async for row in book.rows(page=1, states=["failed"])][:1]
             if not first or first[0].steps[0].operation in ("", AVATARS.step(1).operation):
                 recipe = TALKING if order.video else AVATARS
+            elif len(first[0].steps) > 1:
+                types = [request_type(one.operation) for one in first[0].steps]
+                recipe = chain_of(types, saves=order.folder is not None)
             numbers = () if recipe is not AVATARS else (1,)
             total, accounts = await book.to_reopen(numbers=numbers), await book.accounts()
             unasked = await book.to_reopen() - total
@@ -246,17 +294,48 @@ async def _anew(ledger: Ledger, rows: Chunks) -> Chunks:
     return again()
 
 
+@frozen
+class _Looked:
+    """What is wanted of an input, and where its faults go."""
+
+    order: JobOptions
+    choice: Choice
+    selection: Selection
+    faults: FaultTable
+
+    async def at(self, input: Path, known: KnownRows | None = None) -> Checked:
+        """The whole input looked at."""
+        recipe = self.order.recipe(input)
+        checked = await check_input(
+            input,
+            _whole(recipe),
+            known=known,
+            on_fault=self.faults.add,
+            selection=self.selection,
+            keep_columns=self.choice.keep_columns,
+            priced=recipe.made,
+        )
+        check_met(self.selection, input)
+        if self.order.max_credits is not None and checked.unpriced:
+            named = ", ".join(checked.unpriced)
+            raise click.UsageError(
+                f"--max-credits can't be kept: what {named} costs is not known here. Use "
+                "--max-videos"
+            )
+        return checked
+
+
 async def _checked(
-    session: Session, input: Path, ledger: Path | LedgerAddress, recipe: Recipe
+    session: Session, input: Path, ledger: Path | LedgerAddress, looked: _Looked
 ) -> Checked:
-    """The whole input looked at."""
+    """The whole input looked at, beside the ledger and the accounts."""
     if await is_there(ledger):
         async with read_ledger(ledger) as known:
-            checked = await check_input(input, recipe, known=known)
+            checked = await looked.at(input, known)
     else:
         if isinstance(ledger, Path) and not await asyncio.to_thread(ledger.parent.is_dir):
             raise LedgerError(f"no ledger can be made at {ledger}: its folder does not exist")
-        checked = await check_input(input, recipe)
+        checked = await looked.at(input)
     registry = session.registry()
     if checked.without_account and len(registry) > 1 and session.choose is None:
         raise AccountRequiredError(
@@ -291,89 +370,6 @@ _SILENT = (
     "--video was given, and no row says anything: add a column text (with speaker_id), audio or "
     "audio_url"
 )
-
-
-def _unasked(videos: int) -> str:
-    return f"{videos} rows have a text or an audio: add --video to make their videos."
-
-
-async def _dry_run(
-    kling: AsyncKlingClient,
-    order: JobOptions,
-    checked: Checked,
-    input: Path,
-    ledger: Path | LedgerAddress,
-) -> int:
-    recipe = order.recipe()
-    voices = {
-        account: await kling.tts.voices(email=account)
-        for account in {use.account for use in checked.speakers}
-    }
-    avatars = {
-        account: await _avatar_ids(kling, account)
-        for account in {account for account, _ in checked.given}
-    }
-    problems = [*check_voices(checked, voices, input), *check_avatars(checked, avatars, input)]
-    if problems:
-        raise InputError(sorted(problems, key=lambda one: one.line or 0))
-    if not order.again:
-        await _check_new(kling, recipe, checked, input, ledger)
-    videos = _videos(checked, recipe)
-    said = f"{many(checked.uploads.get('image', 0), 'image')} to upload, "
-    said += f"{many(len(checked.speakers), 'voice')} checked"
-    if order.video:
-        audios = many(checked.uploads.get("audio", 0), "audio file")
-        said += f", {many(videos, 'video')} to make with {audios} to upload"
-    rows = f"{many(checked.rows, 'row')} of {input} {'is' if checked.rows == 1 else 'are'} fine"
-    click.echo(f"{rows}: {said}. Nothing was sent.")
-    if done := await _done(ledger):
-        things = "avatars" if recipe.steps is TALKING.steps else "rows"
-        click.echo(f"{done} of the {things} are in {ledger} already, and are not made again.")
-    if videos and not order.video:
-        click.echo(_unasked(videos))
-    return 0
-
-
-async def _check_new(
-    kling: AsyncKlingClient,
-    recipe: Recipe,
-    checked: Checked,
-    input: Path,
-    ledger: Path | LedgerAddress,
-) -> None:
-    """LooksMadeError where rows look as if another job had made them already."""
-    evidence = recipe.step(1).request.evidence
-    if evidence is None or not evidence.likeness:
-        return
-    named = [None] if checked.without_account or not checked.accounts else []
-    for account in (*named, *sorted(checked.accounts)):
-        seen: list[Sighting] = []
-        for listing in evidence.listings(account):
-            seen += map(evidence.sighting, await kling.send(listing))
-        chunks = in_chunks(read_rows(input, recipe))
-        if await is_there(ledger):
-            async with read_ledger(ledger) as known:
-                claimed = await known.owners(account, evidence.kind, {one.id for one in seen})
-                seen = [one for one in seen if one.id not in claimed]
-                found = await looks_made(chunks, recipe, seen, known)
-        else:
-            found = await looks_made(chunks, recipe, seen)
-        if found:
-            raise LooksMadeError(account, evidence.kind, found)
-
-
-async def _done(ledger: Path | LedgerAddress) -> int:
-    if not await is_there(ledger):
-        return 0
-    async with read_ledger(ledger) as book:
-        return (await book.step_counts()).get((1, "done"), 0)
-
-
-async def _avatar_ids(kling: AsyncKlingClient, account: str | None) -> set[str]:
-    """The account's avatars, and the templates."""
-    listed = await kling.avatars.list(email=account)
-    listed += await kling.avatars.list("templates", email=account)
-    return {one.id for one in listed}
 
 
 def _service(session: Session, kling: AsyncKlingClient) -> str:

@@ -14,16 +14,20 @@ from typing import Any, TypeVar
 import click
 from attrs import evolve, frozen
 
+from ..bulk.budget import Budget
 from ..bulk.health import WAIT_FOR_SERVER_S
+from ..bulk.inputs import steps_in
 from ..bulk.jobs import BulkJob, Equipment, job_over, nameable
 from ..bulk.ledger import Ledger
 from ..bulk.places import Place
-from ..bulk.recipes import AVATARS, TALKING, Recipe, recipe_of
+from ..bulk.recipes import AVATARS, TALKING, Recipe, chain_of
 from ..bulk.records import Row
 from ..bulk.results import flat_result, trouble_of
 from ..bulk.runner import BulkRun
+from ..bulk.task_group import Concurrency
 from ..client import AsyncKlingClient
 from ..models.operations import request_type
+from ..models.prices import HUNDREDTHS
 from ..settings import RECONCILE_WITHIN_S
 from .conclusion import conclude
 from .progress import Display, Meter, Reach, display, going_on, many, shown
@@ -33,6 +37,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 FOLDER = "video folder"
 """The fact of a ledger that says where its files go."""
+MOST_AT_ONCE = 1000
+"""Rows under way that may be asked for."""
 TOLD_AT_ONCE = 20
 """Failed rows that are shown while the run goes on; the rest is in the ledger."""
 
@@ -41,7 +47,7 @@ TOLD_AT_ONCE = 20
 class JobOptions:
     """What the options of a running job say."""
 
-    concurrency: int
+    concurrency: Concurrency
     as_json: bool
     reconcile_within_s: float
     resend_after_absence: bool
@@ -51,12 +57,24 @@ class JobOptions:
     operation: str | None
     again: bool
     pay_again: bool
+    retry_failed: bool
+    max_videos: int | None
+    max_credits: float | None
 
-    def recipe(self) -> Recipe:
+    def recipe(self, input: Path) -> Recipe:
         """What each row of an input is; ConfigurationError where nobody knows the operation."""
-        if self.operation is None:
+        named: Sequence[str] = () if self.operation is None else self.operation.split(",")
+        if not named and not self.video:
+            named = steps_in(input)
+        if not named:
             return TALKING if self.video else AVATARS
-        return recipe_of(request_type(self.operation), saves=self.folder is not None)
+        types = [request_type(one.strip()) for one in named]
+        return chain_of(types, saves=self.folder is not None)
+
+    def begins_jobs(self, input: Path) -> bool:
+        """Whether rows have steps that start tasks."""
+        recipe = self.recipe(input)
+        return any(one.request.starts_task for one in recipe.steps[: recipe.made])
 
     async def job(
         self, kling: AsyncKlingClient, ledger: Ledger, path: Place, recipe: Recipe | None
@@ -65,6 +83,9 @@ class JobOptions:
         folder: Path | None = None
         if self.video or self.folder is not None:
             folder = await _folder(ledger, path, self.folder)
+        budget = self.budget()
+        if budget is not None and recipe is not None:
+            await budget.less_spent(ledger, recipe)
         retry = evolve(
             kling._options.retry,
             reconcile_within_s=self.reconcile_within_s,
@@ -80,7 +101,15 @@ class JobOptions:
             again=self.again,
             pay_again=self.pay_again,
             wait_for_server_s=self.wait_for_server_s,
+            budget=budget,
         )
+
+    def budget(self) -> Budget | None:
+        """What may be begun by all runs over a ledger together; None: anything."""
+        credits = self.max_credits
+        if credits is None and self.max_videos is None:
+            return None
+        return Budget(self.max_videos, None if credits is None else round(credits * HUNDREDTHS))
 
 
 async def _folder(ledger: Ledger, path: Place, named: Path | None) -> Path:
@@ -102,7 +131,7 @@ def with_job(command: F) -> F:
     @wraps(command)
     def wrapped(
         *,
-        concurrency: int,
+        concurrency: Concurrency,
         as_json: bool,
         single_writer: bool,
         reconcile_within_s: float,
@@ -114,6 +143,9 @@ def with_job(command: F) -> F:
         operation: str | None = None,
         again: bool = False,
         pay_again: bool = False,
+        retry_failed: bool = False,
+        max_videos: int | None = None,
+        max_credits: float | None = None,
         **options: Any,
     ) -> Any:
         if operation is not None and (video or video_dir is not None):
@@ -129,12 +161,29 @@ def with_job(command: F) -> F:
             operation,
             again,
             pay_again,
+            retry_failed,
+            max_videos,
+            max_credits,
         )
+        bounded = max_videos is not None or max_credits is not None
+        if bounded and not order.begins_jobs(options["input"]):
+            raise click.UsageError(
+                "--max-videos and --max-credits bound jobs, and this run begins none: add --video, "
+                "or an --operation that starts one"
+            )
         return command(order=order, **options)
 
     for option in reversed(_OPTIONS):
         wrapped = option(wrapped)
     return wrapped  # type: ignore[return-value]
+
+
+def _concurrency_of(_: click.Context, option: click.Parameter, text: str) -> Concurrency:
+    if text == "auto":
+        return "auto"
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_AT_ONCE:
+        raise click.BadParameter(f"{text!r} is neither auto nor a number from 1 to {MOST_AT_ONCE}")
+    return int(text)
 
 
 _OPTIONS = (
@@ -151,10 +200,12 @@ _OPTIONS = (
     ),
     click.option(
         "--concurrency",
-        type=click.IntRange(1, 1000),
-        default=8,
+        callback=_concurrency_of,
+        default="auto",
         show_default=True,
-        help="Rows under way at once; videos: as many as the accounts have job slots.",
+        metavar="auto|N",
+        help="Rows under way at once; auto: as many as the rate and the time of the answers ask "
+        "for. Videos: as many as the accounts have job slots.",
     ),
     click.option("--json", "as_json", is_flag=True, help="Results and progress as JSON lines."),
     click.option(

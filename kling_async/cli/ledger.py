@@ -1,4 +1,4 @@
-"""What does a ledger know, and what does the user say? `bulk status|settle|export|copy`."""
+"""What does a ledger know? `bulk status|export|copy`."""
 
 from __future__ import annotations
 
@@ -7,22 +7,21 @@ import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from ..bulk.export import export
-from ..bulk.flat import flat, is_avatar
+from ..bulk.flat import ResultState, flat, is_avatar
 from ..bulk.ledger import LedgerReader
 from ..bulk.machine import STATES, State
 from ..bulk.places import Place, place_of, read_ledger
 from ..bulk.records import MISSING, Row, Step
 from ..bulk.results import noun_of
-from ..bulk.settle import Decision, settle
 from ..bulk.sqlite import copy_ledger
 from ..bulk.sqlite_names import BESIDE
 from ..errors import ConfigurationError
-from ..models.checks import Digits
+from .causes import causes, say
 from .session import run
 
 if TYPE_CHECKING:
@@ -66,12 +65,26 @@ LEDGER = LedgerParam()
 
 @click.command("status")
 @click.argument("ledger", type=LEDGER)
+@click.option(
+    "--state",
+    "wanted",
+    type=click.Choice(get_args(ResultState)),
+    help="The rows of this state, those of one cause together.",
+)
+@click.option("--all", "every", is_flag=True, help="With --state: all of them.")
 @click.option("--json", "json_wanted", is_flag=True, help="As one JSON object.")
-def status_command(ledger: Place, json_wanted: bool) -> None:
+def status_command(
+    ledger: Path | LedgerAddress, wanted: ResultState | None, every: bool, json_wanted: bool
+) -> None:
     """Show what LEDGER knows: counts, and the first failed and unknown rows."""
+    if every and wanted is None:
+        raise click.UsageError("--all goes with --state: say which rows")
 
     async def work() -> int:
         async with read_ledger(ledger) as book:
+            if wanted is not None:
+                say(await causes(book, wanted, every=every), wanted, as_json=json_wanted)
+                return 0
             of = await _of_input(book)
             counts = await book.step_counts()
             troubled = await _troubled(book)
@@ -94,7 +107,7 @@ def status_command(ledger: Place, json_wanted: bool) -> None:
                     click.echo(_told(row, row.steps[number - 1], ledger))
                 if counts.get((number, state), 0) > SHOWN:
                     more = f"... and more {state} {what}; see"
-                    click.echo(f"{more} `kling-async bulk export {ledger}`")
+                    click.echo(f"{more} `kling-async bulk status {ledger} --state {state} --all`")
         return 0
 
     run(work())
@@ -120,80 +133,9 @@ def _saved(counts: Mapping[State, int]) -> dict[str, int]:
     return {"saved" if state == "done" else state: n for state, n in counts.items()}
 
 
-@click.command("settle")
-@click.argument("ledger", type=LEDGER)
-@click.argument("row")
-@click.option("--adopt", metavar="ID", help="What the row asked for exists, and this is it.")
-@click.option("--resend", is_flag=True, help="Send it again; it duplicates if it exists after all.")
-@click.option("--abandon", is_flag=True, help="Leave it, whatever became of it.")
-@click.option(
-    "--step",
-    type=click.IntRange(1),
-    help="Which request of the row: 1 the avatar, 2 its video. Default: 1.",
-)
-@click.option(
-    "--adopt-task", metavar="TASK_ID", type=int, help="The row's video is this job at Kling."
-)
-@click.option(
-    "--resend-video", is_flag=True, help="Send the job again; it is paid twice if it began."
-)
-@click.option("--abandon-video", is_flag=True, help="Leave the video, whatever became of it.")
-def settle_command(
-    ledger: Place,
-    row: str,
-    adopt: str | None,
-    resend: bool,
-    abandon: bool,
-    step: int | None,
-    adopt_task: int | None,
-    resend_video: bool,
-    abandon_video: bool,
-) -> None:
-    """Decide what became of ROW (its key) in LEDGER, whose outcome stayed unknown.
-
-    The last three options are about a row's video: other names of --step 2.
-    """
-    of_row = sum((adopt is not None, resend, abandon))
-    of_video = sum((adopt_task is not None, resend_video, abandon_video))
-    if of_row + of_video != 1:
-        raise click.UsageError(
-            "give one of --adopt ID, --resend and --abandon, or for a video one of "
-            "--adopt-task TASK_ID, --resend-video and --abandon-video"
-        )
-    if adopt is not None and (problem := Digits()(adopt)) is not None:
-        raise click.UsageError(f"--adopt {problem}")
-    number = 2 if of_video else step or 1
-    named = adopt if adopt_task is None else str(adopt_task)
-    decision: Decision = "abandon"
-    if named is not None:
-        decision = "adopt"
-    elif resend or resend_video:
-        decision = "resend"
-
-    async def work() -> int:
-        settled = await settle(ledger, row, decision, adopt=named, step=number)
-        click.echo(f"row {row}: {_what_now(settled, settled.steps[number - 1], decision)}")
-        return 0
-
-    run(work())
-
-
-def _what_now(row: Row, step: Step, decision: Decision) -> str:
-    video = step.number > 1
-    if decision == "resend":
-        if video:
-            return "the next `bulk run --video` sends its video again"
-        return "the next `bulk run` sends it again"
-    if decision == "adopt" and video:
-        return "settled; the next `bulk run --video` fetches its video"
-    if decision == "adopt" and step.state == "running":
-        return "settled; the next `bulk run` fetches what it makes"
-    return "settled"
-
-
 @click.command("export")
 @click.argument("ledger", type=LEDGER)
-@click.option("--to", required=True, type=INPUT, help="results.csv or results.jsonl")
+@click.option("--to", required=True, type=INPUT, help="results.csv, results.jsonl or results.xlsx")
 @overwrite_option
 @click.option(
     "--raw",

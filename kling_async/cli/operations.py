@@ -21,14 +21,43 @@ from ..client import AsyncKlingClient
 from ..models.assets import ListGenerated, ListUploads, UploadAsset
 from ..models.avatars import CreateAvatar, DeleteAvatar, ListAvatars
 from ..models.checks import Boolean, Check, Integer, ListOf, Number, OneOf, Url
+from ..models.elements import (
+    CreateElement,
+    DeleteElement,
+    GetElement,
+    ListElements,
+    ListElementTags,
+    ListElementVoices,
+)
 from ..models.fields import PartOf
+from ..models.images import (
+    EnhanceImage,
+    Kolors,
+    KolorsElements,
+    OmniImage,
+    RecognizeFaces,
+    UpscaleImage,
+    VirtualTryOn,
+)
+from ..models.omni import OmniVideo
 from ..models.requests import Request
 from ..models.scheduler import GetAvailable, ListRunning
 from ..models.tasks import DeleteTask, GetTask
 from ..models.tts import ListVoices
-from ..models.videos import CreateAvatarVideo, Text2Video
+from ..models.video_edits import (
+    AddSound,
+    CreateMotion,
+    EffectVideo,
+    ExtendVideo,
+    Lipsync,
+    ListEffects,
+    ListMotions,
+    UploadMotion,
+)
+from ..models.video_voices import CreateVideoVoice, DeleteVideoVoice, ListVideoVoices
+from ..models.videos import CreateAvatarVideo, ElementsToVideo, FramesToVideo, Text2Video
 from ..resources.base import Resource
-from .output import answer, email_option, show
+from .output import answer, email_option, say, show
 from .session import with_session
 
 
@@ -72,6 +101,8 @@ def command_of(
 
         async def sent(kling: AsyncKlingClient) -> Any:
             built = await Resource(kling._pipeline, kling._options)._built(request, **said)
+            for name, text in built.cautions().items():
+                say(f"Note: {name} {text}. It is sent as it is.")
             return await kling.send(built)
 
         answer(session, sent, shown)
@@ -182,6 +213,39 @@ COMMANDS: dict[str, tuple[click.Command, ...]] = {
         command_of(ListGenerated, "generated"),
     ),
     "tts": (command_of(ListVoices, "voices", shown=_voices),),
-    "videos": (command_of(Text2Video, "text2video"),),
+    "videos": (
+        command_of(Text2Video, "text2video"),
+        command_of(FramesToVideo, "image2video-frames"),
+        command_of(ElementsToVideo, "image2video-elements"),
+        command_of(EffectVideo, "image2video-effects"),
+        command_of(ListEffects, "effects"),
+        command_of(OmniVideo, "omni"),
+        command_of(ExtendVideo, "extend", arguments=("task_id",)),
+        command_of(Lipsync, "lipsync"),
+        command_of(AddSound, "add-sound"),
+        command_of(CreateMotion, "motion-create"),
+        command_of(UploadMotion, "motion-upload"),
+        command_of(ListMotions, "motions"),
+        command_of(ListVideoVoices, "voices", shown=_voices),
+        command_of(CreateVideoVoice, "create-voice"),
+        command_of(DeleteVideoVoice, "delete-voice", arguments=("voice_id",)),
+    ),
+    "images": (
+        command_of(VirtualTryOn, "virtual-try-on"),
+        command_of(Kolors, "kolors"),
+        command_of(KolorsElements, "kolors-elements"),
+        command_of(RecognizeFaces, "recognize-faces"),
+        command_of(UpscaleImage, "upscale"),
+        command_of(OmniImage, "omni"),
+        command_of(EnhanceImage, "enhance"),
+    ),
+    "elements": (
+        command_of(CreateElement, "create"),
+        command_of(ListElements, "list"),
+        command_of(ListElementTags, "tags"),
+        command_of(ListElementVoices, "voices"),
+        command_of(GetElement, "get"),
+        command_of(DeleteElement, "delete"),
+    ),
 }
 """The commands of each part, made of its request types."""

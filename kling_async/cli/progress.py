@@ -73,7 +73,7 @@ class Snapshot:
             parts.append(f"{self.found_per_s:.1f} requests/s found")
         parts.append(f"{self.rows_per_s:.1f}/s")
         if self.left_s is not None:
-            parts.append(f"{_duration(self.left_s)} left")
+            parts.append(f"{duration(self.left_s)} left")
         return ", ".join(parts)
 
 
@@ -243,7 +243,8 @@ async def shown(meter: Meter, screen: Display) -> AsyncIterator[None]:
         screen.close(meter.now())
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """A span of time as people read it."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 5400:

@@ -39,8 +39,13 @@ assets = click.Group("assets", help="Upload, list and delete files; fetch what w
 tts = click.Group("tts", help="Text to speech.")
 videos = click.Group(
     "videos",
-    help="Start videos, which cost credits; `tasks wait` waits for them.",
+    help="Make and change videos, which cost credits; `tasks wait` waits for them.",
 )
+images = click.Group(
+    "images",
+    help="Start pictures, which cost credits; `tasks wait` waits for them. Find faces, free.",
+)
+elements = click.Group("elements", help="Persons and things that pictures and videos can name.")
 accounts = click.Group("accounts", help="The Kling accounts that useapi.net has configured.")
 
 

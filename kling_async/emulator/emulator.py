@@ -285,6 +285,8 @@ def _is_inspection(request: Request) -> bool:
 
 
 def _no_such_route(request: Request, match: Match) -> Reply:
+    if request.segments == (*_API_SEGMENTS, "mcp"):
+        return error("The emulator does not have the MCP endpoint, which the vendor has", 501)
     if match.allowed:
         text = f"{request.method} is not allowed here; use {', '.join(match.allowed)}"
         return error(text, 405).with_headers(("Allow", ", ".join(match.allowed)))

@@ -98,8 +98,13 @@ class Kind:
         return None if first in ("after_work", "before_work") else first
 
 
-# Of each job in `operations/jobs.py`, too; a test compares them.
-_TASK_CREATES = ("avatars.video", "videos.text2video")
+# Of each job in `operations/`, too; a test compares them.
+_TASK_CREATES = (
+    "avatars.video",
+    *("videos.text2video", "videos.image2video_*", "videos.omni", "videos.extend"),
+    *("videos.lipsync", "videos.add_sound", "videos.motion_create", "videos.motion_upload"),
+    *("images.virtual_try_on", "images.kolors*", "images.upscale", "images.omni", "images.enhance"),
+)
 
 KINDS: Mapping[str, Kind] = {
     "latency": Kind(True, ("delay_s", "after_work"), ("delay_s",)),

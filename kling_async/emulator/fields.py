@@ -47,6 +47,15 @@ class Fields:
             raise missing(name)
         return value
 
+    def digits(self, name: str) -> str:
+        """A required id: digits, as text or as a number."""
+        value = self._values.get(name)
+        is_number = isinstance(value, int) and not isinstance(value, bool)
+        shown = str(value) if is_number else self.needed_text(name)
+        if not shown.isascii() or not shown.isdigit():
+            raise malformed(name, value)
+        return shown
+
     def choice(self, name: str, allowed: Sequence[str]) -> str | None:
         """One of the `allowed` strings, None where absent."""
         value = self.text(name)

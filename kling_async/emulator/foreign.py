@@ -163,6 +163,7 @@ class Foreign:
         age_s: float = 0.0,
         job_s: float = 2.0,
         tracked: bool = False,
+        makes: Literal["video", "image"] = "video",
     ) -> Task:
         """Begin a job; it takes a slot of this token only if it is tracked."""
         number = int(world.ids.number("task", 12, prefix="29"))
@@ -170,10 +171,10 @@ class Foreign:
             id=int(world.ids.number("work", 12, prefix="31")),
             task_id=number,
             account=account,
-            kind="video",
+            kind=makes,
             width=720,
             height=720,
-            duration_ms=5000,
+            duration_ms=5000 if makes == "video" else 0,
         )
         task = Task(
             id=number,
@@ -256,6 +257,7 @@ class Foreign:
             reply_ref=f"other {key}" if self._writer.tracked else None,
             age_s=-later_s,
             tracked=self._writer.tracked,
+            makes="image" if operation.startswith("images.") else "video",
         )
 
     def _their_address(self, address: str, world: World) -> str:

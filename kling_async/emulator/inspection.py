@@ -58,6 +58,7 @@ def state(emulator: Truth) -> dict[str, object]:
         "accounts": [_account(account) for account in emulator.accounts],
         "avatars": [asdict(avatar) for avatar in emulator.avatars],
         "deleted_avatars": [asdict(avatar) for avatar in emulator.deleted_avatars],
+        "elements": [asdict(element) for element in emulator.elements],
         "uploads": [asdict(upload) for upload in emulator.uploads],
         "speeches": [asdict(speech) for speech in emulator.speeches],
         "tasks": [_task(task) for task in emulator.tasks],

@@ -16,7 +16,14 @@ _MATRIX = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
 _GREY_BLOCK = "00100111"
 
 
-def video(marker: str, width: int, height: int, duration_ms: int, least_bytes: int = 0) -> bytes:
+def video(
+    marker: str,
+    width: int,
+    height: int,
+    duration_ms: int,
+    least_bytes: int = 0,
+    brand: bytes = b"isom",
+) -> bytes:
     """A whole file.
 
     Args:
@@ -25,19 +32,20 @@ def video(marker: str, width: int, height: int, duration_ms: int, least_bytes: i
         height: pixels, even.
         duration_ms: rounded to nothing; the last frame is shorter.
         least_bytes: padded to that size with zeros in another skipped box.
+        brand: `qt  ` for QuickTime, whose boxes are the same.
     """
-    whole = _unpadded(width, height, duration_ms) + _box(b"free", marker.encode())
+    whole = _unpadded(width, height, duration_ms, brand) + _box(b"free", marker.encode())
     missing = least_bytes - len(whole)
     return whole if missing <= 0 else whole + _box(b"free", bytes(max(0, missing - 8)))
 
 
 @lru_cache(maxsize=64)
-def _unpadded(width: int, height: int, duration_ms: int) -> bytes:
+def _unpadded(width: int, height: int, duration_ms: int, brand: bytes) -> bytes:
     frames = max(1, -(-duration_ms // _FRAME_MS))
     samples = [_still(width, height)]
     samples += [_as_before(number, _blocks(width) * _blocks(height)) for number in range(1, frames)]
     data = _box(b"mdat", *samples)
-    head = _box(b"ftyp", b"isom\0\0\2\0isomiso2avc1mp41")
+    head = _box(b"ftyp", brand + b"\0\0\2\0" + brand + b"iso2avc1mp41")
     sizes = [len(sample) for sample in samples]
     at = len(head) + len(_movie(width, height, duration_ms, sizes, 0)) + 8
     return head + _movie(width, height, duration_ms, sizes, at) + data

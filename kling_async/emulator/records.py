@@ -98,8 +98,9 @@ def cdn_host(origin: str) -> str:
 
 
 def work_url(work: Work, origin: str) -> str:
-    """Where a finished work can be fetched, with its watermark."""
-    return f"{cdn_host(origin)}/media/works/{work.id}.{FILE_ENDING[work.kind]}"
+    """Where a finished work can be fetched, with its watermark; what it ends in is documented."""
+    name = f"{work.id}-output.{FILE_ENDING[work.kind]}"
+    return f"{cdn_host(origin)}/media/works/{name}?x-kcdn-pid=112452"
 
 
 def work_cover_url(work: Work, origin: str) -> str:
@@ -154,7 +155,7 @@ def _task_info(task: Task) -> dict[str, object]:
             "blobStorage": None,
             "url": one.shown_url,
             "cover": None,
-            "fromWorkId": None,
+            "fromWorkId": one.work_id,
         }
         for one in task.inputs
     ]
@@ -163,6 +164,6 @@ def _task_info(task: Task) -> dict[str, object]:
         "inputs": inputs,
         "arguments": [{"name": name, "value": value} for name, value in task.arguments.items()],
         "extraArgs": {},
-        "callbackPayloads": [],
+        "callbackPayloads": list(task.payloads),
         "scene": "NORMAL_CREATION",
     }

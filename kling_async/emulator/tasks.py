@@ -27,11 +27,15 @@ _SUBMITTED_SHARE = 0.2  # of the job, spent waiting for its turn; the vendor's i
 
 @frozen
 class TaskInput:
-    """A file a task was made from; `url` is the one of the create, `shown_url` what records say."""
+    """A file a task was made from; `url` is the one of the create, `shown_url` what records say.
+
+    `work_id` is of the work it is, None for other files.
+    """
 
     name: str
     url: str
     shown_url: str
+    work_id: int | None = None
 
 
 @frozen
@@ -57,6 +61,7 @@ class Task:
         type: the vendor's name of what it does.
         inputs: the files it was made from.
         arguments: the other values, as texts.
+        payloads: what its record says in `callbackPayloads`.
         reply_url: where its webhooks go, None for nowhere.
         reply_ref: the caller's own reference, None where none was given.
         credits: what it has cost, in an invented unit; given back to nobody.
@@ -90,6 +95,7 @@ class Task:
     started_s: float
     job_s: float
     planned_works: tuple[Work, ...] = field(repr=False)
+    payloads: tuple[Mapping[str, object], ...] = ()
     failure: str | None = None
     lost_after_s: float | None = None
     hidden_s: tuple[float, float] = (0.0, 0.0)

@@ -14,7 +14,7 @@ from .faults import Fault, FaultPlan
 from .tasks import Task
 from .views import Views
 from .webhooks import Webhook
-from .world import Avatar, EmulatedAccount, Speech, Upload, World
+from .world import Avatar, Element, EmulatedAccount, Speech, Upload, World
 
 
 class Truth:
@@ -51,6 +51,11 @@ class Truth:
     def deleted_avatars(self) -> list[Avatar]:
         """The personal avatars that existed once, in order of deletion."""
         return list(self._world.deleted_avatars)
+
+    @property
+    def elements(self) -> list[Element]:
+        """The elements that exist, oldest first."""
+        return list(self._world.elements.values())
 
     @property
     def uploads(self) -> list[Upload]:

@@ -86,6 +86,17 @@ TEMPLATES = (
     ),
 )
 
+ELEMENT_TAGS = {
+    "meme": "o_101", "character": "o_102", "animal": "o_103", "prop": "o_104",
+    "costume": "o_105", "scene": "o_106", "effect": "o_107", "other": "o_108",
+}  # fmt: skip
+"""What elements can be: the keys and ids of the tags."""
+ELEMENT_VOICES = {
+    "Original Sound A": 829877809978941442,
+    "Calm Narrator": 829836801245810750,
+}
+"""What characters can sound like: the names and ids of the voices."""
+
 _BY_SPEAKER = {voice.speaker_id: voice for voice in VOICES}
 _BY_TEMPLATE = {template.id: template for template in TEMPLATES}
 

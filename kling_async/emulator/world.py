@@ -62,6 +62,23 @@ class Avatar:
 
 
 @frozen
+class Element:
+    """An element that was really made; `urls` are those that listings show."""
+
+    id: str
+    account: str
+    name: str
+    type: str
+    description: str
+    urls: tuple[str, ...]
+    tag: str
+    voice: str | None
+    create_time_ms: int
+    call_number: int
+    visible_from_s: float = field(default=0.0, repr=False)
+
+
+@frozen
 class Upload:
     """A file that was really stored; width, height are 0 where the emulator does not look."""
 
@@ -99,6 +116,18 @@ class Speech:
     call_number: int
 
 
+@frozen
+class SavedVoice:
+    """A voice of an account for videos of Kling 4.0."""
+
+    id: str
+    account: str
+    name: str
+    audio_url: str
+    create_time_ms: int
+    call_number: int
+
+
 @define
 class World:
     """Everything that exists at one moment.
@@ -114,8 +143,11 @@ class World:
     keep_media_bytes: int
     avatars: dict[str, Avatar] = field(factory=dict[str, Avatar], init=False)
     deleted_avatars: list[Avatar] = field(factory=list[Avatar], init=False)
+    elements: dict[str, Element] = field(factory=dict[str, Element], init=False)
+    deleted_elements: list[Element] = field(factory=list[Element], init=False)
     uploads: dict[str, Upload] = field(factory=dict[str, Upload], init=False)
     speeches: dict[str, Speech] = field(factory=dict[str, Speech], init=False)
+    saved_voices: dict[str, SavedVoice] = field(factory=dict[str, SavedVoice], init=False)
     tasks: dict[int, Task] = field(factory=dict[int, Task], init=False)
     works: dict[int, Work] = field(factory=dict[int, Work], init=False)
     downloads: dict[str, tuple[tuple[Work, str], ...]] = field(
@@ -132,6 +164,10 @@ class World:
         """The avatars of one account by the time they tell, oldest first."""
         found = [avatar for avatar in self.avatars.values() if avatar.account == account]
         return sorted(found, key=_avatar_ms)
+
+    def elements_of(self, account: str) -> list[Element]:
+        """The elements of one account, oldest first."""
+        return [one for one in self.elements.values() if one.account == account]
 
     def uploads_of(self, account: str) -> list[Upload]:
         """The uploads of one account, oldest first."""

@@ -19,11 +19,12 @@ from .checks import (
     Url,
     exactly_one,
 )
-from .fields import Part, body, file, numbered, path, query, unlogged
+from .fields import Part, body, file, files, numbered, path, query, unlogged
 from .requests import Request, Safety
 from .responses import Model, named
 
 if _TYPE_CHECKING:
+    from .prices import credits
     from .task_requests import TaskRequest
 
 __all__ = [
@@ -43,8 +44,10 @@ __all__ = [
     "Text",
     "Url",
     "body",
+    "credits",
     "exactly_one",
     "file",
+    "files",
     "named",
     "numbered",
     "path",
@@ -55,7 +58,12 @@ __all__ = [
 if not _TYPE_CHECKING:
 
     def __getattr__(name: str) -> object:
-        if name != "TaskRequest":  # its answer is a type like those that are loaded later
+        # Loaded when asked for: prices, and a request whose answer is a type loaded later, too.
+        if name == "credits":
+            from .prices import credits
+
+            return credits
+        if name != "TaskRequest":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from .task_requests import TaskRequest
 

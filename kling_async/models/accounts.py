@@ -31,7 +31,7 @@ class AccountSession(Model):
 class BalancePoints(Model):
     """Credits of one order or plan: how many there were, and how many are left.
 
-    Whether a number is credits or hundredths of one is unknown, and so is the unit of the times.
+    In hundredths of a credit (vendor's article, October 2026). The unit of the times is unknown.
     """
 
     order_id: str | None = None
@@ -44,7 +44,10 @@ class BalancePoints(Model):
 
 @frozen(kw_only=True)
 class AccountBalance(Model):
-    """Credits of an account, as the server gives them: their scale is unknown."""
+    """What an account has left, in hundredths of a credit, as `kling_async.models.credits` counts.
+
+    Source: `GET /accounts/{email}`.
+    """
 
     points: tuple[BalancePoints, ...] = ()
     total: float | None = None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from attrs import frozen
 
@@ -110,23 +110,28 @@ def is_template_id(avatar_id: str) -> bool:
     return len(avatar_id) <= 8
 
 
-class AvatarEvidence:
-    """How an avatar is looked for whose answer was lost. It is free, so likeness counts."""
+class ListedEvidence:
+    """What avatars and elements share: they are made at once, listed, and usually free.
 
-    kind = "avatar"
+    They bear no mark, so likeness counts. What is listed where, and what it shows, is the heirs'.
+    """
+
+    kind: ClassVar[str]
     likeness = True
+    shown_again: ClassVar[tuple[str, ...]]
+    """The fields of the create that a listing shows again."""
 
-    def marked(self, request: CreateAvatar) -> CreateAvatar:
-        """As it is: an avatar bears no mark."""
+    def marked(self, request: Any) -> Any:
+        """As it is: it bears no mark."""
         return request
 
-    def own_of(self, request: CreateAvatar, given: CreateAvatar) -> frozenset[str]:
-        """The image, where it was uploaded for the call."""
+    def own_of(self, request: Any, given: Any) -> frozenset[str]:
+        """What was uploaded for the call."""
         return own_addresses(request, given)
 
     def sent(
         self,
-        request: CreateAvatar,
+        request: Any,
         *,
         account: str | None,
         own: Collection[str] = (),
@@ -134,8 +139,8 @@ class AvatarEvidence:
         since_s: float | None = None,
         never_sent: bool = False,
     ) -> Sent:
-        """The image, the texts and the voice."""
-        stated = {name: getattr(request, name) for name in ("image_url", *_SHOWN_AGAIN)}
+        """The addresses, and what is shown again."""
+        stated = {name: getattr(request, name) for name in self.shown_again}
         return Sent(
             kind=self.kind,
             account=account,
@@ -143,23 +148,58 @@ class AvatarEvidence:
             own=frozenset(own),
             stated={name: value for name, value in stated.items() if value is not None},
             since_s=since_s,
-            likeness=True,
+            likeness=self.likeness,
             never_sent=never_sent,
         )
 
     def listings(self, account: str | None) -> tuple[Request[Any], ...]:
         """Where it would show."""
-        return (ListAvatars(email=account),)
+        raise NotImplementedError
 
     def next_page(
         self, listing: Request[Any], listed: Sequence[Any], since_s: float
     ) -> Request[Any] | None:
-        """There is no paging."""
+        """There is no paging, unless an heir says so."""
         return None
+
+    def sighting(self, thing: Any, account: str | None = None) -> Sighting:
+        """What a listed thing shows of the create."""
+        raise NotImplementedError
+
+    def result(self, thing: Any) -> Any:
+        """The answer that was lost, as far as the listing tells it."""
+        raise NotImplementedError
+
+    def refetch(self, thing: Any, account: str | None) -> Request[Any] | None:
+        """The answer has no more than the listing."""
+        return None
+
+    def result_id(self, result: Any) -> str:
+        """Its id."""
+        return str(result.id)
+
+
+class AvatarEvidence(ListedEvidence):
+    """How an avatar is looked for whose answer was lost: by the image, the texts and the voice."""
+
+    kind = "avatar"
+    shown_again = (
+        "image_url",
+        "nickname",
+        "prompt",
+        "scene",
+        "tts_speaker",
+        "tts_speed",
+        "tts_emotion",
+    )
+
+    def listings(self, account: str | None) -> tuple[Request[Any], ...]:
+        """Where it would show."""
+        return (ListAvatars(email=account),)
 
     def sighting(self, thing: Avatar, account: str | None = None) -> Sighting:
         """What it shows of the create. A blank text says nothing."""
-        shown = {name: getattr(thing, name) for name in _SHOWN_AGAIN}
+        shown = {name: getattr(thing, name) for name in self.shown_again[1:]}
         urls = frozenset(one.url for one in thing.image_resources)
         return Sighting(
             id=thing.id,
@@ -173,16 +213,6 @@ class AvatarEvidence:
     def result(self, thing: Avatar) -> CreatedAvatar:
         """The answer that was lost, as far as it is known."""
         return CreatedAvatar.from_api({"id": thing.id, "status": "SUCCESS"})
-
-    def refetch(self, thing: Avatar, account: str | None) -> None:
-        """The answer has no more than the listing."""
-
-    def result_id(self, result: CreatedAvatar) -> str:
-        """The avatar's id."""
-        return result.id
-
-
-_SHOWN_AGAIN = ("nickname", "prompt", "scene", "tts_speaker", "tts_speed", "tts_emotion")
 
 
 @frozen(kw_only=True)

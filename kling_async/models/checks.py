@@ -177,9 +177,17 @@ class Email(Check):
 
 @frozen
 class Digits(Check):
-    """An id as the API writes it, a string of digits; or one of the results `of`, which has it."""
+    """An id as the API writes it, a string of digits; or one of the results `of`, which has it.
+
+    Args:
+        of: result types which may stand for it.
+        by: their attribute that is meant.
+        numbers: whether numbers may stand for it, too.
+    """
 
     of: type | tuple[type, ...] = ()
+    by: str = "id"
+    numbers: bool = False
 
     def __call__(self, value: Any) -> str | None:
         if isinstance(value, str) and value.isascii() and value.isdigit():
@@ -188,7 +196,9 @@ class Digits(Check):
 
     def convert(self, value: Any) -> Any:
         """The id of a result."""
-        return _stands_for(value, self.of, "id")
+        value = _stands_for(value, self.of, self.by)
+        is_number = self.numbers and isinstance(value, int) and not isinstance(value, bool)
+        return str(value) if is_number else value
 
 
 class FileNamePart(Check):

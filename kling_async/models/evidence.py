@@ -8,9 +8,9 @@ The rules of evidence, once, for single calls and for bulk. A thing is free whil
   agrees and the thing was made in time. Of several, the oldest counts; the others are surplus.
   Where such an address is seen to be somebody else's as well (equal files with equal addresses), it
   counts as one that the user gave.
-- **Likeness** (an address that the user gave, and all that was sent) suffices for avatars alone,
-  where exactly one such thing was made in time, no other create could have made it, the listing
-  hides nothing of that time, and nobody else is seen to make things that look like ours.
+- **Likeness** (an address that the user gave, and all that was sent) suffices for avatars and
+  elements alone, where exactly one such thing was made in time, no other create could have made
+  it, the listing hides nothing of that time, and nobody else is seen to make the like.
 - **An absence proves nothing**, nor does a thing that does not say when it was made.
 - **What was never sent** is found only by what was made for it alone: then a ledger is an old copy.
 

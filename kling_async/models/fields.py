@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from attrs import Attribute, field, fields, frozen
 
 from ..errors import JSON, InvalidRequestError
-from .checks import Check, ListOf, Secret
+from .checks import Check, ListOf, Secret, Url
 from .media import Media, MediaProblem, MediaSource, inspect, is_address
 
 Place = Literal["body", "query", "path"]
@@ -78,13 +79,45 @@ def file(into: str, kind: str) -> Any:
             return None
         if is_address(source):
             return MediaProblem(f"is an address, not a file: give it as {into}")
-        try:
-            return inspect(source, only=kind)
-        except MediaProblem as exc:
-            return exc
+        return _looked_into(source, kind)
 
     metadata = {"file": True, "into": into, "kind": kind, "check": IsFile()}
     return field(default=None, converter=looked_into, metadata=metadata)
+
+
+def files(wire: str, kind: str, *, most: int, first: int = 1, required: bool = False) -> Any:
+    """Several files or addresses, which go out as several fields in their order, as `numbered`.
+
+    Each file goes up before the request, and its address takes its place.
+
+    Args:
+        wire: `image_{n}`.
+        kind: "image", "video" or "audio".
+        most: how many there may be.
+        first: the number of the first.
+        required: whether there must be one.
+    """
+
+    def looked_into(given: Any) -> tuple[str | Media | MediaProblem, ...] | None:
+        if given is None:
+            return None
+        members = given if isinstance(given, (tuple, list)) else (given,)
+        return tuple(one if is_address(one) else _looked_into(one, kind) for one in members)
+
+    what = re.sub(r"(?=[A-Z])", " ", wire.partition("{")[0].strip("_")).lower()
+    listed = ListOf(FileOrAddress(), what, most)
+    metadata = {
+        "wire": wire, "place": "body", "check": listed, "numbers": Numbers(wire, first),
+        "kind": kind, "into": "", "required": required,
+    }  # fmt: skip
+    return field(default=None, converter=looked_into, metadata=metadata)
+
+
+def _looked_into(source: MediaSource | Media, kind: str) -> Media | MediaProblem:
+    try:
+        return inspect(source, only=kind)
+    except MediaProblem as exc:
+        return exc
 
 
 class IsFile(Check):
@@ -92,6 +125,13 @@ class IsFile(Check):
 
     def __call__(self, value: Any) -> str | None:
         return str(value) if isinstance(value, MediaProblem) else None
+
+
+class FileOrAddress(IsFile):
+    """Such a file, or the address of one."""
+
+    def __call__(self, value: Any) -> str | None:
+        return Url()(value) if isinstance(value, str) else super().__call__(value)
 
 
 @frozen(kw_only=True)

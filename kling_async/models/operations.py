@@ -14,7 +14,11 @@ from typing import Any
 from ..errors import ConfigurationError
 from .requests import Request
 
-MODULES = ("accounts", "assets", "avatars", "tts", "tasks", "scheduler", "videos")
+MODULES = (
+    *("accounts", "assets", "avatars", "tts", "tasks", "scheduler"),
+    *("videos", "omni", "video_edits", "video_voices"),
+    *("images", "elements"),
+)
 """The files of this room that have request types; a new part of the API is a new name here."""
 
 

@@ -102,6 +102,13 @@ class Request(Generic[R]):
         """Problems that need more than one field (exclusive pairs); overridden where there are."""
         return {}
 
+    def cautions(self) -> dict[str, str]:
+        """What the vendor's pages say that its model does not take, by field; overridden.
+
+        It is sent all the same, as the server may know better, and logged once by each client.
+        """
+        return {}
+
     def decode(self, body: JSON) -> R:
         """The result that the JSON of a 2xx answer stands for.
 
@@ -174,10 +181,52 @@ FILE_FIELDS: dict[type, tuple[tuple[str, str], ...]] = {}
 
 
 def file_fields(cls: type[Request[Any]]) -> tuple[tuple[str, str], ...]:
-    """The fields of a request type that hold files, each with the field its address goes into."""
+    """The fields of a request type that hold files, each with the field its address goes into.
+
+    Of a list of files and addresses that is the list itself.
+    """
     found = FILE_FIELDS.get(cls)
     if found is None:
         found = FILE_FIELDS[cls] = tuple(
-            (one.name, one.metadata["into"]) for one in fields(cls) if "into" in one.metadata
+            (one.name, one.metadata["into"] or one.name)
+            for one in fields(cls)
+            if "into" in one.metadata
         )
     return found
+
+
+def files_or_addresses(request: Request[Any], *needed: str) -> dict[str, str]:
+    """The problems of files that may be given by their address instead; for `cross_problems`.
+
+    Args:
+        request: whose.
+        needed: the files of which one or the other has to be there.
+    """
+    problems = {}
+    for name, into in file_fields(type(request)):
+        file, address = getattr(request, name), getattr(request, into)
+        if name == into:
+            continue
+        if file is not None and address is not None:
+            problems[name] = f"and {into} are both given; keep one of the two"
+        elif name in needed and file is None and address is None:
+            problems[name] = f"is needed: a file here, or its address in {into}"
+    return problems
+
+
+def address_at(request: Request[Any], where: str) -> str:
+    """The address in the field `where`, or in a list: `images.2`."""
+    name, _, number = where.partition(".")
+    value = getattr(request, name)
+    return str(value[int(number) - 1] if number else value)
+
+
+def put(values: dict[str, Any], where: str, address: str) -> None:
+    """Put an address into the field `where`, or into a list that is there: `images.2`."""
+    name, _, number = where.partition(".")
+    if not number:
+        values[name] = address
+        return
+    members = list(values[name])
+    members[int(number) - 1] = address
+    values[name] = tuple(members)

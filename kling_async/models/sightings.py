@@ -7,7 +7,7 @@ into `Sent`; a request names its own in a class variable. `evidence.py` compares
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
@@ -192,23 +192,31 @@ def address_fields(cls: type[Request[Any]]) -> tuple[str, ...]:
         found = _ADDRESSES[cls] = tuple(
             one.name
             for one in fields(cls)
-            if isinstance(one.metadata.get("check"), Url) and one.repr
+            if (isinstance(one.metadata.get("check"), Url) and one.repr)
+            or one.metadata.get("into") == ""
         )
     return found
 
 
 def addresses(request: Request[Any]) -> dict[str, str]:
-    """Field -> path, of all addresses that a request carries."""
-    found = ((name, getattr(request, name)) for name in address_fields(type(request)))
-    return {name: url_path(url) for name, url in found if url is not None}
+    """Field -> path, of all addresses that a request carries; of a list by `images.2`."""
+    return {name: url_path(url) for name, url in _urls(request)}
 
 
 def own_addresses(request: Request[Any], given: Request[Any]) -> frozenset[str]:
     """The fields whose address was made for `request`: `given`, as the user gave it, has none."""
     if request is given:
         return frozenset()
-    return frozenset(
-        name
-        for name in address_fields(type(request))
-        if getattr(given, name) is None and getattr(request, name) is not None
-    )
+    theirs = dict(_urls(given))
+    return frozenset(name for name, _ in _urls(request) if name not in theirs)
+
+
+def _urls(request: Request[Any]) -> Iterator[tuple[str, str]]:
+    for name in address_fields(type(request)):
+        value = getattr(request, name)
+        if isinstance(value, str):
+            yield name, value
+        elif value is not None:
+            for number, one in enumerate(value, 1):
+                if isinstance(one, str):
+                    yield f"{name}.{number}", one

@@ -1,7 +1,7 @@
-"""How is a video asked for? What comes back is a `Task`.
+"""How is a video asked for that a text or pictures become? What comes back is a `Task`.
 
-Source: `POST /avatars/video` (vendor page, January 2026), `POST /videos/text2video` (vendor pages,
-February to October 2026).
+Source: `POST /avatars/video` (vendor page, January 2026), `POST /videos/text2video`,
+`image2video-frames` and `image2video-elements` (vendor pages, October 2025 to October 2026).
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from attrs import field, frozen
 from ..errors import UnexpectedResponseError
 from .avatars import AVATAR_ID, EMOTIONS, PROMPT_CHARS, AnyAvatar
 from .checks import SPEED, Boolean, Integer, Number, OneOf, Text, Url, exactly_one
-from .fields import Part, body, file, numbered
+from .fields import Part, body, file, files, numbered
 from .media import Media, MediaSource
-from .requests import Preparation
+from .requests import Preparation, files_or_addresses
 from .task_requests import TaskRequest
 from .tts import SPEAKER_ID, CreateSpeech, Speech, Voice
+from .video_models import model_cautions
 
 VideoMode = Literal["std", "pro"]
 VIDEO_MODES: tuple[str, ...] = get_args(VideoMode)
@@ -179,14 +180,139 @@ class Text2Video(TaskRequest):
 
     def cross_problems(self) -> dict[str, str]:
         """A text or shots; and what the shots say of the length."""
-        problems = exactly_one(prompt=self.prompt, shots=self.shots)
-        if self.shots is not None and self.duration_s is not None:
-            problems["duration_s"] = "excludes shots: each has a length of its own"
-        shots = [one for one in self.shots or () if isinstance(one, Shot)]
-        total_s, (low_s, high_s) = sum(one.duration_s or 0 for one in shots), SHOTS_S
-        if 2 <= len(shots) <= 6 and not low_s <= total_s <= high_s:
-            problems["shots"] = f"take {total_s} s together; {low_s} to {high_s} are allowed"
+        return shot_problems(self)
+
+    def cautions(self) -> dict[str, str]:
+        """What its model does not take."""
+        return model_cautions(self, "kling-v1-6")
+
+
+def shot_problems(request: Any, *, needs_prompt: bool = True) -> dict[str, str]:
+    """The problems of the fields `prompt`, `duration_s` and `shots`, which replaces both."""
+    prompt, shots = request.prompt, request.shots
+    both = prompt is not None and shots is not None
+    problems = exactly_one(prompt=prompt, shots=shots) if needs_prompt or both else {}
+    if shots is not None and request.duration_s is not None:
+        problems["duration_s"] = "excludes shots: each has a length of its own"
+    shots = [one for one in shots or () if isinstance(one, Shot)]
+    total_s, (low_s, high_s) = sum(one.duration_s or 0 for one in shots), SHOTS_S
+    if 2 <= len(shots) <= 6 and not low_s <= total_s <= high_s:
+        problems["shots"] = f"take {total_s} s together; {low_s} to {high_s} are allowed"
+    return problems
+
+
+ElementsMode = Literal["std", "pro"]
+PlainRatio = Literal["16:9", "9:16", "1:1"]
+ELEMENT_ID = Text()
+"""`u_` and digits; that no other form is ever taken, no page says."""
+
+
+@frozen(kw_only=True)
+class FramesToVideo(TaskRequest):
+    """Make a video that begins with a picture, ends with one, or both: a task that costs credits.
+
+    The video has the picture's proportions. At least one of the two pictures is needed, each as a
+    file or an address; all models but 1.x need the first.
+
+    Args:
+        image: the first frame: path, bytes or binary file, PNG or JPEG, at most 10 MB, each side at
+            least 300 px; uploaded first.
+        image_url: its http or https address instead; usually an upload's.
+        image_tail: the last frame, likewise. Not with 2.1-master and 3.0-turbo.
+        image_tail_url: its address instead.
+        elements: 1 to 3 ids of elements, `u_...`, with model 3.0.
+        prompt: what is to happen, at most 2500 characters.
+        negative_prompt: what is not to be seen, at most 2500 characters. Not with 2.5, 2.6, 3.0.
+        model_name: as for `Text2Video`, and kling-v2-1, which is the server's default.
+        duration_s: whole seconds, server's default 5; 5 or 10, 3 to 15 for 3.0, 3 to 30 for 4.0.
+        mode: std (server's default), pro, or 4k, which model 3.0 alone has.
+        cfg_scale: how closely it keeps to the prompt, 0 to 1; server's default 0.5. Not with 2.x.
+        enable_audio: with sound; server's default false, true with 3.0. Model 2.6 needs pro and no
+            last frame for it; 3.0-turbo does not take it.
+        shots: 2 to 6 `Shot`s of 3 to 15 s together, instead of `prompt` and `duration_s`. Model 3.0
+            only.
+
+    What lies between the frames with model 4.0 (keyframes) has no documented names yet: `extra`.
+
+    Source: `POST /videos/image2video-frames`.
+    """
+
+    operation = "videos.image2video_frames"
+    route = "/videos/image2video-frames"
+
+    image_url: str | None = body("image", Url())
+    image: MediaSource | Media | None = file("image_url", "image")
+    image_tail_url: str | None = body("image_tail", Url())
+    image_tail: MediaSource | Media | None = file("image_tail_url", "image")
+    elements: Sequence[str] | None = numbered("element_{n}", ELEMENT_ID, most=3)
+    prompt: str | None = body("prompt", Text(VIDEO_PROMPT_CHARS))
+    negative_prompt: str | None = body("negative_prompt", Text(VIDEO_PROMPT_CHARS))
+    model_name: VideoModel | Literal["kling-v2-1"] | str | None = body(
+        "model_name", OneOf((*get_args(VideoModel), "kling-v2-1"), open=True)
+    )
+    duration_s: int | None = body("duration", Integer(3, 30))
+    mode: TextVideoMode | None = body("mode", OneOf(get_args(TextVideoMode)))
+    cfg_scale: float | None = body("cfg_scale", Number(0, 1))
+    enable_audio: bool | None = body("enable_audio", Boolean())
+    shots: Sequence[Shot | Mapping[str, Any]] | None = numbered(
+        "shot_{n}_{field}", Shot, least=2, most=6
+    )
+
+    def cross_problems(self) -> dict[str, str]:
+        """A frame at least, each once; a text or shots."""
+        problems = {**files_or_addresses(self), **shot_problems(self, needs_prompt=False)}
+        frames = self.image_url, self.image, self.image_tail_url, self.image_tail
+        if all(one is None for one in frames):
+            problems["image"] = "is needed, or image_url: the first frame"
         return problems
+
+    def cautions(self) -> dict[str, str]:
+        """What its model does not take."""
+        return model_cautions(self, "kling-v2-1")
+
+
+@frozen(kw_only=True)
+class ElementsToVideo(TaskRequest):
+    """Make a video of up to four pictures of people and things: a task that costs credits.
+
+    Args:
+        prompt: what they do, at most 2500 characters.
+        images: 1 to 4 pictures, each a path, bytes, binary file or an http or https address. Files
+            are PNG or JPEG, at most 10 MB, each side at least 300 px, and uploaded first.
+        elements: 1 to 3 ids of elements, `u_...`, with model 3.0.
+        negative_prompt: what is not to be seen, at most 2500 characters.
+        aspect_ratio: 16:9 (server's default), 9:16 or 1:1; not with model 3.0.
+        duration_s: whole seconds, server's default 5; 5 or 10, 3 to 15 for model 3.0.
+        mode: std (server's default) or pro.
+        model_name: kling-v1-6 (server's default) or kling-v3-0.
+        enable_audio: with sound; server's default false; model 3.0 always has sound.
+
+    Source: `POST /videos/image2video-elements`.
+    """
+
+    operation = "videos.image2video_elements"
+    route = "/videos/image2video-elements"
+
+    prompt: str | None = body("prompt", Text(VIDEO_PROMPT_CHARS), required=True)
+    images: Sequence[MediaSource | Media] | None = files(
+        "image_{n}", "image", most=4, first=0, required=True
+    )
+    elements: Sequence[str] | None = numbered("element_{n}", ELEMENT_ID, most=3)
+    negative_prompt: str | None = body("negative_prompt", Text(VIDEO_PROMPT_CHARS))
+    aspect_ratio: PlainRatio | None = body("aspect_ratio", OneOf(get_args(PlainRatio)))
+    duration_s: int | None = body("duration", Integer(3, 15))
+    mode: ElementsMode | None = body("mode", OneOf(get_args(ElementsMode)))
+    model_name: Literal["kling-v1-6", "kling-v3-0"] | str | None = body(
+        "model_name", OneOf(("kling-v1-6", "kling-v3-0"), open=True)
+    )
+    enable_audio: bool | None = body("enable_audio", Boolean())
+
+    def cautions(self) -> dict[str, str]:
+        """What its model does not take."""
+        found = model_cautions(self, "kling-v1-6")
+        if self.model_name == "kling-v3-0" and self.aspect_ratio is not None:
+            found["aspect_ratio"] = "is not taken by kling-v3-0 here; leave it out"
+        return found
 
 
 def _audio_of(speech: Speech) -> str:

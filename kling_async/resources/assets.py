@@ -148,8 +148,9 @@ class Assets(Resource):
         one ended.
 
         Args:
-            what: a task that succeeded (its first work), a `Work`, a work's id, a `Speech`, an
-                upload, or the https address of a file. Several works (a list) come as one zip.
+            what: a task that succeeded (its first work that did), a `Work`, a work's id, a
+                `Speech`, an upload, or the https address of a file. Several works (`task.works`)
+                come as one zip; one by one, each is a file of its own.
             to: where. An existing directory: a name of its own in it, `<work id>.mp4` for works;
                 what the server calls it for all else, `NAME-2.mp3` where that is taken. A zip is
                 always called `.zip`, also one that comes where a single file was asked for.
@@ -185,7 +186,7 @@ def _work_ids(work: AnyWork) -> list[int | str]:
         return [work.work_id if isinstance(work, Work) else work]
     if not work.works:
         raise InvalidRequestError("GetDownload", {"works": f"task {work.id} has none"})
-    return [one.work_id for one in work.works]
+    return [one.work_id for one in work.works if not one.failed] or [work.works[0].work_id]
 
 
 def _names(given: str | Sequence[str]) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from .._calls.pipeline import Options, Pipeline
 from .._files.downloads import Downloads
@@ -113,10 +113,11 @@ class Avatars(Resource):
         | AsyncIterable[CreateAvatar | Mapping[str, Any]],
         *,
         ledger: str | os.PathLike[str],
-        concurrency: int = 8,
+        concurrency: int | Literal["auto"] = "auto",
         single_writer: bool = False,
         videos: str | os.PathLike[str] | None = None,
         again: bool = False,
+        retry_failed: bool = False,
     ) -> AsyncGenerator[BulkRow, None]:
         """Every row's result as it is settled: `async for row in kling.avatars.create_many(...)`.
 
@@ -133,7 +134,8 @@ class Avatars(Resource):
                 `video_prompt` and `mode`. `avatar_id` in place of an image: it exists already.
             ledger: the SQLite file that remembers every row, or `postgresql://user@host/db#name`,
                 which any number of machines may share; made where it is missing.
-            concurrency: rows under way at once; default 8.
+            concurrency: rows under way at once, at least 1; "auto", the default: as many as the
+                rate and the time of the answers ask for, 8 to 256 (32 without a rate limit).
             single_writer: has no effect any more: texts alone settle no lost answer. Default False.
             videos: the folder where the videos of the rows that speak shall be, made where it is
                 missing; each is `<key>.mp4`. They cost credits. As many are made at once as the
@@ -142,20 +144,25 @@ class Avatars(Resource):
             again: make also rows that look as if another job had made them already: an avatar of
                 the same picture address and texts is there. Default False: the run stops and says
                 so before it sends anything for them.
+            retry_failed: try rows again that an earlier run left failed, each once, from the step
+                that failed. Default False: they are yielded as they are. What failed before
+                anything was sent (a file that is missing, a text that is too long) is looked at
+                again in any case.
 
         Raises:
             LedgerError: the ledger is in use, damaged, or belongs to another job.
         """
-        return self._create_many(rows, ledger, concurrency, videos, again)
+        return self._create_many(rows, ledger, concurrency, videos, again, retry_failed)
 
     async def _create_many(
         self,
         rows: Iterable[CreateAvatar | Mapping[str, Any]]
         | AsyncIterable[CreateAvatar | Mapping[str, Any]],
         ledger: str | os.PathLike[str],
-        concurrency: int,
+        concurrency: int | Literal["auto"],
         videos: str | os.PathLike[str] | None,
         again: bool,
+        retry_failed: bool,
     ) -> AsyncGenerator[BulkRow, None]:
         from ..bulk.jobs import Equipment, carried_out
         from ..bulk.recipes import AVATARS, TALKING
@@ -170,6 +177,7 @@ class Avatars(Resource):
             folder=videos,
             concurrency=concurrency,
             again=again,
+            retry_failed=retry_failed,
         )
         try:
             async for one in results:

@@ -142,7 +142,7 @@ def _special(request: Callable[..., Any]) -> tuple[tuple[str, ...], tuple[str, .
         check = check.check if isinstance(check, ListOf) else check
         if getattr(check, "of", ()) != ():
             results.append(one.name)
-        if one.metadata.get("file"):
+        if "into" in one.metadata or one.metadata.get("file"):
             files.append(one.name)
     found = _SPECIAL[request] = tuple(results), tuple(files)
     return found

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from .._calls.pipeline import Options, Pipeline
 from .._files.downloads import Downloads
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..bulk.results import BulkResult
 
 Row = Request[Any] | Mapping[str, Any]
+Operation = type[Request[Any]] | str
 
 
 class Bulk(Resource):
@@ -34,10 +35,11 @@ class Bulk(Resource):
         rows: Iterable[Row] | AsyncIterable[Row],
         *,
         ledger: str | os.PathLike[str],
-        operation: type[Request[Any]] | str | None = None,
+        operation: Operation | Sequence[Operation] | None = None,
         save_to: str | os.PathLike[str] | None = None,
-        concurrency: int = 8,
+        concurrency: int | Literal["auto"] = "auto",
         again: bool = False,
+        retry_failed: bool = False,
     ) -> AsyncGenerator[BulkResult, None]:
         """Every row's result as it is settled: `async for done in kling.bulk.run(rows, ...)`.
 
@@ -52,37 +54,48 @@ class Bulk(Resource):
             ledger: the SQLite file that remembers every row, or `postgresql://user@host/db#name`,
                 which any number of machines may share; made where it is missing.
             operation: what mappings are that don't say so: a request type, or its operation's name
-                (`"avatars.create"`). Default: none; each says it.
+                (`"avatars.create"`). Several are the steps of each row, on what the one before
+                made; its fields are then named `OPERATION.FIELD`. Default: none; each says it.
             save_to: the folder where tasks' works become files, made where it is missing:
-                `KEY.mp4`, or `KEY-1.png`, `KEY-2.png` ... of several. Default: none are brought.
-            concurrency: rows under way at once, at least 1; tasks: as many as the accounts have job
-                slots. Default 8.
+                `KEY.mp4`, or `KEY-1.png`, `KEY-2.png` ... of several; `KEY-step1.png` of a step
+                before the last. Default: none are brought.
+            concurrency: rows under way at once, at least 1; "auto", the default: as many as the
+                rate and the time of the answers ask for, 8 to 256 (32 without a rate limit).
+                Tasks: as many as the accounts have job slots.
             again: send also rows that look as if another job had made them already. Default False:
                 the run stops and says so before it sends anything for them.
+            retry_failed: try rows again that an earlier run left failed, each once, from the step
+                that failed. Default False: they are yielded as they are. What failed before
+                anything was sent (a file that is missing, a text that is too long) is looked at
+                again in any case.
 
         Raises:
-            InvalidRequestError: `rows` are none, `operation` makes nothing, or the name of
-                `save_to` is not UTF-8 text.
+            InvalidRequestError: `rows` are none, or the name of `save_to` is not UTF-8 text.
+            ConfigurationError: an operation makes nothing, or can't come after the one before it.
             LedgerError: the ledger is in use, damaged, or belongs to another job.
             KlingError: rows look as if they were made already, and `again` is not given.
         """
         from ..bulk.jobs import Equipment, carried_out
-        from ..bulk.recipes import recipe_of
+        from ..bulk.recipes import chain_of
         from ..bulk.results import bulk_result
         from ..models.operations import request_type
 
-        kind = request_type(operation) if isinstance(operation, str) else operation
+        named = (
+            (operation,) if operation is None or isinstance(operation, (str, type)) else operation
+        )
+        kinds = [request_type(one) if isinstance(one, str) else one for one in named if one]
         saves = save_to is not None
         equipment = Equipment(self._pipeline, self._options, self._waiting, self._downloads)
         results = carried_out(
             equipment,
             rows,
-            None if kind is None else recipe_of(kind, saves=saves),
+            chain_of(kinds, saves=saves) if kinds else None,
             method="bulk.run",
             ledger=ledger,
             folder=save_to,
             concurrency=concurrency,
             again=again,
+            retry_failed=retry_failed,
             mixed=True,
         )
         try:
@@ -133,8 +146,9 @@ class Bulk(Resource):
             LedgerError: there is nothing to settle, the id is another row's, or the ledger is in
                 use.
         """
+        from ..bulk.decisions import Decision
         from ..bulk.results import RowResult, bulk_result
-        from ..bulk.settle import Decision, settle
+        from ..bulk.settle import settle
 
         if (adopt is not None) + bool(resend) + bool(abandon) != 1:
             raise InvalidRequestError(

@@ -22,7 +22,7 @@ from pathlib import Path
 from table import HEAD, Row
 
 HERE = Path(__file__).parent
-ORDER = ("requests", "layers", "silent", "loop", "limits", "bulk", "import")
+ORDER = ("requests", "layers", "silent", "loop", "limits", "bulk", "slots", "concurrency", "import")
 NAMED = ("httpx", "httpx-aiohttp", "aiohttp", "openai", "anthropic", "fastapi", "uvicorn")
 
 

@@ -161,6 +161,7 @@ LAYERS: list[set[str]] = [
     {"client"},
     {"__init__"},
     {"emulator.*"},
+    {"report.*"},
     {"cli.*", "__main__", "integrations.*", "pytest_plugin"},
 ]
 
@@ -207,7 +208,8 @@ def test_only_the_wire_and_its_transports_import_httpx() -> None:
     ("tenacity", {"_calls"}), ("aiolimiter", {"_limits"}), ("fastapi", {"integrations"}),
     ("aiohttp", {"_transport", "integrations"}),
     ("sqlite3", {"bulk"}), ("cattrs", {"models"}), ("click", {"cli", "__main__"}),
-    ("rich", {"cli", "__main__"}), ("psycopg", {"bulk", "distributed"}),
+    ("rich", {"cli", "__main__"}), ("jinja2", {"report"}), ("PIL", {"report"}),
+    ("psycopg", {"bulk", "distributed"}),
 ])  # fmt: skip
 def test_each_library_has_one_place(library: str, rooms: set[str]) -> None:
     users = {name.partition(".")[0] for name, path in LIBRARY.items() if library in tops(path)}

@@ -13,7 +13,9 @@ from typing import Any
 import httpx
 import pytest
 from attrs import evolve
-from test_operations import REPLIES, ROWS, TASK, Act, client
+from picture_operations import ELEMENT
+from picture_operations import A as PICTURE
+from test_operations import REPLIES, ROWS, TASK, URL, Act, client
 
 from kling_async import KlingError, RetryPolicy, Safety, errors
 from kling_async.models.operations import operations
@@ -106,7 +108,7 @@ async def test_an_error(
 
 DELETES = [
     "avatars.delete", "assets.delete_uploaded", "tasks.delete", "scheduler.forget",
-    "accounts.remove",
+    "accounts.remove", "elements.delete",
 ]  # fmt: skip
 
 
@@ -229,6 +231,23 @@ SHAPES: list[tuple[str, Any, Look, Any]] = [
      ("ada+1@example.com", 5, "login is slow", "7", False)),
     ("accounts.get", {"maxJobs": 3, "balance": {"total": 10, "points": [], "tickets": []}},
      lambda r: (r.email, r.max_jobs, r.balance.total), ("ada+1@example.com", 3, 10)),
+    ("elements.get", {"element": ELEMENT}, lambda r: (r.id, r.cover.url, r.raw),
+     (ELEMENT["id"], PICTURE, {"element": ELEMENT})),  # the page of January 2026
+    ("elements.get", {"id": "u_1", "name": "A b", "coverImage": PICTURE, "imageResources": [URL],
+                      "tag": {"id": "1", "tagKey": "prop"}},
+     lambda r: (r.given_name, r.cover.url, [one.url for one in r.resources], r.tags[0].tag_key,
+                r.urls, r.created_at),
+     ("A b", PICTURE, [URL], "prop", {PICTURE, URL}, None)),  # pages before it
+    *(("elements.create", body, lambda r: (r.id, [one.id for one in r.elements], len(r.raw)),
+       ("u_1", ids, len(body)))
+      for body, ids in (
+          ({"id": "u_1"}, ["u_1"]), ({"element": {"id": "u_1"}}, ["u_1"]),
+          ({"elementsList": [{"id": "u_1"}, {"id": "u_2"}], "total": 2}, ["u_1", "u_2"]),
+          ([{"id": "u_1"}, {"id": "u_2"}, {"id": "u_3"}], ["u_1", "u_2", "u_3"]))),
+    ("elements.voices", [{"id": "7"}], lambda r: [one.id for one in r], ["7"]),
+    ("images.recognize_faces", {"status": 0, "faceItems": []}, lambda r: r.faces, ()),
+    ("images.recognize_faces", {"faceItems": [{"name": "face_0", "arguments": [
+        {"name": "face_bound", "value": "odd"}]}]}, lambda r: r.faces[0].bounds_px, None),
 ]  # fmt: skip
 
 
@@ -254,6 +273,8 @@ async def test_a_shape(operation: str, body: Any, look: Look, seen: Any) -> None
     ("scheduler.running", {}), ("scheduler.running", None), ("scheduler.running", [5]),
     ("scheduler.available", {"executing": []}), ("scheduler.available", []),
     ("accounts.add", []), ("accounts.get", []), ("accounts.list", []),
+    ("elements.list", []), ("elements.tags", {}), ("elements.get", {"name": "no id"}),
+    ("images.recognize_faces", {"status": 7, "message": "No", "faceItems": []}),
 ])  # fmt: skip
 async def test_what_is_no_such_answer(operation: str, body: Any) -> None:
     assert type(await outcome(operation, (200, body))) is errors.UnexpectedResponseError
@@ -271,8 +292,9 @@ async def test_speech_that_failed_raises_with_the_reason(status: int, name: str)
 
 @pytest.mark.parametrize("body", [{}, {"task": {}}, {"task": {"status": 5}}, [], {"id": None}])
 async def test_a_video_without_a_task_id_is_nothing_to_build_on(body: Any) -> None:
-    found = await outcome("avatars.video", (200, body))
-    assert type(found) is errors.OutcomeUnknownError  # it may be running, and it is paid
+    for operation in ("avatars.video", "images.kolors", "elements.create"):
+        found = await outcome(operation, (200, body))
+        assert type(found) is errors.OutcomeUnknownError  # it may be running, and it is paid
 
 
 async def test_a_record_without_its_id_is_that_of_the_task_asked_for() -> None:

@@ -11,7 +11,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
+import picture_operations
 import pytest
+from video_calls import CALLS, FURTHER, VideoCall
 
 from kling_async import AsyncKlingClient, RetryPolicy, Shot, Task, Voice, Work
 from kling_async.emulator import sample_png
@@ -53,6 +55,7 @@ REPLIES: dict[str, Any] = {  # the least that each operation takes for a success
     "accounts.get": {"maxJobs": 5},
     "accounts.add": {"email": ME, "maxJobs": 5, "password": "…secured…"},
     "accounts.remove": {},
+    **{one.operation: one.answer for one in picture_operations.ALL},
 }  # fmt: skip
 
 ROWS: list[Row] = [
@@ -166,7 +169,18 @@ ROWS: list[Row] = [
       "email": ME, "n": 1}),
     ("accounts.remove", lambda k: k.accounts.remove(ME), "DELETE", "/accounts/ada%2B1@example.com",
      None),
+    *((one.operation, one.call, *one.sends.format(email="").split(" "), one.body)
+      for one in picture_operations.ALL),
 ]  # fmt: skip
+
+
+def _of_videos(one: VideoCall) -> Row:
+    verb, _, target = one.sends.partition(" ")
+    return (one.operation, one.call, verb, target, one.body)
+
+
+REPLIES |= {one.operation: one.answer for one in CALLS}
+ROWS += [_of_videos(one) for one in (*CALLS, *FURTHER)]
 
 
 class Recorder(httpx.AsyncBaseTransport):

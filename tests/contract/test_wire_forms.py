@@ -10,14 +10,17 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import httpx
+import picture_operations
 import pytest
 import respx
 from attrs import field, frozen
+from video_calls import CALLS
 
 import kling_async
 from kling_async import AsyncKlingClient, Request, Work, __version__
@@ -65,6 +68,11 @@ class Form:
     content_type: str | None = field(
         default=None, metadata={"default": "application/json where there is a body"}
     )
+
+
+def in_query(sends: str) -> str:
+    """Verb and target with the account where it stands in the query."""
+    return sends.format(email=f"{'&' if '?' in sends else '?'}{EMAIL}")
 
 
 FORMS: list[Form] = [
@@ -262,6 +270,33 @@ FORMS: list[Form] = [
         "DELETE /accounts/ada%2B1@example.com", None, b"", lambda removed: removed.meta.status_code,
         204, status=204,
     ),
+    # --- images and elements ---
+    *(Form(one.operation, partial(one.call, email=ADA), in_query(one.sends),
+           one.body and {**one.body, "email": ADA}, one.answer, one.reads, one.seen)
+      for one in picture_operations.ALL),
+]  # fmt: skip
+READS: dict[str, tuple[Callable[[Any], Any], Any]] = {
+    "videos.effects": (
+        lambda found: [(one.name, one.modes, one.is_usable, one.prompt_supported) for one in found],
+        [("rocketrocket_pro", ("std", "pro"), True, True)],
+    ),
+    "videos.motions": (
+        lambda found: [(one.asset_id, one.url, one.duration_ms, one.has_audio) for one in found],
+        [("motion_1", "https://example.com/a.mp4", 5760, True)],
+    ),
+    "videos.voices": (
+        lambda found: [(one.name, one.is_saved, len(one.emotions)) for one in found],
+        [("Mine", True, 0), ("Emma", False, 1)],
+    ),
+    "videos.create_voice": (lambda voice: (voice.id, voice.name), ("301234567890", "Mine")),
+    "videos.delete_voice": (lambda deleted: deleted.deleted, True),
+}  # fmt: skip
+FORMS += [
+    Form(
+        one.operation, one.call, one.sends, one.body, one.answer,
+        *READS.get(one.operation, (lambda task: (task.id, task.is_final), (77, False))),
+    )
+    for one in CALLS
 ]  # fmt: skip
 
 

@@ -58,3 +58,29 @@ def virtually(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., N
 
 def now_s() -> float:
     return asyncio.get_running_loop().time()
+
+
+class SimulatedLoop(VirtualLoop):
+    """Virtual time for what uses threads, too: while one is at work, no time passes.
+
+    What an executor is given is waited for in real time, so a job of an hour with a ledger on disk
+    takes as long as its commits do.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._in_threads = 0
+
+    def run_in_executor(self, *args: Any) -> Any:
+        work = super().run_in_executor(*args)
+        self._in_threads += 1
+        work.add_done_callback(self._over)
+        return work
+
+    def _over(self, _: Any) -> None:
+        self._in_threads -= 1
+
+    def _pass(self, timeout_s: float | None) -> Any:
+        if not self._in_threads or timeout_s == 0:
+            return super()._pass(timeout_s)
+        return self._select(0.05)  # a thread that is done wakes it

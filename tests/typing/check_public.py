@@ -47,6 +47,7 @@ from kling_async import (
     ListRunning,
     ListTasks,
     ListVoices,
+    Media,
     Meta,
     OutcomeUnknownError,
     RateLimit,
@@ -84,8 +85,10 @@ from kling_async.models import (
     Text,
     Url,
     body,
+    credits,
     exactly_one,
     file,
+    files,
     named,
     numbered,
     path,
@@ -140,6 +143,7 @@ class MakeSound(TaskRequest):
 
     video_url: str | None = body("video", Url())
     video: Path | bytes | None = file("video_url", "video")
+    pictures: Sequence[Path | str] | None = files("picture_{n}", "image", most=2)
     kind: str | None = body("kind", OneOf(("a", "b")))
     loud: bool | None = body("loud", Boolean())
     level: float | None = body("level", Number(0, 1))
@@ -147,6 +151,7 @@ class MakeSound(TaskRequest):
     pairs: int | None = body("pairs", Even())
     tags: tuple[str, ...] | None = body("tags", ListOf(Text(), "tag", 3))
     effects: tuple[Effect, ...] | None = numbered("effect_{n}_{field}", Effect, most=3)
+    covers: Sequence[str | Path | bytes | Media] | None = files("cover_{n}", "image", most=2)
     note: str | None = unlogged("note", Text())
 
     def cross_problems(self) -> dict[str, str]:
@@ -298,7 +303,8 @@ async def requests(kling: AsyncKlingClient) -> None:
     print(task, tasks, running, link, speech)
     request: Request[CreatedAvatar] = CreateAvatar(image_url="https://x.y/z.png")
     made = await kling.send(request)
-    print(listed, deleted, asset, voices, accounts, account)
+    price_hundredths: int | None = credits(request)
+    print(price_hundredths, listed, deleted, asset, voices, accounts, account)
 
 
 def errors(error: KlingError) -> str:

@@ -6,7 +6,22 @@ A new part is a new file with its own `OPERATIONS`, added to the tuple below.
 from __future__ import annotations
 
 from ..operation import Operation
-from . import accounts, assets, avatar_videos, avatars, jobs, media, scheduler, tasks, tts, works
+from . import (
+    accounts,
+    assets,
+    avatar_videos,
+    avatars,
+    elements,
+    image_jobs,
+    jobs,
+    media,
+    scheduler,
+    tasks,
+    tts,
+    video_jobs,
+    video_lists,
+    works,
+)
 
 OPERATIONS: tuple[Operation, ...] = (
     *accounts.OPERATIONS,
@@ -15,6 +30,10 @@ OPERATIONS: tuple[Operation, ...] = (
     *avatars.OPERATIONS,
     *avatar_videos.OPERATIONS,
     *jobs.OPERATIONS,
+    *video_jobs.OPERATIONS,
+    *video_lists.OPERATIONS,
+    *image_jobs.OPERATIONS,
+    *elements.OPERATIONS,
     *tts.OPERATIONS,
     *tasks.OPERATIONS,
     *scheduler.OPERATIONS,
@@ -23,8 +42,11 @@ OPERATIONS: tuple[Operation, ...] = (
 
 NAMES: tuple[str, ...] = tuple(operation.name for operation in OPERATIONS)
 
+_NO_JOBS = ("images.recognize_faces",)
 CREATES: tuple[str, ...] = (
     "avatars.create",
     *(operation.name for operation in (*avatar_videos.OPERATIONS, *jobs.OPERATIONS)),
+    *(operation.name for operation in video_jobs.OPERATIONS),
+    *(operation.name for operation in image_jobs.OPERATIONS if operation.name not in _NO_JOBS),
 )
 """What makes an avatar or begins a job."""

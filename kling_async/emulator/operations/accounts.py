@@ -16,7 +16,8 @@ from ..world import EmulatedAccount
 
 MASKED_PASSWORD = "…secured…"
 _SESSION = ("passToken", "did", "userId")
-_PLAN = 66_000
+_HUNDREDTHS = 100
+_PLAN = 3000 * _HUNDREDTHS
 _DAY_MS = 86_400_000
 
 
@@ -29,12 +30,12 @@ def list_accounts(context: Context) -> Reply:
 
 
 def get_account(context: Context) -> Reply:
-    """The entry of one account plus its balance; amounts in an unknown scale."""
+    """The entry of one account plus its balance; amounts in hundredths of a credit."""
     account = context.world.accounts.get(context.path["email"])
     if account is None:
         raise prose_not_found(f"The account {context.path['email']} is not configured.")
     now_ms = context.clock.now_ms()
-    spent = sum(task.credits for task in context.world.tasks_of(account.email))
+    spent = _HUNDREDTHS * sum(task.credits for task in context.world.tasks_of(account.email))
     plan = {
         "orderId": digits_of(account.email, 12),
         "type": "plan",

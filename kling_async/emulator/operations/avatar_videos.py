@@ -14,7 +14,7 @@ from ..operation import API_ROOT, Context, Operation
 from ..voices import EMOTIONS, spoken_s, template_of, voice_of
 from .avatars import MAX_PROMPT_CHARS, MAX_SPEED, MIN_SPEED
 from .media import speech_behind, template_url, upload_behind
-from .starting import Job, WorkPlan, read_tracking, start
+from .starting import Input, Job, WorkPlan, read_tracking, start
 
 MAX_TEXT_CHARS = 5000
 TASK_TYPE = "avatar_video"  # the vendor's name is unknown
@@ -54,8 +54,8 @@ def create(context: Context) -> Reply:
     mode = given.choice("mode", tuple(CREDITS)) or "std"
     tracking = read_tracking(given)
     arguments = {"avatarId": face.avatar_id or "", **words.arguments}
-    inputs = [("image", face.image_url)]
-    inputs += [("audio", words.audio_url)] if words.audio_url else []
+    inputs: list[Input] = [("image", face.image_url, None)]
+    inputs += [("audio", words.audio_url, None)] if words.audio_url else []
     side_px = _SIDE_PX[mode]
     job = Job(
         type=TASK_TYPE,

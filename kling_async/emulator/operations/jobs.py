@@ -2,7 +2,8 @@
 
 A row says its fields and their limits, which of them are files, what no single field can say
 (`rules`), and the works it makes; the rest is the same for all and stands below the table. The
-scheduler trio and `email` belong to every row and are not listed.
+scheduler trio and `email` belong to every row and are not listed. Text to video stands here; the
+rows of other files are in `video_jobs.py`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from attrs import frozen
 from ..messages import Reply
 from ..operation import API_ROOT, Context, Operation
 from .media import upload_behind
-from .starting import Job, WorkPlan, read_tracking, start
+from .starting import Input, Job, WorkPlan, read_tracking, start
 from .video_models import DEFAULT_S, MODELS, MOST_SHOTS, check_model, check_shots, size_px
 
 MAX_PROMPT_CHARS = 2500
@@ -37,6 +38,7 @@ class JobField:
         values: of a choice.
         low: least number.
         high: largest number.
+        read: what it stands for, where that is to be looked up; raises Refusal.
     """
 
     name: str
@@ -46,6 +48,7 @@ class JobField:
     values: tuple[str, ...] = ()
     low: float = 0
     high: float = 0
+    read: Callable[[Context, str], object] | None = None
 
     @property
     def is_file(self) -> bool:
@@ -67,6 +70,9 @@ class JobSpec:
         works: the size and length of each work.
         credits: what it costs.
         rules: what no single field can say; each raises Refusal.
+        inputs: names, addresses and works of its inputs; default: its files.
+        payloads: what its record says in `callbackPayloads`.
+        bare_status: whether the task in the answer has a number alone for its status.
     """
 
     name: str
@@ -78,24 +84,30 @@ class JobSpec:
     credits: Callable[[Values], float]
     makes: Literal["video", "image"] = "video"
     rules: tuple[Callable[[Values], object], ...] = ()
+    inputs: Callable[[Values], tuple[Input, ...]] | None = None
+    payloads: Callable[[Values], tuple[Mapping[str, object], ...]] = lambda given: ()
+    bare_status: bool = False
 
 
-def _text(name: str, *, required: bool = False) -> JobField:
+def text(name: str, *, required: bool = False) -> JobField:
+    """A text of at most 2500 characters."""
     return JobField(name, "text", required, max_chars=MAX_PROMPT_CHARS)
 
 
-def _choice(name: str, *values: str) -> JobField:
+def choice(name: str, *values: str) -> JobField:
+    """One of the values."""
     return JobField(name, "choice", values=values)
 
 
-def _whole(name: str, low: int, high: int) -> JobField:
+def whole(name: str, low: int, high: int) -> JobField:
+    """A whole number from `low` to `high`."""
     return JobField(name, "whole", low=low, high=high)
 
 
 SHOTS = tuple(
     field
     for number in range(1, MOST_SHOTS + 1)
-    for field in (_text(f"shot_{number}_prompt"), _whole(f"shot_{number}_duration", 1, 15))
+    for field in (text(f"shot_{number}_prompt"), whole(f"shot_{number}_duration", 1, 15))
 )
 """Several shots instead of `prompt` and `duration`."""
 
@@ -146,13 +158,13 @@ TEXT2VIDEO = JobSpec(
     path="/videos/text2video",
     task_type="m2v_txt2video_hq",
     fields=(
-        _text("prompt"),
-        _choice("model_name", *MODELS),
-        _text("negative_prompt"),
+        text("prompt"),
+        choice("model_name", *MODELS),
+        text("negative_prompt"),
         JobField("cfg_scale", "number", low=0, high=1),
-        _whole("duration", 3, 30),
-        _choice("aspect_ratio", "16:9", "9:16", "1:1", "21:9"),
-        _choice("mode", "std", "pro", "4k"),
+        whole("duration", 3, 30),
+        choice("aspect_ratio", "16:9", "9:16", "1:1", "21:9"),
+        choice("mode", "std", "pro", "4k"),
         JobField("enable_audio", "flag"),
         *SHOTS,
     ),
@@ -184,12 +196,15 @@ def work_of(spec: JobSpec) -> Callable[[Context], Reply]:
         for rule in spec.rules:
             rule(given)
         files = [field.name for field in spec.fields if field.is_file and field.name in given]
+        named = spec.inputs(given) if spec.inputs else [(n, str(given[n]), None) for n in files]
         job = Job(
             type=spec.task_type,
-            inputs=tuple((name, str(given[name])) for name in files),
+            inputs=tuple(named),
             arguments={name: _shown(value) for name, value in spec.arguments(given).items()},
             works=spec.works(given),
             credits=round(spec.credits(given)),
+            payloads=spec.payloads(given),
+            bare_status=spec.bare_status,
         )
         return start(job, tracking, context)
 
@@ -200,6 +215,8 @@ def _read(field: JobField, context: Context) -> object | None:
     """The value of a field, None where it was left out."""
     given, name = context.fields, field.name
     if field.required or given.has(name):
+        if field.read is not None:
+            return field.read(context, name)
         if field.kind == "flag":
             return given.flag(name)
         if field.is_file:
@@ -226,7 +243,12 @@ def _shown(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-OPERATIONS = tuple(
-    Operation(spec.name, "POST", f"{API_ROOT}{spec.path}", work_of(spec), email="body")
-    for spec in JOBS
-)
+def operations_of(*specs: JobSpec) -> tuple[Operation, ...]:
+    """The operations of some rows."""
+    return tuple(
+        Operation(spec.name, "POST", f"{API_ROOT}{spec.path}", work_of(spec), email="body")
+        for spec in specs
+    )
+
+
+OPERATIONS = operations_of(*JOBS)

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 from ..envelopes import bad_request, error, not_found
 from ..images import png
 from ..messages import Reply
+from ..mp4 import video
 from ..operation import Context, Operation
 from ..ranges import changed, file_reply, in_part, without_ranges
 from ..records import CDN_ORIGIN, IN_PROCESS_ORIGIN, cdn_host
@@ -24,7 +25,7 @@ from .works import CONTENT_TYPES, FILE_TYPES, file_of, finished_work, zip_of
 _PICTURES = tuple(
     f"/media/{place}/" for place in ("templates", "portraits", "covers", "works/covers")
 )
-_ARTICLES = {"image": "an image", "audio": "an audio file"}
+_ARTICLES = {"image": "an image", "audio": "an audio file", "video": "a video"}
 
 
 def upload_url(name: str, origin: str) -> str:
@@ -79,19 +80,51 @@ def upload_behind(url: str, context: Context, field: str, kind: str) -> Upload |
     """
     parts = urlsplit(url)
     name = parts.path.rpartition("/")[2]
-    source = context.world.uploads.get(name) if parts.path == f"/media/{name}" else None
+    place = parts.path.removesuffix(name)
+    source = context.world.uploads.get(name) if place in ("/media/", "/media/processed/") else None
     if source is not None:
         if source.kind != kind:
             raise bad_request(f"{field} must point to {_ARTICLES[kind]}")
         if source.account != context.account:
             raise bad_request(f"{field} was uploaded with another account")
+        if kind == "video" and place == "/media/":  # the wrong one, documented; the answer is not
+            raise bad_request(f"{field} must be the resourceUrl of the upload, not its url")
         return source
     ours = {context.request.origin, IN_PROCESS_ORIGIN, CDN_ORIGIN}
     if f"{parts.scheme}://{parts.netloc}" not in ours:
         return None
     if kind == "image" and parts.path.startswith(_PICTURES):
         return None
+    if kind == "audio" and place in ("/media/speech/", "/media/voices/"):
+        return None
+    if place == "/media/samples/" or ((work := work_behind(url, context)) and work.kind == kind):
+        return None
     raise bad_request(f"{field} can't be fetched: there is no such file")
+
+
+def work_behind(url: str, context: Context) -> Work | None:
+    """The finished work a URL points to, None for any other URL."""
+    place, _, name = urlsplit(url).path.rpartition("/")
+    if place == "/media/downloads":
+        members = context.world.downloads.get(name, ())
+        return members[0][0] if len(members) == 1 else None
+    number = name.partition("-")[0].partition(".")[0]
+    return finished_work(number, context) if place == "/media/works" else None
+
+
+def sample_url(name: str, origin: str) -> str:
+    """Where an example of Kling's can be fetched, of an effect, a motion or a voice."""
+    return f"{cdn_host(origin)}/media/samples/{name}"
+
+
+def get_sample(context: Context) -> Reply:
+    """A small picture, sound or video, whatever its name."""
+    name = context.path["name"]
+    if name.endswith(".png"):
+        return _picture((40, 40, 48))
+    if name.endswith(".mp3"):
+        return file_reply(mp3(name, 5000), "audio/mpeg")
+    return file_reply(video(name, 720, 1280, 5000), "video/mp4")
 
 
 def get_upload(context: Context) -> Reply:
@@ -134,7 +167,7 @@ def get_voice_sample(context: Context) -> Reply:
 
 def get_work(context: Context) -> Reply:
     """A finished work, with its watermark."""
-    work = _work(context.path["name"].rpartition(".")[0], context)
+    work = _work(context.path["name"].partition("-")[0], context)
     return _work_file(work, FILE_TYPES[work.kind][0], context, clean=False)
 
 
@@ -224,4 +257,5 @@ OPERATIONS = (
     _file("download", "downloads/", get_download),
     _file("speech", "speech/", get_speech),
     _file("voice", "voices/", get_voice_sample),
+    _file("sample", "samples/", get_sample),
 )

@@ -44,23 +44,31 @@ class WorkPlan:
     duration_ms: int = 0
 
 
+Input = tuple[str, str, int | None]
+"""Name and address of a file that a job is made from, and the id of the work it is."""
+
+
 @frozen
 class Job:
     """A job whose request was found in order.
 
     Args:
         type: the vendor's name of what it does.
-        inputs: names and addresses of the files it is made from.
+        inputs: names and addresses of the files it is made from, each with the work it is, if any.
         arguments: the other values, as texts.
         works: the files it will have made.
         credits: what it costs.
+        payloads: what its record says in `callbackPayloads`.
+        bare_status: whether the task in the answer has a number alone for its status.
     """
 
     type: str
-    inputs: tuple[tuple[str, str], ...]
+    inputs: tuple[Input, ...]
     arguments: Mapping[str, str]
     works: tuple[WorkPlan, ...]
     credits: int
+    payloads: tuple[Mapping[str, object], ...] = ()
+    bare_status: bool = False
 
 
 def read_tracking(given: Fields) -> Tracking:
@@ -89,8 +97,12 @@ def start(job: Job, tracking: Tracking, context: Context) -> Reply:
         id=number,
         account=context.account,
         type=job.type,
-        inputs=tuple(TaskInput(name, url, _shown_url(url, context)) for name, url in job.inputs),
+        inputs=tuple(
+            TaskInput(name, url, _shown_url(url, context), work_id)
+            for name, url, work_id in job.inputs
+        ),
         arguments=job.arguments,
+        payloads=job.payloads,
         reply_url=tracking.reply_url,
         reply_ref=tracking.reply_ref,
         credits=job.credits,
@@ -107,6 +119,9 @@ def start(job: Job, tracking: Tracking, context: Context) -> Reply:
     )
     world.start(task)
     record = task_record(task, now_s, context.request.origin)
+    if job.bare_status:
+        shown = cast(dict[str, object], record["task"])
+        del shown["status_name"], shown["status_final"]
     return evolve(Reply.of_json(record), started=task)
 
 

@@ -80,6 +80,18 @@ MODELS: Mapping[str, VideoModel] = {
     "kling-v1-5": VideoModel("1.5", _SHORT, _CLASSIC),
 }
 
+FRAME_MODELS: Mapping[str, VideoModel] = {
+    **MODELS,
+    "kling-v2-1": VideoModel("2.1", _SHORT, _CLASSIC, refuses=("cfg_scale",)),
+}
+_WITH_AUTO = ("16:9", "9:16", "1:1", "auto")
+OMNI_VERSIONS: Mapping[str, VideoModel] = {
+    "v3": VideoModel("v3", range(3, 16), {"std": 9, "pro": 12, "4k": 24}, _WITH_AUTO, shots=True),
+    "o1": VideoModel("o1", range(3, 11), {"std": 6, "pro": 9}, _WITH_AUTO),
+    "v4": VideoModel("v4", range(3, 31), {"std": 9, "pro": 18}, (*_WITH_AUTO, "21:9")),
+    "v4-flash": VideoModel("v4-flash", range(3, 21), {"std": 6}, (*_WITH_AUTO, "21:9")),
+}
+
 
 def check_model(model: VideoModel, given: Mapping[str, object]) -> None:
     """400 for what a model does not take; `given` has the fields of the create alone."""
@@ -94,11 +106,13 @@ def check_model(model: VideoModel, given: Mapping[str, object]) -> None:
         raise bad_request("Parameter enable_audio needs mode pro with this model")
 
 
-def check_shots(model: VideoModel, given: Mapping[str, object]) -> int:
+def check_shots(
+    model: VideoModel, given: Mapping[str, object], *, needs_prompt: bool = True
+) -> int:
     """400 where the prompt or the shots are not in order; seconds of the shots, 0 for none."""
     numbers = [n for n in range(1, MOST_SHOTS + 1) if _shot_names(n) & given.keys()]
     if not numbers:
-        if "prompt" not in given:
+        if needs_prompt and "prompt" not in given:
             raise missing("prompt")
         return 0
     for name in ("prompt", "duration"):

@@ -19,12 +19,13 @@ from ..tasks import Task, Work
 
 KINDS = ("video", "image", "audio")
 FILE_TYPES: Mapping[str, tuple[str, ...]] = {
-    "video": ("MP4",),
+    "video": ("MP4", "MOV"),
     "audio": ("MP3", "WAV"),
     "image": ("PNG",),
 }
 CONTENT_TYPES: Mapping[str, str] = {
     "MP4": "video/mp4",
+    "MOV": "video/quicktime",
     "MP3": "audio/mpeg",
     "WAV": "audio/wav",
     "PNG": "image/png",
@@ -62,8 +63,8 @@ def list_generated(context: Context) -> Reply:
 def download_link(context: Context) -> Reply:
     """The address of a clean file, or of a zip unless one id and one type are asked for.
 
-    Unknown are the largest number of ids, and the answer for works that are not finished or not of
-    that type: no limit, and 400.
+    Without types it is the first that the work has, documented. Unknown are the largest number of
+    ids, and the answer for works that are not finished or not of that type: no limit, and 400.
     """
     works = [_finished_work(text, context) for text in _listed("workIds", context)]
     types = _listed("fileTypes", context)
@@ -71,7 +72,8 @@ def download_link(context: Context) -> Reply:
         raise invalid_parameters()
     members: list[tuple[Work, str]] = []
     for work in works:
-        fitting = [one for one in FILE_TYPES[work.kind] if not types or one in types]
+        there = FILE_TYPES[work.kind]
+        fitting = [one for one in there if one in types] if types else there[:1]
         if not fitting:
             raise invalid_parameters()
         members += [(work, file_type) for file_type in fitting]
@@ -91,8 +93,9 @@ def shown_works(task: Task, origin: str, *, with_names: bool = True) -> list[dic
 def file_of(work: Work, file_type: str, least_bytes: int, *, clean: bool) -> bytes:
     """The bytes of a work; those with a watermark are others than the clean ones."""
     marker = f"work {work.id}, {'clean' if clean else 'with a watermark'}"
-    if file_type == "MP4":
-        return video(marker, work.width, work.height, work.duration_ms, least_bytes)
+    if file_type in ("MP4", "MOV"):
+        brand = b"isom" if file_type == "MP4" else b"qt  "
+        return video(marker, work.width, work.height, work.duration_ms, least_bytes, brand)
     if file_type == "PNG":
         return sample_png(work.id * 2 + clean, work.width, work.height)
     return (mp3 if file_type == "MP3" else wav)(marker, work.duration_ms)

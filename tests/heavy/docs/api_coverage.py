@@ -103,7 +103,7 @@ def rows() -> list[Row]:
                     operation,
                     request,
                     _method(request.operation),
-                    _command(COMMANDS.get(request.operation, request.operation.replace(".", " "))),
+                    _command(COMMANDS.get(request.operation, _words(request.operation))),
                     _shape(request.method, "/v1/kling" + request.route) in emulated,
                 )
             )
@@ -152,6 +152,10 @@ def _command(words: str) -> str | None:
     for word in words.split():
         found = found.commands.get(word) if isinstance(found, click.Group) else None
     return None if found is None else words
+
+
+def _words(operation: str) -> str:
+    return operation.replace(".", " ").replace("_", "-")
 
 
 def _shape(method: str, path: str) -> str:

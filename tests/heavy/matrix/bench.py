@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import socket
 import struct
+import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -142,6 +144,8 @@ class Bench:
         self.emulator = Emulator(**given)
         self.clock = JumpClock(self.emulator)
         self.gate = Gate(self.emulator, _free_port())
+        self.folder = Path(tempfile.mkdtemp(prefix="matrix-"))
+        """For files of a row's."""
         self.operation = ""
         """What the fault strikes, as the emulator calls it."""
         self.acting: asyncio.Task[Any] | None = None
@@ -189,7 +193,7 @@ class Bench:
                 fields = one.fields or {}
                 found += key in (
                     None,
-                    fields.get("nickname"),
+                    fields.get("nickname") or fields.get("name") or fields.get("prompt"),
                     whose.get(str(fields.get("avatarId"))),
                 )
         return found
@@ -206,6 +210,7 @@ class Bench:
 
     async def close(self) -> None:
         """Server first, so that nothing in flight keeps the client waiting."""
+        shutil.rmtree(self.folder, ignore_errors=True)
         await self.gate.shut()
         for one in self.helpers:
             one.cancel()

@@ -89,7 +89,10 @@ from kling_async import (
     SubscriptionError,
 )
 
-OPERATIONS = ("read", "upload", "avatar", "avatar in bulk", "video", "video in bulk", "delete")
+OPERATIONS = (
+    *("read", "upload", "avatar", "avatar in bulk", "video", "video in bulk", "delete"),
+    *("text", "text in bulk", "picture", "picture in bulk", "element", "element in bulk"),
+)
 TRANSPORTS = ("httpx", "aiohttp")
 
 BUSY = refused(ServerError)
@@ -187,7 +190,10 @@ MATRIX: Mapping[str, Line] = {
     "refused by moderation": jobs(refused(ContentModeratedError), FILM_FAILED),
     "job fails": jobs(OK, FILM_FAILED_DONE),  # which its task says, later
     # A row's audio is rendered for it alone; for single calls: tests/unit/resources/test_videos.py.
-    "job is over before anybody looks": jobs(UNKNOWN_DONE, FILM_FOUND),
+    "job is over before anybody looks": {
+        **jobs(UNKNOWN_DONE, FILM_FOUND),
+        "text in bulk": FILM_HIDDEN,  # it has no audio either
+    },
     "job shows in the scheduler alone": jobs(FOUND, FILM_FOUND),
     "webhooks twice, early, disordered": jobs(
         Elsewhere("tests/heavy/matrix/test_matrix_callbacks.py::test_callbacks_are_hints_alone"),

@@ -170,7 +170,7 @@ async def _cancelled_after(bench: Bench) -> None:
 
 async def _lost_answer(bench: Bench) -> None:
     """A create loses its answer; other operations meet nothing but what the emulator is like."""
-    if bench.operation in ("avatars.create", "avatars.video"):
+    if bench.operation in PAID:
         await _strike(bench, "reset_after", {})
 
 
@@ -189,7 +189,7 @@ async def _among_others(bench: Bench) -> None:
 
 
 FULL = "database or disk is full"
-_STEPS = {"avatars.create": 1, "avatars.video": 2}
+PAID = ("avatars.create", "avatars.video", "videos.text2video", "images.kolors", "elements.create")
 _EVENTS = {"intent": "intended", "answer": "answered"}
 
 
@@ -197,7 +197,7 @@ def _failing_disk(step: str, why: str) -> Callable[[Bench], None]:
     """The first commit that would write that `step` of a row fails, and so does its sync."""
 
     def prepare(bench: Bench) -> None:
-        number, event = _STEPS[bench.operation], _EVENTS[step]
+        number, event = 2 if bench.operation == "avatars.video" else 1, _EVENTS[step]
         apply, transaction = Writing.apply, SqliteLedger._transaction
         touched = False
 

@@ -1,4 +1,4 @@
-"""What is paid for a bulk row? Its avatar or its video: asked for, shown, kept and made in truth.
+"""What is paid for a bulk row? What it becomes: asked for, shown, kept and made in truth.
 
 A row is named like its avatar, so that whoever looks at the emulator knows whose a thing is.
 """
@@ -6,15 +6,16 @@ A row is named like its avatar, so that whoever looks at the emulator knows whos
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
 from attrs import frozen
 from bench import Bench, picture
 from jobs import in_ledger
+from pictures import png
 
-from kling_async import BulkRow
+from kling_async import AsyncKlingClient, BulkResult, BulkRow
 from kling_async.bulk.records import Row
 from kling_async.emulator.voices import VOICES
 
@@ -33,7 +34,7 @@ class Kept:
 
 
 class Step(Protocol):
-    """One of the two things that are paid for."""
+    """One of the things that are paid for."""
 
     turn: int
     """The turn of the first row's create in a run, counted from 1."""
@@ -48,10 +49,10 @@ class Step(Protocol):
     def rows(self, out: asyncio.Event) -> Iterable[Any] | AsyncIterable[Any]:
         """The two rows; `out` is set when a result has come."""
 
-    def options(self, path: Path) -> dict[str, Any]:
-        """Of the run whose ledger that is."""
+    def run(self, kling: AsyncKlingClient, rows: Any, path: Path) -> AsyncIterator[Any]:
+        """The run whose ledger that is."""
 
-    def shown(self, row: BulkRow) -> str | None:
+    def shown(self, row: Any) -> str | None:
         """The state that the caller sees."""
 
     def kept(self, row: Row) -> Kept:
@@ -76,8 +77,8 @@ class AvatarStep:
             {"key": key, "nickname": key, "prompt": "p", "image_url": picture(key)} for key in KEYS
         ]
 
-    def options(self, path: Path) -> dict[str, Any]:
-        return {}
+    def run(self, kling: AsyncKlingClient, rows: Any, path: Path) -> AsyncIterator[Any]:
+        return kling.avatars.create_many(rows, ledger=path, concurrency=1)
 
     def shown(self, row: BulkRow) -> str | None:
         return row.state
@@ -114,8 +115,9 @@ class FilmStep:
             yield {"key": key, "avatar_id": avatar_id, "text": f"I am {key}", "speaker_id": voice}
             await out.wait()
 
-    def options(self, path: Path) -> dict[str, Any]:
-        return {"videos": path.with_name("films")}
+    def run(self, kling: AsyncKlingClient, rows: Any, path: Path) -> AsyncIterator[Any]:
+        videos = path.with_name("films")
+        return kling.avatars.create_many(rows, ledger=path, concurrency=1, videos=videos)
 
     def shown(self, row: BulkRow) -> str | None:
         assert row.state == "created"
@@ -139,7 +141,91 @@ class FilmStep:
         }
 
 
-STEPS = {"avatar in bulk": AvatarStep, "video in bulk": FilmStep}
+class TextStep:
+    """Rows that become videos of a text, one after the other."""
+
+    operation = "videos.text2video"
+    turn = 4  # after the accounts, the running jobs and the tasks
+    success = "saved"
+    deadline_s = 1.5  # the same one is the download's, too
+    files = 1
+
+    async def prepare(self, bench: Bench) -> None:
+        pass
+
+    def row(self, key: str) -> dict[str, Any]:
+        """What a row says."""
+        return {"prompt": key}
+
+    async def rows(self, out: asyncio.Event) -> AsyncGenerator[dict[str, Any], None]:
+        for key in KEYS:
+            yield {"key": key, **self.row(key)}
+            await out.wait()
+
+    def run(self, kling: AsyncKlingClient, rows: Any, path: Path) -> AsyncIterator[Any]:
+        options: dict[str, Any] = {"save_to": path.with_name("files")} if self.files else {}
+        return kling.bulk.run(rows, operation=self.operation, ledger=path, concurrency=1, **options)
+
+    def shown(self, row: BulkResult) -> str | None:
+        done = "saved" if self.files else "created"
+        return done if row.state == "done" else row.state
+
+    def kept(self, row: Row) -> Kept:
+        (one,) = row.steps
+        state = one.state
+        if state == "done" and self.files:
+            state = "saved"
+            assert len(one.works) == self.files
+            for work in one.works:
+                assert Path(str(work.file)).stat().st_size == work.size_bytes
+        evidence = one.evidence and one.evidence.removesuffix("-by-likeness")
+        return Kept(state, evidence, one.attempts, one.remote_id)
+
+    def made(self, bench: Bench) -> dict[str, str]:
+        return {str(one.id): one.arguments["prompt"] for one in bench.emulator.tasks}
+
+
+class PictureStep(TextStep):
+    """Rows that become two pictures each, of a file that is uploaded for them."""
+
+    operation = "images.kolors"
+    turn = 5  # after the upload, too
+    files = 2
+
+    def __init__(self) -> None:
+        self._file = Path()
+
+    async def prepare(self, bench: Bench) -> None:
+        self._file = bench.folder / "row.png"
+        self._file.write_bytes(png())
+
+    def row(self, key: str) -> dict[str, Any]:
+        return {"prompt": key, "images": [self._file], "image_count": 2}
+
+
+class ElementStep(TextStep):
+    """Rows that become elements."""
+
+    operation = "elements.create"
+    turn = 2  # after the listing
+    success = "done"
+    deadline_s = 0.4
+    files = 0
+
+    def row(self, key: str) -> dict[str, Any]:
+        return {"name": key, "cover_image_url": picture(key)}
+
+    def made(self, bench: Bench) -> dict[str, str]:
+        return {one.id: one.name.partition(" ")[0] for one in bench.emulator.elements}
+
+
+STEPS: dict[str, type[Step]] = {
+    "avatar in bulk": AvatarStep,
+    "video in bulk": FilmStep,
+    "text in bulk": TextStep,
+    "picture in bulk": PictureStep,
+    "element in bulk": ElementStep,
+}
 
 
 def kept(step: Step, path: Path) -> dict[str, Kept]:

@@ -21,7 +21,7 @@ from expectations import ADOPTED, RESULT, Call, Elsewhere, Nothing, Row
 from faults import FAULTS
 from steps import STEPS, Step, assert_true, kept
 
-from kling_async import AsyncKlingClient, BulkRow, ConfigurationError, KlingError
+from kling_async import AsyncKlingClient, ConfigurationError, KlingError
 from kling_async.emulator import sample_png
 
 PNG = sample_png()
@@ -34,6 +34,12 @@ NAMES = {
     "video": "avatars.video",
     "video in bulk": "avatars.video",
     "delete": "avatars.delete",
+    "text": "videos.text2video",
+    "text in bulk": "videos.text2video",
+    "picture": "images.kolors",
+    "picture in bulk": "images.kolors",
+    "element": "elements.create",
+    "element in bulk": "elements.create",
 }
 
 SINGLE = [cell for cell in CELLS if isinstance(cell.expects, Call)]
@@ -145,12 +151,15 @@ async def _single(cell: Cell, bench: Bench) -> None:
         "upload": len(emulator.uploads),
         "avatar": len(mine),
         "video": len(emulator.tasks),
+        "text": len(emulator.tasks),
+        "picture": len(emulator.tasks),
+        "element": len(emulator.elements),
         "delete": len(emulator.deleted_avatars),
     }
     assert done[cell.operation] == expects.done
     if cell.operation == "avatar" and isinstance(expects.gets, str):
         assert mine == [got.id]
-    if cell.operation == "video" and isinstance(expects.gets, str):
+    if cell.operation in ("video", "text", "picture") and isinstance(expects.gets, str):
         assert [one.id for one in emulator.tasks] == [got.id]
     if cell.operation == "upload" and isinstance(expects.gets, str):
         assert got.url in {one.url for one in emulator.uploads}
@@ -168,6 +177,9 @@ def _call(kling: AsyncKlingClient, operation: str, old: str) -> Any:
         "avatar": lambda: kling.avatars.create(**row),
         "video": lambda: kling.avatars.video(image_url=row["image_url"], audio_url=SPEECH),
         "delete": lambda: kling.avatars.delete(old),
+        "text": lambda: kling.videos.text2video(prompt="row-1"),
+        "picture": lambda: kling.images.kolors(prompt="row-1", images=[row["image_url"]]),
+        "element": lambda: kling.elements.create(name="row-1", cover_image_url=row["image_url"]),
     }[operation]()
 
 
@@ -195,7 +207,7 @@ async def _bulk(cell: Cell, step: Step, bench: Bench, path: Path) -> None:
     expects = cell.expects
     assert isinstance(expects, Row)
     await step.prepare(bench)
-    rows: dict[str, BulkRow] = {}
+    rows: dict[str, Any] = {}
     bench.acting = asyncio.create_task(_run(bench.kling, step, path, rows))
     await asyncio.wait({bench.acting})
     ended = bench.acting.cancelled() or bench.acting.exception()
@@ -234,11 +246,9 @@ async def _bulk(cell: Cell, step: Step, bench: Bench, path: Path) -> None:
     assert kept(step, path)["row-2"].state == step.success
 
 
-async def _run(kling: AsyncKlingClient, step: Step, path: Path, found: dict[str, BulkRow]) -> None:
+async def _run(kling: AsyncKlingClient, step: Step, path: Path, found: dict[str, Any]) -> None:
     out = asyncio.Event()
-    options = step.options(path)
-    run = kling.avatars.create_many(step.rows(out), ledger=path, concurrency=1, **options)
-    async for row in run:
+    async for row in step.run(kling, step.rows(out), path):
         assert row.key not in found
         found[row.key] = row
         out.set()

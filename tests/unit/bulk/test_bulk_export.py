@@ -157,12 +157,12 @@ async def test_an_empty_ledger_has_a_header(book: Book, tmp_path: Path) -> None:
     assert (tmp_path / "out.csv").read_text("utf-8-sig").startswith(",".join(FIRST))
 
 
-@pytest.mark.parametrize("name", ["out.xlsx", "out", "out.csv.gz", ".csv"])
+@pytest.mark.parametrize("name", ["out.xls", "out", "out.csv.gz", ".csv"])
 async def test_another_ending_is_refused_and_nothing_is_written(
     three: SqliteLedger, tmp_path: Path, name: str
 ) -> None:
     before = set(tmp_path.iterdir())
-    with pytest.raises(ConfigurationError, match=r"end it with \.csv or \.jsonl"):
+    with pytest.raises(ConfigurationError, match=r"end it with \.csv, \.jsonl or \.xlsx"):
         await export(three, tmp_path / name)
     assert set(tmp_path.iterdir()) == before
 

@@ -27,7 +27,7 @@ from kling_async.bulk.records import RowInput
 from kling_async.models.avatars import CreateAvatar
 
 URL = "https://example.com/a.png"
-OWN = "Columns of your own begin with x_"
+OWN = "Columns of your own begin with x_, or --keep-columns keeps them"
 COLUMNS = ", ".join(TALKING.columns)
 
 
@@ -138,10 +138,10 @@ class TestInputError:
 
 
 class TestWholeFile:
-    @pytest.mark.parametrize("name", ["in.xlsx", "in", "in.csv.gz", "in.json"])
+    @pytest.mark.parametrize("name", ["in.xls", "in", "in.csv.gz", "in.json"])
     def test_ending(self, rows: Rows, name: str) -> None:
         assert refused(rows, "image\n", name) == [
-            f"{name}: must end in .csv, .tsv, .jsonl, .ndjson"
+            f"{name}: must end in .csv, .tsv, .jsonl, .ndjson, .xlsx"
         ]
 
     @pytest.mark.parametrize("name", ["in.CSV", "in.Csv"])
@@ -430,7 +430,11 @@ class TestCsv:
             ("\u0661", "is '\u0661'; it must be a number from 0.8 to 2"),
             ("9" * 400, "is inf; it must be from 0.8 to 2"),
             ("z" * 400, f"is {'z' * 40!r}; it must be a number from 0.8 to 2"),
-            ('"1,2"', "is '1,2'; it must be a number from 0.8 to 2, written with a point: 1.2"),
+            (
+                '"1,2"',
+                "is '1,2', with a decimal comma; it must be a number from 0.8 to 2, "
+                "written with a point: 1.2",
+            ),
             ('"1,2,3"', "is '1,2,3'; it must be a number from 0.8 to 2"),
         ],
     )

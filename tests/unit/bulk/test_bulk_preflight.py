@@ -15,6 +15,7 @@ from memory import growth_bytes
 from pictures import png
 
 from kling_async.bulk import preflight
+from kling_async.bulk import problems as problems_of_bulk
 from kling_async.bulk.inputs import read_rows
 from kling_async.bulk.machine import HELD, STATES, State
 from kling_async.bulk.preflight import Checked, VoiceUse, check_input
@@ -110,10 +111,12 @@ class TestGoodInput:
             "a.png,,a@b.c,v1,happy\n"
         )
         assert await check(path) == Checked(
+            all_rows=5,
             rows=5,
             accounts=frozenset({"a@b.c", "d@e.f"}),
             without_account=2,
             steps={1: 5},
+            to_make={1: 5},
             uploads={"image": 2},
             speakers={
                 VoiceUse("a@b.c", "v1", "happy"): 2,
@@ -133,10 +136,12 @@ class TestGoodInput:
             f"{URL},,,,,,\n"
         )
         assert await check(path) == Checked(
+            all_rows=5,
             rows=5,
             accounts=frozenset({"a@b.c"}),
             without_account=3,
             steps={1: 3, 2: 4},
+            to_make={1: 3, 2: 4},
             uploads={"audio": 1},
             speakers={
                 VoiceUse(None, "v1", None): 2,
@@ -352,6 +357,7 @@ class TestVoices:
         self, *uses: VoiceUse, voices_of: Mapping[str | None, VoiceList] | None = None
     ) -> list[InputProblem]:
         checked = Checked(
+            all_rows=0,
             rows=0,
             accounts=frozenset(),
             without_account=0,
@@ -452,11 +458,11 @@ async def test_problems_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[int] = []
 
     class Counted(InputError):
-        def __init__(self, problems: Sequence[InputProblem], more: int = 0) -> None:
+        def __init__(self, problems: Sequence[InputProblem], more: int = 0, **said: Any) -> None:
             kept.append(len(problems))
-            super().__init__(problems, more)
+            super().__init__(problems, more, **said)
 
-    monkeypatch.setattr(preflight, "InputError", Counted)
+    monkeypatch.setattr(problems_of_bulk, "InputError", Counted)
     with pytest.raises(Counted):
         await check(write("image_url\n" + "nowhere\n" * 100))
     assert kept == [20]

@@ -24,8 +24,10 @@ from kling_async.bulk.recipes import (
 from kling_async.bulk.records import RowInput, Step, WorkRecord
 from kling_async.bulk.requesttypes import field_kinds
 from kling_async.bulk.rows import RowBuilder, has_file, request_of
+from kling_async.bulk.stepinputs import files_in
 from kling_async.errors import ConfigurationError, InvalidRequestError
 from kling_async.models.avatars import CreateAvatar, ListAvatars
+from kling_async.models.images import Kolors
 from kling_async.models.operations import request_type
 from kling_async.models.videos import CreateAvatarVideo
 
@@ -167,6 +169,26 @@ class TestRecipes:
 
 
 class TestRequestOf:
+    def test_of_a_list_of_files(self, tmp_path: Path) -> None:
+        (tmp_path / "a.png").write_bytes(png())
+        recipe = recipe_of(Kolors)
+        with RowBuilder(recipe) as builder:
+            row = builder.row({"prompt": "p", "images": [URL, tmp_path / "a.png"]}, 1)
+            of_bytes = builder.row(Kolors(prompt="p", images=[URL, png()]), 2)
+        step = kept(row)
+        assert list(files_in(recipe.step(1), step.payload)) == [
+            ("images.2", str(tmp_path / "a.png"))
+        ]
+        assert row.steps[0].paths == ("/a.png",)
+        assert has_file(recipe, step)
+        made = kept(row, addresses={"images.2": "https://k/up.png"})  # as it stands once it is up
+        (tmp_path / "a.png").unlink()
+        assert not has_file(recipe, made)
+        assert request_of(recipe, made) == Kolors(prompt="p", images=[URL, "https://k/up.png"])
+        with pytest.raises(InvalidRequestError) as caught:
+            request_of(recipe, kept(of_bytes))
+        assert "no ledger keeps" in caught.value.problems["images.2"]
+
     def test_with_the_addresses_that_were_made(self, tmp_path: Path) -> None:
         (tmp_path / "a.png").write_bytes(png())
         given = row({"image": tmp_path / "a.png", "nickname": "Ada"})

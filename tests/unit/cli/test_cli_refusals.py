@@ -127,7 +127,7 @@ class TestDryRun:
         assert done.exit_code == 0, done.stderr
         assert "4 rows of in.csv are fine" in done.stdout
         assert "2 voices checked" in done.stdout
-        assert {one.operation for one in emulator.calls} <= {"tts.voices", "avatars.list"}
+        assert {one.method for one in emulator.calls} <= {"GET"}
         assert not LEDGER.exists()
 
     @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ class TestSetUp:
             (["--rate", "5"], "'5' is not a rate; write 5/s"),
             (["--rate", "0/s"], "is not a rate"),
             (["--rate", "5/0s"], "is not a rate"),
-            (["--concurrency", "0"], "0 is not in the range"),
+            (["--concurrency", "0"], "'0' is neither auto nor a number from 1 to 1000"),
             (["--faults", "avatars.create:reset_after"], "--faults works with --emulator only"),
             (["--emulator", "--faults", "avatars.create:nonsense"], "unknown kind 'nonsense'"),
             (["--choose", "dice"], "'dice' is not one of"),

@@ -130,6 +130,6 @@ async def test_credits_leave_the_balance(in_process):
             account = (await client.get("/accounts/demo@example.com")).json()
             balances.append(account["balance"]["total"])
             await client.post("/avatars/video", json={**heard, "mode": mode})
-    spent = [task.credits for task in emulator.tasks]
+    spent = [100 * task.credits for task in emulator.tasks]  # the balance is in hundredths
     assert [balances[0] - balances[1], balances[1] - balances[2]] == spent[:2]
     assert spent[0] == spent[2] < spent[1]

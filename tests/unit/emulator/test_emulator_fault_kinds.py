@@ -15,6 +15,8 @@ import pytest
 from kling_async.emulator import Emulator, EmulatorClock, Fault, faultkinds
 from kling_async.emulator.effects import EFFECTS
 from kling_async.emulator.faultkinds import KINDS
+from kling_async.emulator.operation import API_ROOT
+from kling_async.emulator.operations import CREATES, OPERATIONS
 
 PICTURE = {"imageUrl": "https://pictures.example/ada.png"}
 
@@ -295,6 +297,13 @@ async def test_a_fault_after_a_refusal_changes_nothing(connect):
     assert (call.worked, call.status, emulator.avatars) == (False, None, [])
 
 
+CREATE_PATHS = [
+    one.path.removeprefix(API_ROOT)
+    for one in OPERATIONS
+    if one.name in CREATES and one.name != "avatars.create"
+]
+
+
 async def test_every_fault_fits_every_answer(in_process):
     """No kind breaks on an empty, a HEAD, a media or a 404 answer."""
     wanted = {"status": {"status": 500}, "latency": {"delay_s": 0}, "slow_loris": {"interval_s": 0}}
@@ -310,9 +319,8 @@ async def test_every_fault_fits_every_answer(in_process):
                 ("GET", "/avatars"),
                 ("GET", host + voice),
                 ("GET", "/nowhere"),
-                ("POST", "/avatars/video"),
-                ("POST", "/videos/text2video"),
                 ("POST", "/tts/create"),
+                *(("POST", path) for path in CREATE_PATHS),
             ):
                 with suppress(httpx.TransportError):
                     await client.request(method, path)

@@ -11,7 +11,9 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import attrs
+import picture_operations
 import pytest
+from video_calls import CALLS, SPARE
 
 from kling_async import (
     AddAccount,
@@ -241,6 +243,18 @@ def test_text_that_utf8_cannot_carry_is_refused(name: str) -> None:
 
 # --- the API's own names ----------------------------------------------------------------------
 
+
+def names_of(one: picture_operations.Known) -> tuple[str, str, set[str], set[str], set[str]]:
+    """Of an operation on images or elements, which are in a table of their own."""
+    method, target = one.sends.format(email="").split(" ")
+    parts = urlsplit(target.replace("u_309377170505500", "{elementId}"))
+    in_path = {"elementId"} if "{" in parts.path else set[str]()
+    email = {"email"}
+    in_query = set(parse_qs(parts.query)) | (email if one.body is None else set())
+    in_body = set(one.body) | email if one.body is not None else set[str]()
+    return method, parts.path, in_path, in_query, in_body
+
+
 # Copied by hand from the API reference: verb, route, names in path, query and body. A new operation
 # belongs here before it is sent anywhere.
 OPERATIONS: dict[str, tuple[str, str, set[str], set[str], set[str]]] = {
@@ -281,6 +295,7 @@ OPERATIONS: dict[str, tuple[str, str, set[str], set[str], set[str]]] = {
     "scheduler.running": ("GET", "/scheduler", set(), set(), set()),
     "scheduler.available": ("GET", "/scheduler/available", set(), set(), set()),
     "scheduler.forget": ("DELETE", "/scheduler/{task_id}", {"task_id"}, set(), set()),
+    **{one.operation: names_of(one) for one in picture_operations.ALL},
 }  # fmt: skip
 
 FULL: dict[str, Request[Any]] = {
@@ -314,7 +329,16 @@ FULL: dict[str, Request[Any]] = {
     "scheduler.running": ListRunning(),
     "scheduler.available": GetAvailable(),
     "scheduler.forget": ForgetTask(task_id=7),
+    **{one.operation: one.requests[0] for one in picture_operations.ALL},
 }  # fmt: skip
+
+for _video in CALLS:
+    _in = set(parse_qs(urlsplit(_video.sends).query))
+    _route = urlsplit(_video.sends.partition(" ")[2]).path
+    OPERATIONS[_video.operation] = (
+        _video.sends.split()[0], _route, set(), _in, set(_video.body or {})
+    )  # fmt: skip
+    FULL[_video.operation] = _video.request()
 
 
 def test_the_table_is_complete() -> None:
@@ -328,7 +352,9 @@ def test_what_is_sent_has_the_apis_names(operation: str) -> None:
     out = encode(request, "a@b")
     parts = urlsplit(out.path)
     assert (out.method, request.route) == (method, route)
-    assert parts.path == route.format(avatarId="300137233318846", email="a@b", task_id=7)
+    assert parts.path == route.format(
+        avatarId="300137233318846", email="a@b", task_id=7, elementId="u_309377170505500"
+    )
     assert set(parse_qs(parts.query, strict_parsing=bool(parts.query))) == in_query
     assert set(json.loads(out.content) if out.content else {}) == in_body
 
@@ -343,5 +369,10 @@ def test_no_field_of_a_full_request_is_left_empty(operation: str) -> None:
         spare |= {"image_url", "audio_url", "audio"}
     if operation == "videos.text2video":
         spare.add("shots")
+    spare |= SPARE.get(operation, set())
+    for known in picture_operations.ALL:
+        if known.operation == operation:  # what excludes those of the full one
+            spare |= {name for other in known.others for name in other}
+    spare |= {one.name for one in attrs.fields(type(request)) if one.metadata.get("into")}
     for one in attrs.fields(type(request)):
         assert one.name in spare or getattr(request, one.name) is not None

@@ -1,0 +1,87 @@
+"""Why are rows as they are? `bulk status --state`: those of one cause together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import click
+from attrs import define, field
+
+from ..bulk.flat import SHOWN, ResultState, flat
+from ..bulk.ledger import LedgerReader
+from ..bulk.machine import State
+from ..bulk.problems import cause_of
+from ..bulk.records import Row
+from ..models.text import printable
+
+SHOWN_ROWS = 20
+"""Rows of a cause that are named where not all are wanted."""
+
+
+@define
+class Cause:
+    """Rows that are in their state for the same reason."""
+
+    text: str
+    """Of the first of them."""
+    rows: list[Row] = field(factory=list)
+    count: int = 0
+
+
+async def causes(book: LedgerReader, state: ResultState, *, every: bool) -> list[Cause]:
+    """The causes of rows being in this state, the most frequent one first.
+
+    Args:
+        book: the ledger.
+        state: as users see it.
+        every: keep all rows, and not only the first of each cause.
+    """
+    found: dict[str, Cause] = {}
+    states: list[State] = [one for one, shown in SHOWN.items() if shown == state]
+    async for row in book.rows(states=states):
+        text = "" if row.current is None else row.current.error or ""
+        cause = found.setdefault(cause_of(text, row.key), Cause(text))
+        cause.count += 1
+        if every or len(cause.rows) < SHOWN_ROWS:
+            cause.rows.append(row)
+    return sorted(found.values(), key=lambda one: -one.count)
+
+
+def say(found: list[Cause], state: ResultState, *, as_json: bool) -> None:
+    """Show them: each cause, and its rows."""
+    if as_json:
+        rows = [_row(row) for cause in found for row in cause.rows]
+        groups = [
+            {"cause": one.text, "rows": one.count, "keys": [row.key for row in one.rows]}
+            for one in found
+        ]
+        total = sum(one.count for one in found)
+        said = {"state": state, "count": total, "causes": groups, "rows": rows}
+        click.echo(json.dumps(said, ensure_ascii=False))
+        return
+    if not found:
+        click.echo(f"no row is {state}")
+    for line in _lines(found, state):
+        click.echo(line)
+
+
+def _lines(found: list[Cause], state: ResultState) -> Iterator[str]:
+    for one in found:
+        rows = "1 row" if one.count == 1 else f"{one.count} rows"
+        yield f"{state}, {rows}: {printable(one.text) or 'no cause is recorded'}"
+        for row in one.rows:
+            step = row.current
+            could_be = ", ".join(() if step is None else step.candidates)
+            yield f"  {printable(row.key)}{f'   could be: {could_be}' if could_be else ''}"
+        if one.count > len(one.rows):
+            yield f"  ... and {one.count - len(one.rows)} more; --all shows them"
+
+
+def _row(row: Row) -> dict[str, Any]:
+    step = row.current
+    said: dict[str, Any] = {"step": None, "candidates": []}
+    if step is not None:
+        said = {"step": step.number, "candidates": list(step.candidates)}
+    return {**flat(row), **said}

@@ -1,0 +1,46 @@
+"""What does `kling-async bulk report` do? It writes the page of a job that people look through."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from ..bulk.sqlite import read_ledger
+from .session import run
+
+
+@click.command("report")
+@click.argument("ledger", type=click.Path(path_type=Path))
+@click.option(
+    "--to", required=True, type=click.Path(path_type=Path), help="The page, such as report.html."
+)
+@click.option("--overwrite", is_flag=True, help="Replace the file if it is there.")
+def report_command(ledger: Path, to: Path, overwrite: bool) -> None:
+    """Write one HTML page of LEDGER: portraits, videos, states, errors, times and costs.
+
+    It opens from disk in any browser. Pictures that are files here are in it as small copies;
+    videos are played from their files, so keep them beside it where both are moved.
+    """
+    from ..report.page import write_report  # which loads Jinja and Pillow
+
+    async def work() -> int:
+        async with read_ledger(ledger) as book:
+            with click.progressbar(
+                length=sum((await book.counts()).values()),
+                label="reading pictures",
+                file=sys.stderr,
+                hidden=not sys.stderr.isatty(),
+            ) as bar:
+                rows = await write_report(
+                    book,
+                    ledger,
+                    to,
+                    overwrite=overwrite,
+                    told=bar.update,
+                )
+        click.echo(f"{rows} rows shown in {to}; open it in a browser")
+        return 0
+
+    run(work())

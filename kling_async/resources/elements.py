@@ -1,0 +1,55 @@
+"""How are elements made, listed and deleted? `kling.elements`; pictures and videos name them."""
+
+from __future__ import annotations
+
+from ..models.elements import (
+    AnyElement,
+    CreateElement,
+    DeletedElement,
+    DeleteElement,
+    Element,
+    GetElement,
+    ListElements,
+    ListElementTags,
+    ListElementVoices,
+)
+from .base import Resource, operation
+
+
+class Elements(Resource):
+    """The elements of your Kling accounts, and Kling's own."""
+
+    create = operation(CreateElement)
+    list = operation(ListElements)
+    tags = operation(ListElementTags)
+    voices = operation(ListElementVoices)
+
+    async def get(self, element: AnyElement, *, email: str | None = None) -> Element:
+        """One element.
+
+        Args:
+            element: an id, `u_` and digits, or a result that has one.
+            email: the Kling account; default: the result's own, else chosen by the registry.
+
+        Raises:
+            NotFoundError: there is none on that account.
+
+        Source: `GET /elements/{elementId}`.
+        """
+        request = await self._built(GetElement, element_id=element, email=email)
+        return await self._pipeline.send(request, self._options)
+
+    async def delete(self, element: AnyElement, *, email: str | None = None) -> DeletedElement:
+        """Delete an element of your own, for good; the result only says that it worked.
+
+        Args:
+            element: an id, `u_` and digits, or a result that has one.
+            email: the Kling account; default: the result's own, else chosen by the registry.
+
+        Raises:
+            NotFoundError: there is none (and no earlier attempt of this call deleted it).
+
+        Source: `DELETE /elements/{elementId}`.
+        """
+        request = await self._built(DeleteElement, element_id=element, email=email)
+        return await self._pipeline.send(request, self._options)

@@ -1,0 +1,3 @@
+"""The fixtures of `browser`, for all tests of this room."""
+
+from browser import open_page  # noqa: F401
