@@ -235,3 +235,25 @@ def chaos(session: nox.Session) -> None:
     session.run("python", "tests/heavy/chaos/run.py", *session.posargs)
     if "CHAOS_SEEDS" in os.environ:
         session.run("pytest", "-q", "-s", "tests/heavy/chaos/test_sigkill.py", "-k", "each_point")
+
+
+@nox.session(python=NEWEST)
+def fuzz(session: nox.Session) -> None:
+    """Answers, files, dates and callbacks of any bytes; `-- 5000` examples a test.
+
+    Prints how many there were of each, and what came of them.
+    """
+    install(session, "-e", ".[all]", groups=("test",))
+    count, *rest = session.posargs or ["500"]
+    session.run(*PYTEST, str(CORES), "tests/heavy/fuzz", *rest, env={"FUZZ_EXAMPLES": count})
+
+
+@nox.session(python=NEWEST)
+def mutation(session: nox.Session) -> None:
+    """Break the deciding core in each small way, and list what no test noticed.
+
+    `[tool.mutmut]` in pyproject.toml says which files and which tests. It has no threshold yet.
+    """
+    install(session, "-e", ".[all]", groups=("test", "mutation"))
+    session.run("mutmut", "run", "--max-children", str(CORES), *session.posargs)
+    session.run("mutmut", "results")

@@ -12,6 +12,8 @@ from types import SimpleNamespace
 import httpx
 
 from ..errors import NotSentError, OutcomeUnknownError
+from ..models.redactor import Redactor
+from ..models.text import printable
 from .progress import Progress
 
 # Errors that httpx's own transports raise only before anything is written.
@@ -38,10 +40,11 @@ def lost_or_not_sent(progress: Progress, what: str) -> NotSentError | OutcomeUnk
     return NotSentError(f"nothing was sent: {what}")
 
 
-def harmless(exc: Exception) -> Exception:
-    """`exc` without the request: its headers hold the token, and its body may hold a password.
+def harmless(exc: Exception, redactor: Redactor) -> Exception:
+    """`exc` without the request, whose headers hold the token and whose body may hold a password.
 
-    httpx's errors keep it as an attribute; aiohttp's response errors even print its headers.
+    httpx's errors keep it as an attribute; aiohttp's response errors even print its headers. And a
+    text that quotes what a server wrote may quote the token.
     """
     link: BaseException | None = exc
     while link is not None:
@@ -49,8 +52,11 @@ def harmless(exc: Exception) -> Exception:
             link._request = None
         if (info := getattr(link, "request_info", None)) is not None:
             shown = SimpleNamespace(method=info.method, url=info.url, real_url=info.real_url)
-            link.__dict__["request_info"] = shown
+            link.__dict__.update(request_info=shown, headers=None)
             link.args = ()
+        link.args = tuple(redactor.text(one) if isinstance(one, str) else one for one in link.args)
+        texts = {name: one for name, one in vars(link).items() if isinstance(one, str)}
+        vars(link).update({name: redactor.text(one) for name, one in texts.items()})
         link = link.__cause__ or link.__context__
     return exc
 
@@ -59,7 +65,7 @@ def in_words(exc: BaseException) -> str:
     """The class and text of `exc`, or of what httpx-aiohttp renamed to it."""
     if exc.__cause__ is not None and _is_aiohttps(exc.__cause__):
         exc = exc.__cause__
-    text = str(exc)  # many of httpx's errors have none
+    text = printable(str(exc))  # many of httpx's errors have none
     return f"{type(exc).__name__}: {text}" if text else type(exc).__name__
 
 

@@ -173,7 +173,8 @@ class Wire:
             raise
         except Exception as exc:  # aiohttp's own errors come through httpx-aiohttp, too
             failure = body.problem or exc if isinstance(body, FileBody) else exc
-        raise meaning(progress, failure) from harmless(failure)
+        failure = harmless(failure, self._redactor)
+        raise meaning(progress, failure) from failure
 
     @asynccontextmanager
     async def stream(
@@ -222,7 +223,7 @@ class Wire:
         def failure(exc: Exception | None) -> KlingError:
             if exc is None:
                 return lost_or_not_sent(progress, "the client was closed before the file was read")
-            return meaning(progress, harmless(exc))
+            return meaning(progress, harmless(exc, self._redactor))
 
         stream = ResponseStream(self._streams, failure)
         current.set(progress)
@@ -326,7 +327,9 @@ class Wire:
                 "%s %s: its caller was cancelled; the exchange ended with %s",
                 out.method,
                 out.route,
-                in_words(error) if error is not None else f"status {task.result().status_code}",
+                self._redactor.text(in_words(error))
+                if error is not None
+                else f"status {task.result().status_code}",
             )
             if error is None and progress.on_late is not None:
                 progress.on_late(task.result())

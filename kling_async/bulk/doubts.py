@@ -100,6 +100,12 @@ class Doubts:
         """How many steps are in doubt now."""
         return sum(len(one.waiting) for one in self._watched.values())
 
+    @property
+    def open_s(self) -> float:
+        """Seconds until the last step that is in doubt now is given up; 0 where none is."""
+        until_s = [at for one in self._watched.values() for at in one.waiting.values()]
+        return max(0.0, max(until_s) - self._clock.monotonic()) if until_s else 0.0
+
     def is_prepared(self, account: str | None, evidence: Evidence) -> bool:
         """Whether `prepared` has looked at what is there; cheap."""
         one = self._watched.get((account, evidence.kind))

@@ -304,16 +304,37 @@ def flat_result(result: RowResult) -> dict[str, Any]:
     return told
 
 
-def trouble_of(result: RowResult) -> str | None:
-    """A line for a row that did not come out as it should; None: it did, or goes on."""
+def trouble_of(result: RowResult, *, line: int | None = None, before: float = 0.0) -> str | None:
+    """A line for a row that did not come out as it should; None: it did, or goes on.
+
+    Args:
+        result: of the row.
+        line: of the input on which the row begins; None: its number among the rows is said.
+        before: epoch seconds; what is older was said in an earlier run, and is marked as such.
+    """
     known = bulk_result(result)
     if known.state not in ("failed", "unknown"):
         return None
     step = result.current
-    of = f"row {known.key}"
+    of = row_name(result.row, line)
     if step is not None and step.number > 1:
-        of = f"{noun_of(step)} of row {known.key}"
-    return f"{of} {known.state}: {known.error}"
+        of = f"{noun_of(step)} of {of}"
+    when = " in an earlier run" if is_earlier(result, before) else ""
+    return f"{of} {known.state}{when}: {known.error}"
+
+
+def is_earlier(result: RowResult, before: float) -> bool:
+    """Whether the row came to its state before that time, and this run did nothing with it."""
+    step = result.current
+    return result.state is None and step is not None and step.changed_at < before
+
+
+def row_name(row: Row, line: int | None = None) -> str:
+    """How people find a row: by its line, its key, and the name of its picture."""
+    given = (step.payload.get(name) for step in row.steps for name in ("image", "image_url"))
+    picture = next((one.rpartition("/")[2] for one in given if isinstance(one, str)), "")
+    place = f"row {row.position}" if line is None else f"line {line}"
+    return f"{place} ({row.key}{', ' if picture else ''}{picture})"
 
 
 def noun_of(step: Step) -> str:

@@ -123,9 +123,9 @@ class BulkRun:
         return self._pipeline.admission.waiting
 
     @property
-    def in_doubt(self) -> int:
-        """Steps whose answer was lost, and that are being looked for."""
-        return self._doubts.open
+    def in_doubt(self) -> tuple[int, float]:
+        """Steps whose answer was lost and that are looked for, and for how many seconds at most."""
+        return self._doubts.open, self._doubts.open_s
 
     @property
     def running(self) -> int:

@@ -100,7 +100,7 @@ class SharedRun(BulkRun):
             self._changed.clear()
             # A row in doubt needs a place no longer: the listing is looked at for all of them.
             places = max(self._crew.first, self._crew.size)
-            free = min(CHUNK, places - len(self._claimed) + self.in_doubt)
+            free = min(CHUNK, places - len(self._claimed) + self._doubts.open)
             free = free if left is None else min(free, left)
             claimed = await self._claim(free) if free > 0 else []
             if claimed:

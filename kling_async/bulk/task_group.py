@@ -145,6 +145,7 @@ class Crew(Generic[J]):
         self._group = group
         self._work = work
         self._todo: asyncio.Queue[J | None] = asyncio.Queue()
+        self._ended = False
 
     def begin(self) -> None:
         """The first workers begin."""
@@ -158,8 +159,11 @@ class Crew(Generic[J]):
         self._admission.on_free.discard(self._grow)
 
     def put(self, job: J | None) -> None:
-        """A job waits for a worker; None: no further one comes."""
+        """A job waits for a worker; None: no further one comes but from jobs that go on."""
         self._todo.put_nowait(job)
+        if job is not None and self._ended and self.size < self.first:
+            self._add()
+        self._ended = self._ended or job is None
 
     async def next_job(self) -> J | None:
         """What a worker is to do next; None: it leaves."""
@@ -167,8 +171,12 @@ class Crew(Generic[J]):
             self.size -= 1
             return None
         job = await self._todo.get()
-        if job is None:
+        while job is None:
             self._todo.put_nowait(None)  # for the others
+            if self._todo.qsize() == 1:
+                self.size -= 1
+                return None
+            job = await self._todo.get()
         return job
 
     def _is_surplus(self) -> bool:

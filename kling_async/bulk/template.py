@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from glob import glob, has_magic
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from .workbooks import Workbook
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".gif", ".bmp", ".tif", ".tiff")
 """What is taken for a picture by its name; whether the API takes it is said by a dry run."""
-COLUMNS = ("key", "image", "nickname", "prompt", "text", "speaker_id")
+COLUMNS: Sequence[str] = ("key", "image", "nickname", "prompt", "text", "speaker_id")
 
 
 @define

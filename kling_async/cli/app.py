@@ -6,7 +6,10 @@ import click
 
 from ..version import __version__
 from .bulk import bulk
+from .completion import completion_command
+from .doctor import doctor_command
 from .emulator import emulator
+from .history import history_command
 from .operations import COMMANDS
 from .special import accounts, assets, avatars, elements, images, scheduler, tasks, tts, videos
 from .worker import ledger_group, worker_command
@@ -26,6 +29,9 @@ for group in (avatars, videos, images, elements, tasks, scheduler, assets, tts, 
         group.add_command(command)
     cli.add_command(group)
 cli.add_command(bulk)
+bulk.add_command(history_command)
 cli.add_command(emulator)
 cli.add_command(worker_command)
 cli.add_command(ledger_group)
+cli.add_command(doctor_command)
+cli.add_command(completion_command)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from array import array
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -160,9 +162,12 @@ def run_command(
                     return await tell_dry_run(kling, dry, faults)
         say_left_out(checked, len(selection.bad), as_json=order.as_json)
 
+        lines = array("L")
+
         def chunks() -> AsyncIterator[Sequence[RowInput]]:
+            del lines[:]
             read = read_rows(input, recipe, keep_columns=choice.keep_columns)
-            return selection.of(in_chunks(read))
+            return selection.of(in_chunks(_noting_lines(read, lines)))
 
         async with session.client(sorted(checked.accounts), [reach]) as kling:
             service, clock = _service(session, kling), kling._pipeline.clock
@@ -190,6 +195,7 @@ def run_command(
                     as_json=order.as_json,
                     emulated=session.emulated,
                     reach=reach,
+                    lines=lines,
                 )
                 if not order.as_json:
                     if selection.bad:
@@ -280,6 +286,14 @@ async def _submitted(job: BulkJob, rows: Chunks, ledger: Place) -> int:
         f"out, and `kling-async bulk status {ledger}` shows how far they are"
     )
     return 0
+
+
+def _noting_lines(rows: Generator[RowInput], lines: array[int]) -> Generator[RowInput]:
+    """The rows; the line on which each begins goes into `lines`, 0 where there is none."""
+    with closing(rows):
+        for row in rows:
+            lines.append(row.line or 0)
+            yield row
 
 
 async def _anew(ledger: Ledger, rows: Chunks) -> Chunks:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -188,7 +188,7 @@ def _say_json(dry: DryRun, plan: _Plan) -> None:
     )
 
 
-async def _accounts(kling: AsyncKlingClient) -> Any:
+async def _accounts(kling: AsyncKlingClient) -> AsyncIterator[dict[str, Any]]:
     """Each account with its balance and slots, as far as the server tells them."""
     try:
         listed = {one.email: one for one in await kling.accounts.list()}

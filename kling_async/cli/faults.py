@@ -16,7 +16,7 @@ from ..bulk.preflight import Checked
 from ..bulk.problems import EqualProblems, InputError, InputProblem
 from ..errors import LedgerError
 
-COLUMNS = ("line", "key", "column", "value", "fault", "remedy")
+COLUMNS: Sequence[str] = ("line", "key", "column", "value", "fault", "remedy")
 
 
 class FaultTable:

@@ -248,6 +248,7 @@ async def drive(
     as_json: bool,
     emulated: bool,
     reach: Reach,
+    lines: Sequence[int] = (),
 ) -> int:
     """Run to the end, or to Ctrl-C; the exit code.
 
@@ -259,6 +260,7 @@ async def drive(
         as_json: results and progress as JSON lines.
         emulated: on the built-in emulator.
         reach: a hook of the run's client.
+        lines: on which the rows of the input begin, in turn; filled while it is read.
     """
     screen = display(total, as_json=as_json)
     meter = Meter(run, total, reach)
@@ -272,9 +274,13 @@ async def drive(
         async with shown(meter, screen), aclosing(run.results(rows)) as results:
             told = 0
             async for row in results:
+                meter.saw(row)
                 if as_json:
                     click.echo(json.dumps({"type": "row", **flat_result(row)}, ensure_ascii=False))
-                elif (trouble := trouble_of(row)) is not None and told < TOLD_AT_ONCE:
+                    continue
+                line = next(iter(lines[row.row.position - 1 : row.row.position]), 0) or None
+                trouble = trouble_of(row, line=line, before=meter.began_at)
+                if trouble is not None and told < TOLD_AT_ONCE:
                     told += 1
                     screen.say(trouble)
     said = {"interrupted": interrupted, "as_json": as_json, "emulated": emulated}

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import click
 from attrs import asdict, frozen
 
+from ..bulk.results import RowResult, is_earlier
 from ..bulk.runner import BulkRun
 from ..errors import NotSentError
+from ..models.text import printable
 from ..stats import AttemptEvent
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 
 @frozen
@@ -50,9 +56,31 @@ class Snapshot:
     made: str = "created"
     """What is said of a row's first step that is done."""
 
-    def __str__(self) -> str:
-        parts = [f"{self.settled}/{self.total} rows", f"{self.created} {self.made}"]
-        parts += [f"{n} {name}" for name in ("failed", "unknown") if (n := getattr(self, name))]
+    failed_before: int = 0
+    """Of the failed ones, how many failed in an earlier run."""
+
+    @property
+    def percent(self) -> int:
+        """How much is settled; 100 only where all is."""
+        return 100 * self.settled // self.total if self.total else 100
+
+    @property
+    def head(self) -> str:
+        """How far it is, how fast, and how long it still takes."""
+        parts = [f"{self.settled}/{self.total} rows ({self.percent}%)", f"{self.rows_per_s:.1f}/s"]
+        if self.left_s is not None:
+            parts.append(f"{duration(self.left_s)} left")
+        return ", ".join(parts)
+
+    @property
+    def counts(self) -> str:
+        """What became of the rows, and what is going on."""
+        parts = [f"{self.created} {self.made}"]
+        if self.failed:
+            before = f" ({self.failed_before} in earlier runs)" if self.failed_before else ""
+            parts.append(f"{self.failed} failed{before}")
+        if self.unknown:
+            parts.append(f"{self.unknown} unknown")
         if self.saved is not None:
             parts.append(f"{many(self.saved, 'video')} saved")
             of_videos = ((self.videos_failed, "failed"), (self.videos_unknown, "unknown"))
@@ -71,10 +99,10 @@ class Snapshot:
             parts.append(f"{self.waiting} waiting for the limit")
         if self.found_per_s is not None:
             parts.append(f"{self.found_per_s:.1f} requests/s found")
-        parts.append(f"{self.rows_per_s:.1f}/s")
-        if self.left_s is not None:
-            parts.append(f"{duration(self.left_s)} left")
         return ", ".join(parts)
+
+    def __str__(self) -> str:
+        return f"{self.head}: {self.counts}"
 
 
 class Reach:
@@ -91,16 +119,34 @@ class Reach:
 class Meter:
     """Measures a run: rates and times from its tally."""
 
-    def __init__(self, run: BulkRun, total: int, reach: Reach) -> None:
+    def __init__(
+        self,
+        run: BulkRun,
+        total: int,
+        reach: Reach,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._run = run
         self._total = total
         self._reach = reach
-        self._started = time.monotonic()
+        self._monotonic = monotonic
+        self._started = monotonic()
+        self.began_at = time.time()
+        """In epoch seconds, as the ledger's own times."""
+        self.failed_before = 0
+        self._seen_s = self._started
+        self._paused_s = 0.0
+
+    def saw(self, result: RowResult) -> None:
+        """A result came; one that is the same as before this run is counted apart."""
+        step = result.current
+        if step is not None and step.state == "failed" and step.number == 1:
+            self.failed_before += is_earlier(result, self.began_at)
 
     @property
     def elapsed_s(self) -> float:
         """Seconds since the run began."""
-        return time.monotonic() - self._started
+        return self._monotonic() - self._started
 
     def now(self) -> Snapshot:
         """Where the run is. The rate counts what this run did, not what an earlier one had."""
@@ -109,7 +155,6 @@ class Meter:
         elapsed_s = self.elapsed_s
         done_here = counts.settled - counts.resumed
         rows_per_s = done_here / elapsed_s if elapsed_s > 0 else 0.0
-        left = self._total - counts.settled
         return Snapshot(
             total=self._total,
             settled=counts.settled,
@@ -119,20 +164,41 @@ class Meter:
             skipped=rows.left,
             adopted=rows.found,
             under_way=counts.under_way,
-            in_doubt=run.in_doubt,
+            in_doubt=run.in_doubt[0],
             waiting=run.waiting,
             paused_s=round(run.paused_s, 1),
             rows_per_s=round(rows_per_s, 2),
-            left_s=round(left / rows_per_s, 1) if rows_per_s and left else None,
+            left_s=self._left_s(done_here, elapsed_s),
             found_per_s=None if (found := run.found_per_s) is None else round(found, 1),
             saved=videos.done if run.made == 2 else None,
             videos_failed=videos.failed,
             videos_unknown=videos.unknown,
             running=run.running,
             queued=run.queued,
+            failed_before=self.failed_before,
             unreachable=self._reach.lost,
             made="created" if run.makes_avatars else "done",
         )
+
+    def _left_s(self, done_here: int, elapsed_s: float) -> float | None:
+        """Seconds until all is settled; None: nothing was settled yet that says how fast it goes.
+
+        Rows go on as fast as they did while no pause held them; a pause is waited out, and what is
+        looked for after a lost answer takes until it is given up, at most.
+        """
+        run, now_s = self._run, self._monotonic()
+        if run.paused_s > 0:
+            self._paused_s += now_s - self._seen_s
+        self._seen_s = now_s
+        in_doubt, in_doubt_s = run.in_doubt
+        left = self._total - run.counts.settled - in_doubt
+        if left + in_doubt <= 0:
+            return None
+        if left > 0 and not done_here:
+            return None
+        going_s = max(elapsed_s - self._paused_s, 0.0)
+        rows_s = left * going_s / done_here + run.paused_s if left > 0 else 0.0
+        return round(max(rows_s, in_doubt_s), 1)
 
 
 class Display(Protocol):
@@ -187,42 +253,55 @@ class JSONLines:
 
 
 class Bar:
-    """A live bar on a terminal."""
+    """A live bar on a terminal, with the counts on a line below it."""
 
     every_s = 0.1
 
     def __init__(self, total: int) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn
+        from rich.live import Live
 
-        self._progress = Progress(
-            BarColumn(bar_width=30),
-            TextColumn("{task.percentage:>3.0f}%"),
-            TextColumn("{task.description}", markup=False),
-            console=Console(stderr=True),
+        self._total = total
+        self._live = Live(
+            console=Console(stderr=True, highlight=False, markup=False), auto_refresh=False
         )
-        self._task = self._progress.add_task("", total=total)
-        self._progress.start()
+        self._live.start()
 
     def show(self, now: Snapshot) -> None:
         """Redraw."""
-        self._progress.update(self._task, completed=now.settled, description=str(now))
+        self._live.update(_drawn(now), refresh=True)
 
     def say(self, text: str) -> None:
         """A line above the bar."""
-        self._progress.console.print(text, markup=False, highlight=False)
+        self._live.console.print(printable(text), markup=False, highlight=False)
 
     def close(self, now: Snapshot) -> None:
         """Leave the bar as it ended."""
         self.show(now)
-        self._progress.stop()
+        self._live.stop()
+
+
+def _drawn(now: Snapshot) -> RenderableType:
+    """Two lines that fit any terminal: what does not, is cut off at their ends."""
+    from rich.console import Group
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    first = Table.grid(expand=True, padding=(0, 1))
+    first.add_column(ratio=1, min_width=8)
+    first.add_column(no_wrap=True)
+    head = Text(now.head, no_wrap=True, overflow="ellipsis")
+    first.add_row(ProgressBar(max(now.total, 1), now.settled), head)
+    return Group(first, Text(now.counts, no_wrap=True, overflow="ellipsis"))
 
 
 def display(total: int, *, as_json: bool) -> Display:
     """The display that suits where stderr goes."""
     if as_json:
         return JSONLines()
-    return Bar(total) if sys.stderr.isatty() else Lines()
+    moves = sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown", "")
+    return Bar(total) if moves else Lines()
 
 
 @asynccontextmanager

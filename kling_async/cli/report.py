@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from ..bulk.sqlite import read_ledger
+from .ledger import never_replaced, overwrite_option
 from .session import run
 
 
@@ -16,7 +17,7 @@ from .session import run
 @click.option(
     "--to", required=True, type=click.Path(path_type=Path), help="The page, such as report.html."
 )
-@click.option("--overwrite", is_flag=True, help="Replace the file if it is there.")
+@overwrite_option
 def report_command(ledger: Path, to: Path, overwrite: bool) -> None:
     """Write one HTML page of LEDGER: portraits, videos, states, errors, times and costs.
 
@@ -34,10 +35,9 @@ def report_command(ledger: Path, to: Path, overwrite: bool) -> None:
                 hidden=not sys.stderr.isatty(),
             ) as bar:
                 rows = await write_report(
-                    book,
-                    ledger,
-                    to,
+                    *(book, ledger, to),
                     overwrite=overwrite,
+                    kept=await never_replaced(book, ledger),
                     told=bar.update,
                 )
         click.echo(f"{rows} rows shown in {to}; open it in a browser")

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Annotated, Any, Literal
@@ -109,7 +110,10 @@ async def media_of(
     try:
         return await asyncio.to_thread(inspect, upload.file, only=only)
     except MediaProblem as exc:
-        raise InvalidRequestError("the upload", {"file": str(exc)}) from None
+        said = upload.headers.get("content-disposition", "")
+        found = re.search(r'(?:^|[;\s])name="([^"]*)"', said)
+        name = found[1] if found and found[1] else "file"
+        raise InvalidRequestError("the upload", {name: str(exc)}) from None
 
 
 def webhook_router(receiver: WebhookReceiver) -> APIRouter:

@@ -7,7 +7,7 @@ import base64
 import hashlib
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from pathlib import Path
@@ -35,6 +35,7 @@ async def write_report(
     to: Path,
     *,
     overwrite: bool = False,
+    kept: Iterable[Path] = (),
     told: Callable[[int], None] = lambda rows: None,
 ) -> int:
     """How many rows the page at `to` shows.
@@ -43,7 +44,8 @@ async def write_report(
         ledger: to read from.
         of: its file, which names the page.
         to: the page, .html or .htm.
-        overwrite: whether a file that is there may be replaced; the ledger never is.
+        overwrite: whether a file that is there may be replaced.
+        kept: files that never are.
         told: hears how many rows more are written, again and again.
 
     Raises:
@@ -53,7 +55,6 @@ async def write_report(
     if to.suffix.lower() not in (".html", ".htm"):
         raise ConfigurationError(f"can't write a report to {to.name}: end it with .html")
     summary = await summary_of(ledger)
-    kept = [of, *(of.with_name(f"{of.name}{end}") for end in ("-wal", "-shm", ".lock"))]
     with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="kling-picture") as pool:
         folder = (await in_thread(to.resolve)).parent
         rows = _with_pictures(ledger, folder, pool, told)

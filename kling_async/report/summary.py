@@ -121,7 +121,7 @@ class Summary:
         if not found:
             return []
         first, last = min(found), max(found)
-        width_s = max((last - first) / BARS, 1.0)
+        width_s = max((last - first) / BARS, 0.1)
         count = int((last - first) / width_s) + 1
         heights = {state: [0] * count for state in _SETTLED}
         for state, times in self.times.items():

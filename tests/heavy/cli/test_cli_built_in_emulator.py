@@ -66,7 +66,7 @@ def test_on_the_built_in_emulator(execute: Callable[..., Any]) -> None:
     assert again.code == 0
     assert "nothing was sent" in again.stdout
     last = done.stderr.splitlines()[-1]
-    assert re.fullmatch(r"2/2 rows, 2 created, 2 videos saved, [\d.]+/s", last)
+    assert re.fullmatch(r"2/2 rows \(100%\), [\d.]+/s: 2 created, 2 videos saved", last)
 
 
 def test_the_built_in_emulator_begins_empty_each_time(execute: Callable[..., Any]) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from jobs import in_ledger
 
 from kling_async.emulator import Emulator, Fault
@@ -22,7 +23,7 @@ def test_plain_lines_in_a_pipe(execute: Callable[..., Any], url_csv: Callable[..
     words = ["bulk", "run", url_csv(30), "--ledger", LEDGER, "--emulator", "--rate", "none"]
     done = execute(*words)
     assert done.code == 0
-    assert re.fullmatch(r"30/30 rows, 30 created, [\d.]+/s\n", done.stderr)
+    assert re.fullmatch(r"30/30 rows \(100%\), [\d.]+/s: 30 created\n", done.stderr)
     assert "\x1b" not in done.stdout + done.stderr
 
 
@@ -32,7 +33,9 @@ def test_lines_keep_coming_while_it_runs(
     words = ["bulk", "run", url_csv(30), "--ledger", LEDGER, "--emulator", "--rate", "12/s"]
     lines = execute(*words).stderr.splitlines()
     assert len(lines) >= 2
-    first = re.fullmatch(r"(\d+)/30 rows, .* waiting for the limit, .*/s, \d+ s left", lines[0])
+    first = re.fullmatch(
+        r"(\d+)/30 rows \(\d+%\), [\d.]+/s, \d+ s left: .* waiting for the limit", lines[0]
+    )
     assert first is not None, lines
     assert 0 < int(first[1]) < 30
 
@@ -86,10 +89,13 @@ def test_a_rate_that_is_found_is_shown(
     assert "requests/s found" in again.stderr
 
 
-def on_terminal(start: Callable[..., Any], *words: str | Path) -> tuple[int, str, str]:
+def on_terminal(
+    start: Callable[..., Any], *words: str | Path, **more: str | None
+) -> tuple[int, str, str]:
     """The exit code, stdout, and what a terminal at stderr was shown."""
     ours, theirs = pty.openpty()
     env = {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "24", "NO_COLOR": None, "CI": None}
+    env |= more
     process = start(*words, stderr=theirs, env=env)
     os.close(theirs)
     shown = b""
@@ -112,11 +118,51 @@ def test_a_live_bar_on_a_terminal(start: Callable[..., Any], url_csv: Callable[.
     assert code == 0
     assert stdout.startswith("30 of 30 rows created in ")
     assert "100%" in shown
-    assert "30/30 rows, 30 created" in shown
+    assert "30/30 rows (100%)" in shown
     seen = {int(percent) for percent in re.findall(r"(\d+)%", shown)}
     assert len(seen) > 3, "it was drawn again and again"
     assert re.search(r"\x1b\[\d*[AK]|\r", shown), "in the same place"
     assert "━" in shown
+
+
+@pytest.mark.parametrize("columns", ["60", "80", "120"])
+def test_how_far_and_how_long_is_seen_at_any_width(
+    start: Callable[..., Any], url_csv: Callable[..., Path], columns: str
+) -> None:
+    code, _, shown = on_terminal(
+        start, "bulk", "run", url_csv(30), "--ledger", LEDGER, "--emulator", "--rate", "15/s",
+        COLUMNS=columns, NO_COLOR="1",
+    )  # fmt: skip
+    assert code == 0
+    lines = re.split(r"\r|\n", re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", shown))
+    assert max(map(len, lines)) <= int(columns)
+    drawn = [one for one in lines if "left" in one]
+    assert drawn
+    for one in drawn:
+        assert re.fullmatch(r"[━╸╺ ]{8,} +\d+/30 rows \(\d+%\), [\d.]+/s, \d+ s left *", one), one
+    assert any(re.match(r"\d+ created", one) for one in lines)
+
+
+def test_a_dumb_terminal_gets_plain_lines(
+    start: Callable[..., Any], url_csv: Callable[..., Path]
+) -> None:
+    words = ["bulk", "run", url_csv(3), "--ledger", LEDGER, "--emulator", "--rate", "none"]
+    code, _, shown = on_terminal(start, *words, TERM="dumb")
+    assert code == 0
+    assert re.fullmatch(r"3/3 rows \(100%\), [\d.]+/s: 3 created\r\n", shown)
+
+
+def test_failures_of_earlier_runs_are_marked(
+    execute: Callable[..., Any], url_csv: Callable[..., Path], service: Any, emulator: Emulator
+) -> None:
+    emulator.add_faults([Fault("avatars.create", "status", status=400, at=2)])
+    words = ["bulk", "run", url_csv(3), "--ledger", LEDGER, "--rate", "none", "--concurrency", "1"]
+    first, again = execute(*words), execute(*words)
+    assert (first.code, again.code) == (1, 1)
+    assert "line 3 (k2, 2.png) failed: the server answered 400" in first.stderr
+    assert "line 3 (k2, 2.png) failed in an earlier run: the server answered 400" in again.stderr
+    assert "1 failed (1 in earlier runs)" in again.stderr
+    assert "in earlier runs)" not in first.stderr
 
 
 def test_failed_rows_stand_above_the_bar(
@@ -127,7 +173,7 @@ def test_failed_rows_stand_above_the_bar(
         "--faults", "avatars.create:status=400,body=[bold]no@at=4",
     )  # fmt: skip
     assert code == 1
-    assert re.search(r"row k\d failed: the server answered 400: \[bold\]no", shown)
+    assert re.search(r"line \d \(k\d, \d.png\) failed: the server answered 400: \[bold\]no", shown)
 
 
 def test_a_reader_that_goes_away_ends_the_run_in_order(

@@ -17,7 +17,7 @@ from kling_async.emulator import Emulator, Fault, sample_png
 DOCS = Path(kling_async.__file__).parents[1] / "docs" / "bulk.md"
 ROWS = int(os.environ.get("WHOLE_JOB_ROWS", "150"))
 BAD, REFUSED, LOST = ROWS // 15, ROWS // 12, ROWS // 10
-EXIT_CODES = (0, 2, 1, 1, 1, 0, 0, 0, 0)
+EXIT_CODES = (0, 2, 1, 1, 1, 0, 0, 0, 0, 0)
 """Of the commands, in their order."""
 
 
@@ -67,6 +67,8 @@ def test_nothing_is_doubled_and_nothing_lost(
             mend()
         ended = invoke(*words, *more)
         assert ended.exit_code == code, (words, ended.stdout, ended.stderr)
+    page = Path("report.html").read_text()
+    assert all(f"p{n:05}" in page for n in range(ROWS))
     made = Counter(one.nickname for one in emulator.avatars)
     assert (len(made), set(made.values())) == (ROWS, {1})
     with Path("results.csv").open(encoding="utf-8-sig", newline="") as file:

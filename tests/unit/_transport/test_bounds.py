@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import html
 import json
+import traceback
 import tracemalloc
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -152,6 +153,32 @@ async def test_a_token_that_comes_back_is_blanked(
     for shown in (str(error), repr(error), error.message, json.dumps(error.body), str(vars(error))):
         assert "abcdefghi" not in shown
     assert "***" in json.dumps(error.body)
+
+
+@pytest.mark.parametrize("head", [
+    f"HTTP/1.1 200 OK\r\nBad header: {TOKEN}", f"HTTP/1.1 {TOKEN}", f"Bearer {TOKEN} \x1b[2J",
+    f"HTTP/1.1 200 OK\r\nContent-Length: {TOKEN}", f"HTTP/1.1 200 OK\r\nAuthorization\0: {TOKEN}",
+])  # fmt: skip
+async def test_a_token_in_a_head_that_is_none_is_blanked(
+    open_client: Open, raw_server: Callable[..., Any], transport: str, head: str
+) -> None:
+    """The libraries quote a head that they can't read."""
+
+    async def react(writer: asyncio.StreamWriter, _: bytes) -> None:
+        writer.write(head.encode() + b"\r\n\r\n")
+        writer.close()
+
+    async with raw_server(react) as server:
+        kling = await open_client(base_url=server.base_url, transport=transport, retry=ONCE)
+        with pytest.raises(OutcomeUnknownError) as caught:
+            await kling.avatars.create(image_url=IMAGE)
+    shown = "".join(traceback.format_exception(caught.value))
+    link: BaseException | None = caught.value
+    while link is not None:
+        shown += f"{link!r} {vars(link)}"
+        link = link.__cause__ or link.__context__
+    assert "abcdefghi" not in shown
+    assert "\x1b" not in str(caught.value)
 
 
 async def test_what_is_left_behind_ends_with_its_time(

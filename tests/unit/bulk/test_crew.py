@@ -45,6 +45,7 @@ def worked(
                     sent, number = sent + 1, sent
                     in_flight += 1
                     seen.most_in_flight = max(seen.most_in_flight, in_flight)
+                    seen.size = crew.size
                     await asyncio.sleep(answer_s)
                     in_flight -= 1
                     if number not in refused:
@@ -64,7 +65,7 @@ def worked(
         assert group.error is None
         crew.end()
         assert not admission.on_free
-        seen.per_s, seen.size = jobs / (now_s() - began_s), crew.size
+        seen.per_s = jobs / (now_s() - began_s)
 
     run(all_of_them())
     return seen
@@ -108,3 +109,29 @@ def test_refusals_lower_it() -> None:
 def test_none_is_refused(concurrency: int) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         worked(1, 1.0, None, concurrency)
+
+
+def test_a_job_that_comes_behind_the_end_is_done() -> None:
+    done: list[int] = []
+
+    async def all_of_them() -> None:
+        group = TaskGroup()
+
+        async def work(_: Hold) -> None:
+            while (job := await crew.next_job()) is not None:
+                done.append(job)
+
+        async def later() -> None:
+            await asyncio.sleep(5)  # all workers have left
+            crew.put(2)
+
+        crew = Crew[int](2, Admission(None, LoopClock()), group, work)
+        crew.put(1)
+        crew.put(None)
+        crew.begin()
+        group.start(later())
+        await group.rest()
+        assert crew.size == 0
+
+    run(all_of_them())
+    assert done == [1, 2]

@@ -77,7 +77,7 @@ def test_rows_that_fail_are_shown_and_the_code_is_1(
     assert done.exit_code == 1
     assert "2 of 3 rows created, 1 failed in " in done.stdout
     assert f"kling-async bulk retry {LEDGER}" in done.stdout
-    assert "row k2 failed: the server answered 400" in done.stderr
+    assert "line 3 (k2, 2.png) failed: the server answered 400" in done.stderr
     # A row that failed is not sent again by itself.
     assert invoke(*words).exit_code == 1
     assert service.creates == ["k1", "k2", "k3"]

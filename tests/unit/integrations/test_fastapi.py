@@ -131,7 +131,7 @@ async def test_what_the_api_would_refuse_is_422_in_fastapis_form(emulator: Emula
         )
         own = await client.post("/avatars")
     assert {no_image.status_code, long_name.status_code, own.status_code} == {422}
-    assert no_image.json()["detail"][0]["loc"] == ["body", "file"]
+    assert no_image.json()["detail"][0]["loc"] == ["body", "portrait"]
     assert long_name.json()["detail"][0]["loc"] == ["body", "nickname"]
     assert set(own.json()["detail"][0]) >= set(long_name.json()["detail"][0])
     assert emulator.avatars == []
