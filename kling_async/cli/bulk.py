@@ -37,6 +37,7 @@ from .ledger import (
 )
 from .progress import Reach, many
 from .session import EMULATED_SERVICE, Session, run, with_session
+from .streams import echo
 
 
 @click.group()
@@ -130,7 +131,7 @@ def run_command(
                     reach=reach,
                 )
                 if videos and not order.video and not order.as_json:
-                    click.echo(_unasked(videos))
+                    echo(_unasked(videos))
                 return code
 
     run(work())
@@ -163,9 +164,9 @@ def retry_command(session: Session, order: JobOptions, ledger: Path) -> None:
             total, accounts = await book.to_reopen(numbers=numbers), await book.accounts()
             unasked = await book.to_reopen() - total
         if unasked:
-            click.echo(f"{unasked} rows have only failed videos; --video tries them again")
+            echo(f"{unasked} rows have only failed videos; --video tries them again")
         if not total:
-            click.echo(f"no row of {ledger} has failed; nothing to do")
+            echo(f"no row of {ledger} has failed; nothing to do")
             return 0
         reach = Reach()
         async with session.client(accounts, [reach]) as kling:
@@ -273,12 +274,12 @@ async def _dry_run(
         audios = many(checked.uploads.get("audio", 0), "audio file")
         said += f", {many(videos, 'video')} to make with {audios} to upload"
     rows = f"{many(checked.rows, 'row')} of {input} {'is' if checked.rows == 1 else 'are'} fine"
-    click.echo(f"{rows}: {said}. Nothing was sent.")
+    echo(f"{rows}: {said}. Nothing was sent.")
     if done := await _done(ledger):
         things = "avatars" if recipe.steps is TALKING.steps else "rows"
-        click.echo(f"{done} of the {things} are in {ledger} already, and are not made again.")
+        echo(f"{done} of the {things} are in {ledger} already, and are not made again.")
     if videos and not order.video:
-        click.echo(_unasked(videos))
+        echo(_unasked(videos))
     return 0
 
 

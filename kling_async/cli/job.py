@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
@@ -27,6 +26,7 @@ from ..settings import RECONCILE_WITHIN_S
 from .conclusion import conclude
 from .progress import Display, Meter, Reach, display, going_on, many, shown
 from .session import DONE, INTERRUPTED, TROUBLE
+from .streams import echo_json
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -219,7 +219,7 @@ async def drive(
             told = 0
             async for row in results:
                 if as_json:
-                    click.echo(json.dumps({"type": "row", **flat_result(row)}, ensure_ascii=False))
+                    echo_json({"type": "row", **flat_result(row)})
                 elif (trouble := trouble_of(row)) is not None and told < TOLD_AT_ONCE:
                     told += 1
                     screen.say(trouble)

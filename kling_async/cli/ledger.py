@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import shlex
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +22,7 @@ from ..bulk.sqlite import copy_ledger, read_ledger
 from ..bulk.sqlite_names import BESIDE
 from ..models.checks import Digits
 from .session import run
+from .streams import echo, echo_json
 
 INPUT = click.Path(path_type=Path)
 TROUBLED: tuple[State, ...] = ("failed", "doubt", "unknown")
@@ -56,19 +57,19 @@ def status_command(ledger: Path, json_wanted: bool) -> None:
             if videos:
                 listed = {one: [flat(r) for r in troubled[2, one][:SHOWN]] for one in TROUBLED}
                 shown["videos"] = {"counts": _saved(videos), **listed}
-            click.echo(json.dumps(shown, ensure_ascii=False))
+            echo_json(shown)
             return 0
-        click.echo(f"{sum(firsts.values())}{of} rows: {_listed(firsts)}")
+        echo(f"{sum(firsts.values())}{of} rows: {_listed(firsts)}", result=True)
         if videos:
-            click.echo(f"{sum(videos.values())} videos: {_listed(_saved(videos))}")
+            echo(f"{sum(videos.values())} videos: {_listed(_saved(videos))}")
         for number, what in ((1, "rows"), (2, "videos")):
             for state in TROUBLED:
                 rows = troubled[number, state]
                 for row in rows[:SHOWN]:
-                    click.echo(_told(row, row.steps[number - 1], ledger))
+                    echo(_told(row, row.steps[number - 1], ledger))
                 if counts.get((number, state), 0) > SHOWN:
                     more = f"... and more {state} {what}; see"
-                    click.echo(f"{more} `kling-async bulk export {ledger}`")
+                    echo(f"{more} `kling-async bulk export {ledger}`")
         return 0
 
     run(work())
@@ -146,7 +147,7 @@ def settle_command(
 
     async def work() -> int:
         settled = await settle(ledger, row, decision, adopt=named, step=number)
-        click.echo(f"row {row}: {_what_now(settled, settled.steps[number - 1], decision)}")
+        echo(f"row {row}: {_what_now(settled, settled.steps[number - 1], decision)}")
         return 0
 
     run(work())
@@ -184,7 +185,7 @@ def export_command(ledger: Path, to: Path, overwrite: bool, raw: bool) -> None:
             written = await export(book, to, overwrite=overwrite, raw=raw, kept=kept)
             of = await _of_input(book)
         others = "; the others were not begun" if of else ""
-        click.echo(f"{written}{of} rows written to {to}{others}")
+        echo(f"{written}{of} rows written to {to}{others}")
         return 0
 
     run(work())
@@ -209,7 +210,7 @@ def copy_command(ledger: Path, target: Path) -> None:
 
     async def work() -> int:
         await copy_ledger(ledger, target)
-        click.echo(f"copied to {target}")
+        echo(f"copied to {target}")
         return 0
 
     run(work())
@@ -244,7 +245,7 @@ def _told(row: Row, step: Step, ledger: Path) -> str:
                 f"{ledger}{more}` looks for it again; --pay-again begins it once more"
             )
         return f"{head}{named}: {step.error}{missing}"
-    settle = f"kling-async bulk settle {ledger} {row.key}"
+    settle = shlex.join(["kling-async", "bulk", "settle", str(ledger), row.key])
     could_be = ", ".join(step.candidates) or "none listed"
     noun = noun_of(step) if noun_of(step) != "task" else "job"
     cost = f"one {noun} more than wanted, if it exists and is sent again"

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Protocol
 
-import click
 from attrs import asdict, frozen
 
 from ..bulk.runner import BulkRun
 from ..errors import NotSentError
+from ..models.text import printable
 from ..stats import AttemptEvent
+from .streams import echo, echo_json
 
 
 @frozen
@@ -157,11 +157,11 @@ class Lines:
 
     def show(self, now: Snapshot) -> None:
         """One line."""
-        click.echo(str(now), err=True)
+        echo(str(now), err=True)
 
     def say(self, text: str) -> None:
         """One line."""
-        click.echo(text, err=True)
+        echo(text, err=True)
 
     def close(self, now: Snapshot) -> None:
         """The final count."""
@@ -175,11 +175,11 @@ class JSONLines:
 
     def show(self, now: Snapshot) -> None:
         """One object."""
-        click.echo(json.dumps({"type": "progress", **asdict(now)}), err=True)
+        echo_json({"type": "progress", **asdict(now)}, err=True)
 
     def say(self, text: str) -> None:
         """One object."""
-        click.echo(json.dumps({"type": "message", "text": text}, ensure_ascii=False), err=True)
+        echo_json({"type": "message", "text": text}, err=True)
 
     def close(self, now: Snapshot) -> None:
         """The final count."""
@@ -210,7 +210,7 @@ class Bar:
 
     def say(self, text: str) -> None:
         """A line above the bar."""
-        self._progress.console.print(text, markup=False, highlight=False)
+        self._progress.console.print(printable(text), markup=False, highlight=False)
 
     def close(self, now: Snapshot) -> None:
         """Leave the bar as it ended."""
