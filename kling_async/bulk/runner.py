@@ -18,6 +18,7 @@ from contextlib import aclosing
 from attrs import evolve, frozen
 
 from .._calls.pipeline import Options, Pipeline
+from ..aio import finished
 from ..settings import CLOSE_WITHIN_S
 from .doubts import Doubts
 from .health import WAIT_FOR_SERVER_S, AccountHealth, bulk_retry
@@ -57,8 +58,7 @@ class BulkRun:
         ledger: remembers.
         requests: say what the steps send.
         works: waits for tasks, and brings their files.
-        concurrency: rows under way at once, at least 1. How many tasks run at once is said by the
-            accounts' job slots.
+        concurrency: rows under way at once, at least 1; tasks at Kling as job slots allow.
         made: how many steps of each row are carried out; default: all.
         again: rows that look as if they were made already are made.
         pay_again: a task that was begun and is not to be found is begun once more.
@@ -202,11 +202,14 @@ class BulkRun:
             raise
         finally:
             overseer.cancel()
-            await asyncio.gather(overseer, return_exceptions=True)
-            await self._group.end()
-            await self._doubts.aclose()
-            await self._slots.aclose()
-            await self._ledger.settled()
+            await finished(asyncio.create_task(self._end(overseer)))  # anyio cancels each wait
+
+    async def _end(self, overseer: asyncio.Task[None]) -> None:
+        await asyncio.gather(overseer, return_exceptions=True)
+        await self._group.end()
+        await self._doubts.aclose()
+        await self._slots.aclose()
+        await self._ledger.settled()
 
     async def _oversee(self) -> None:
         """Wait for the end, carry out a stop, and pass on what went wrong."""
@@ -291,18 +294,16 @@ class BulkRun:
             return
         self._requests.forget(outcome.step)
         if isinstance(outcome, Done) and outcome.written is not None:
-            closing = self._close(job, outcome.step, outcome.written)
-            self._group.start(closing, Hold(settling=True))
+            self._group.start(self._close(job, outcome.step, outcome.written), Hold(settling=True))
             return
         row = job.row.with_step(outcome.step)
         if isinstance(outcome, PutOff):
-            state: State = outcome.step.state
-            result = RowResult(row, state, outcome.why, outcome.step.account)
+            result = RowResult(row, outcome.step.state, outcome.why, outcome.step.account)
             self._settle(result, job.number - 1, place)
         elif isinstance(outcome, Done):
             await self._next(row, job.number, place)
         else:
-            state = "failed" if isinstance(outcome, Failed) else "unknown"
+            state: State = "failed" if isinstance(outcome, Failed) else "unknown"
             self._settle(RowResult(row, state, outcome.step.error), job.number - 1, place)
 
     async def _close(self, job: _Job, step: Step, written: asyncio.Future[Applied]) -> None:
