@@ -18,6 +18,7 @@ from contextlib import aclosing
 from attrs import evolve, frozen
 
 from .._calls.pipeline import Options, Pipeline
+from ..aio import finished
 from ..settings import CLOSE_WITHIN_S
 from .budget import Budget
 from .doubts import Doubts
@@ -183,9 +184,8 @@ class BulkRun:
         overseer = asyncio.create_task(self._oversee())
         try:
             while (result := await self._results.get()) is not None:
-                row, place = result
-                place.release()
-                yield row
+                result[1].release()
+                yield result[0]
             await overseer
         except GeneratorExit:
             self.stop("the caller took no more results")
@@ -200,11 +200,12 @@ class BulkRun:
         finally:
             self._crew.end()
             overseer.cancel()
-            await asyncio.gather(overseer, return_exceptions=True)
-            await self._group.end()
-            await self._doubts.aclose()
-            await self._slots.aclose()
-            await self._ledger.settled()
+            await finished(asyncio.create_task(self._end(overseer)))  # anyio cancels each wait
+
+    async def _end(self, overseer: asyncio.Task[None]) -> None:
+        await asyncio.gather(overseer, return_exceptions=True)
+        for end in (self._group.end, self._doubts.aclose, self._slots.aclose, self._ledger.settled):
+            await end()
 
     async def _oversee(self) -> None:
         """Wait for the end, carry out a stop, and pass on what went wrong."""
@@ -292,8 +293,7 @@ class BulkRun:
             return
         self._requests.forget(outcome.step)
         if isinstance(outcome, Done) and outcome.written is not None:
-            closing = self._close(job, outcome.step, outcome.written)
-            self._group.start(closing, Hold(settling=True))
+            self._group.start(self._close(job, outcome.step, outcome.written), Hold(settling=True))
             return
         row = job.row.with_step(outcome.step)
         if isinstance(outcome, PutOff):

@@ -126,12 +126,13 @@ async def open_ledger(
         await loop.run_in_executor(thread, opening)
         yield opened[0]
     finally:  # also where it is cancelled while it is opened: its lock would stay
-        waiting = loop.run_in_executor(thread, lambda: None)
-        await finished(waiting)
-        if opened:
-            await opened[0].aclose()
-        else:
-            thread.shutdown(wait=False)
+        try:
+            await finished(loop.run_in_executor(thread, lambda: None))
+        finally:
+            if opened:
+                await opened[0].aclose()
+            else:
+                thread.shutdown(wait=False)
 
 
 async def copy_ledger(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:

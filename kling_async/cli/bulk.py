@@ -46,6 +46,7 @@ from .progress import Reach, many
 from .report import report_command
 from .session import DONE, EMULATED_SERVICE, TROUBLE, Session, run, with_session
 from .settle import settle_command
+from .streams import echo
 
 if TYPE_CHECKING:
     from ..bulk.postgres_session import LedgerAddress
@@ -199,9 +200,9 @@ def run_command(
                 )
                 if not order.as_json:
                     if selection.bad:
-                        click.echo(left_out(len(selection.bad)))
+                        echo(left_out(len(selection.bad)))
                     if videos and not order.video:
-                        click.echo(unasked(videos))
+                        echo(unasked(videos))
                 return TROUBLE if selection.bad and code == DONE else code
 
     run(work())
@@ -238,9 +239,9 @@ def retry_command(session: Session, order: JobOptions, ledger: Path | LedgerAddr
             total, accounts = await book.to_reopen(numbers=numbers), await book.accounts()
             unasked = await book.to_reopen() - total
         if unasked:
-            click.echo(f"{unasked} rows have only failed videos; --video tries them again")
+            echo(f"{unasked} rows have only failed videos; --video tries them again")
         if not total:
-            click.echo(f"no row of {ledger} has failed; nothing to do")
+            echo(f"no row of {ledger} has failed; nothing to do")
             return 0
         reach = Reach()
         async with session.client(accounts, [reach]) as kling:
@@ -281,7 +282,7 @@ def _check_shared(session: Session, ledger: Path | LedgerAddress, submit: bool =
 async def _submitted(job: BulkJob, rows: Chunks, ledger: Place) -> int:
     """The rows are in the ledger, for workers."""
     registered_rows = await job.submitted(rows)
-    click.echo(
+    echo(
         f"{many(registered_rows, 'row')} submitted to {ledger}; `kling-async worker` carries them "
         f"out, and `kling-async bulk status {ledger}` shows how far they are"
     )

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
-import click
 from attrs import asdict
 
 from ..bulk.places import Place
 from ..bulk.runner import BulkRun
 from .progress import Meter, going_on, many
+from .streams import echo, echo_json
 
 
 def conclude(
@@ -36,10 +35,10 @@ def conclude(
     """
     if as_json:
         summary = {"type": "summary", **asdict(meter.now()), "interrupted": interrupted}
-        click.echo(json.dumps({**summary, "stopped_because": run.stopped_because}))
+        echo_json({**summary, "stopped_because": run.stopped_because})
         return
     for line in _lines(run, meter, ledger, total, " --emulator" if emulated else ""):
-        click.echo(line)
+        echo(line)
 
 
 def _lines(run: BulkRun, meter: Meter, ledger: Place, total: int, there: str) -> Iterator[str]:

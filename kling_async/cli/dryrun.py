@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
 from attrs import define, field, frozen
 
 from .._limits.limits import RateLimit
@@ -30,6 +28,7 @@ from .choice import Choice
 from .faults import FaultTable
 from .job import JobOptions
 from .progress import duration, many
+from .streams import echo, echo_json
 
 if TYPE_CHECKING:
     from ..bulk.postgres_session import LedgerAddress
@@ -93,7 +92,7 @@ async def dry_run(kling: AsyncKlingClient, dry: DryRun, faults: FaultTable) -> i
         _say_json(dry, plan)
     else:
         for line in _lines(dry, plan, await _done(dry.ledger)):
-            click.echo(line)
+            echo(line)
     return 1 if dry.selection.bad else 0
 
 
@@ -168,23 +167,20 @@ def _of_account(one: Mapping[str, Any]) -> str:
 
 def _say_json(dry: DryRun, plan: _Plan) -> None:
     checked = dry.checked
-    click.echo(
-        json.dumps(
-            {
-                "type": "dry run",
-                "rows": checked.rows,
-                "rows_of_input": checked.all_rows,
-                "left_out": len(dry.selection.bad),
-                "to_make": plan.made,
-                "requests": plan.requests,
-                "at_least_s": plan.at_least_s,
-                "jobs": plan.jobs,
-                "credits": checked.hundredths / HUNDREDTHS,
-                "unpriced": dict(checked.unpriced),
-                "accounts": plan.accounts,
-            },
-            ensure_ascii=False,
-        )
+    echo_json(
+        {
+            "type": "dry run",
+            "rows": checked.rows,
+            "rows_of_input": checked.all_rows,
+            "left_out": len(dry.selection.bad),
+            "to_make": plan.made,
+            "requests": plan.requests,
+            "at_least_s": plan.at_least_s,
+            "jobs": plan.jobs,
+            "credits": checked.hundredths / HUNDREDTHS,
+            "unpriced": dict(checked.unpriced),
+            "accounts": plan.accounts,
+        },
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
@@ -32,6 +31,7 @@ from ..settings import RECONCILE_WITHIN_S
 from .conclusion import conclude
 from .progress import Display, Meter, Reach, display, going_on, many, shown
 from .session import DONE, INTERRUPTED, TROUBLE
+from .streams import echo_json
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -276,7 +276,7 @@ async def drive(
             async for row in results:
                 meter.saw(row)
                 if as_json:
-                    click.echo(json.dumps({"type": "row", **flat_result(row)}, ensure_ascii=False))
+                    echo_json({"type": "row", **flat_result(row)})
                     continue
                 line = next(iter(lines[row.row.position - 1 : row.row.position]), 0) or None
                 trouble = trouble_of(row, line=line, before=meter.began_at)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import shlex
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +23,7 @@ from ..bulk.sqlite_names import BESIDE
 from ..errors import ConfigurationError
 from .causes import causes, say
 from .session import run
+from .streams import echo, echo_json
 
 if TYPE_CHECKING:
     from ..bulk.postgres_session import LedgerAddress
@@ -95,19 +96,19 @@ def status_command(
             if videos:
                 listed = {one: [flat(r) for r in troubled[2, one][:SHOWN]] for one in TROUBLED}
                 shown["videos"] = {"counts": _saved(videos), **listed}
-            click.echo(json.dumps(shown, ensure_ascii=False))
+            echo_json(shown)
             return 0
-        click.echo(f"{sum(firsts.values())}{of} rows: {_listed(firsts)}")
+        echo(f"{sum(firsts.values())}{of} rows: {_listed(firsts)}", result=True)
         if videos:
-            click.echo(f"{sum(videos.values())} videos: {_listed(_saved(videos))}")
+            echo(f"{sum(videos.values())} videos: {_listed(_saved(videos))}")
         for number, what in ((1, "rows"), (2, "videos")):
             for state in TROUBLED:
                 rows = troubled[number, state]
                 for row in rows[:SHOWN]:
-                    click.echo(_told(row, row.steps[number - 1], ledger))
+                    echo(_told(row, row.steps[number - 1], ledger))
                 if counts.get((number, state), 0) > SHOWN:
                     more = f"... and more {state} {what}; see"
-                    click.echo(f"{more} `kling-async bulk status {ledger} --state {state} --all`")
+                    echo(f"{more} `kling-async bulk status {ledger} --state {state} --all`")
         return 0
 
     run(work())
@@ -152,7 +153,7 @@ def export_command(ledger: Path | LedgerAddress, to: Path, overwrite: bool, raw:
             written = await export(book, to, overwrite=overwrite, raw=raw, kept=kept)
             of = await _of_input(book)
         others = "; the others were not begun" if of else ""
-        click.echo(f"{written}{of} rows written to {to}{others}")
+        echo(f"{written}{of} rows written to {to}{others}")
         return 0
 
     run(work())
@@ -181,7 +182,7 @@ def copy_command(ledger: Path | LedgerAddress, target: Path) -> None:
         if not isinstance(ledger, Path):
             raise ConfigurationError("a ledger in PostgreSQL is copied by pg_dump")
         await copy_ledger(ledger, target)
-        click.echo(f"copied to {target}")
+        echo(f"copied to {target}")
         return 0
 
     run(work())
@@ -216,7 +217,7 @@ def _told(row: Row, step: Step, ledger: Place) -> str:
                 f"{ledger}{more}` looks for it again; --pay-again begins it once more"
             )
         return f"{head}{named}: {step.error}{missing}"
-    settle = f"kling-async bulk settle {ledger} {row.key}"
+    settle = shlex.join(["kling-async", "bulk", "settle", str(ledger), row.key])
     could_be = ", ".join(step.candidates) or "none listed"
     noun = noun_of(step) if noun_of(step) != "task" else "job"
     cost = f"one {noun} more than wanted, if it exists and is sent again"

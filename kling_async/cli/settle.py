@@ -16,6 +16,7 @@ from ..bulk.settle import settle, settle_many, unknown_rows
 from ..models.checks import Digits
 from .ledger import INPUT, LEDGER
 from .session import run
+from .streams import echo
 
 
 @click.command("settle")
@@ -89,7 +90,7 @@ def settle_command(
     async def one() -> int:
         at = number or 1
         settled = await settle(ledger, rows[0], decision, adopt=named, step=at)
-        click.echo(f"row {rows[0]}: {_what_now(settled, settled.steps[at - 1], decision)}")
+        echo(f"row {rows[0]}: {_what_now(settled, settled.steps[at - 1], decision)}")
         return 0
 
     async def many() -> int:
@@ -103,7 +104,7 @@ def settle_command(
             file = str(ledger)
         settled = await settle_many(ledger, words, file=file, again=decisions is not None)
         for line in _summary(settled, len(words)):
-            click.echo(line)
+            echo(line)
         return 0
 
     run(one() if len(rows) == 1 else many())

@@ -19,6 +19,7 @@ from ..settings import WAIT_FOR_DATABASE_S
 from .ledger import LEDGER
 from .progress import many
 from .session import DONE, Session, run, with_session
+from .streams import echo
 
 if TYPE_CHECKING:
     from ..bulk.postgres_session import LedgerAddress
@@ -96,10 +97,10 @@ def worker_command(
                     wait_s=wait_s,
                     told=_tell,
                 )
-                click.echo(f"working on {address.shown}; Ctrl-C ends it cleanly")
+                echo(f"working on {address.shown}; Ctrl-C ends it cleanly")
                 with _signals(worker):
                     await worker.work()
-                click.echo(f"stopped; {many(worker.settled, 'row')} settled here")
+                echo(f"stopped; {many(worker.settled, 'row')} settled here")
         return DONE
 
     if session.emulated:
@@ -122,7 +123,7 @@ def upgrade_command(database: Path | LedgerAddress) -> None:
 
         address = _of_database(database)
         names = await asyncio.to_thread(upgrade, address)
-        click.echo(f"{address.shown} is up to date: {many(len(names), 'ledger')}")
+        echo(f"{address.shown} is up to date: {many(len(names), 'ledger')}")
         return DONE
 
     run(work())
@@ -139,7 +140,7 @@ def _of_database(given: Path | LedgerAddress | None) -> LedgerAddress:
 
 def _tell(ledger: str, result: BulkResult) -> None:
     if result.state in ("failed", "unknown"):
-        click.echo(f"{ledger}: row {result.key} {result.state}: {result.error}")
+        echo(f"{ledger}: row {result.key} {result.state}: {result.error}")
 
 
 @contextmanager
@@ -155,7 +156,7 @@ def _database(database: Path | LedgerAddress | None, trial: Path | None) -> Iter
     server = TrialServer(trial)
     try:
         address = server.start()
-        click.echo(
+        echo(
             f"started a PostgreSQL in {trial}; it trusts everybody on this machine, so it is for "
             f"a trial only. Its address:\nexport KLING_LEDGER={address}"
         )
@@ -176,7 +177,7 @@ def _signals(worker: Worker) -> Iterator[None]:
             worker.leave()
             main.cancel()
             return
-        click.echo("stopping: what is on its way is finished and recorded; again to leave at once")
+        echo("stopping: what is on its way is finished and recorded; again to leave at once")
         worker.stop()
 
     caught = []
