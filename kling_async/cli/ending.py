@@ -6,10 +6,10 @@ import asyncio
 import os
 from pathlib import Path
 
-import click
 from attrs import frozen
 
 from .progress import Snapshot
+from .streams import echo
 
 
 @frozen
@@ -20,7 +20,7 @@ class Ended:
     now: Snapshot
 
 
-async def tell(command: str | None, ledger: Path, ended: Ended) -> int:
+async def tell(command: str | None, ledger: object, ended: Ended) -> int:
     """Run the command of `--on-done`, if there is one; the run's exit code, whatever it returns.
 
     It is run by the shell, with stderr as its output, so that a run's `--json` stays JSON. Call it
@@ -30,7 +30,7 @@ async def tell(command: str | None, ledger: Path, ended: Ended) -> int:
         return ended.code
     now = ended.now
     said = {
-        "LEDGER": await asyncio.to_thread(ledger.absolute),
+        "LEDGER": await asyncio.to_thread(ledger.absolute) if isinstance(ledger, Path) else ledger,
         "EXIT_CODE": ended.code,
         "TOTAL": now.total,
         "CREATED": now.created,
@@ -46,10 +46,10 @@ async def tell(command: str | None, ledger: Path, ended: Ended) -> int:
         )
         failed = await process.wait()
     except OSError as exc:
-        click.echo(f"the command of --on-done could not be run: {exc}", err=True)
+        echo(f"the command of --on-done could not be run: {exc}", err=True)
         return ended.code
     if failed:
-        click.echo(
+        echo(
             f"the command of --on-done ended with exit code {failed}; the run itself ends with "
             f"{ended.code}",
             err=True,

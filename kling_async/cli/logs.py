@@ -12,6 +12,7 @@ import click
 
 from ..integrations.hidden import without_secrets
 from ..models.redactor import Redactor
+from .streams import echo
 
 VARIABLE = "KLING_LOG"
 LEVELS = {"error": logging.ERROR, "warning": logging.WARNING, "info": logging.INFO,
@@ -59,7 +60,7 @@ def start_log(verbose: int, file: Path | None) -> None:
 def _in_background(file: Path, context: click.Context) -> logging.Handler:
     """Hands records to a thread that writes them: a slow disk does not hold the run up."""
     try:
-        written = logging.FileHandler(file, encoding="utf-8")
+        written = logging.FileHandler(file, encoding="utf-8", errors="backslashreplace")
     except OSError as exc:
         why = exc.strerror or exc
         raise click.UsageError(f"--log-file {file} can't be written: {why}") from None
@@ -80,7 +81,7 @@ class _Terminal(logging.Handler):
         self.setFormatter(_Bare(LINE))
 
     def emit(self, record: logging.LogRecord) -> None:
-        click.echo(self.format(record), err=True)
+        echo(self.format(record), err=True)
 
 
 class _Bare(logging.Formatter):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import click
-
 from ..models.text import on_one_line
+from .streams import echo_json
 
 MOST_COLUMNS = 8
 """More do not fit any terminal; a list in a pipe has all."""
@@ -28,7 +26,7 @@ def print_list(rows: Sequence[Any]) -> None:
         print_table(rows, most_chars=MOST_CHARS)
         return
     for one in rows:
-        click.echo(json.dumps(one, ensure_ascii=False))
+        echo_json(one)
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], *, most_chars: int | None = None) -> None:
