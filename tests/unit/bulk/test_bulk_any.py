@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,48 @@ class TestAnyOperation:
         assert {one.state for one in found.values()} == {"failed"}
         assert "operation" in str(found["a"].error)
         assert not emulator.tasks
+
+
+class SlowLook(httpx.AsyncBaseTransport):
+    """The first look for a lost create is answered, and its answer comes when a second is lost."""
+
+    def __init__(self, emulator: Emulator, ledger: Path) -> None:
+        self._emulator, self._ledger = emulator, ledger
+        self._inner = emulator.transport()
+        self._creates, self._looks = 0, 0
+        self._looked = asyncio.Event()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            self._creates += 1
+            if self._creates == 2:
+                await self._looked.wait()
+        response = await self._inner.handle_async_request(request)
+        if request.url.path.endswith("/scheduler") and self._creates:
+            self._looks += 1
+            if self._looks == 1:
+                await response.aread()
+                self._looked.set()
+                await self._both_lost()
+                self._emulator.clock.advance(150)  # more than the 120 s that are looked
+        return response
+
+    async def _both_lost(self) -> None:
+        while [row.steps[0].state for row in in_ledger(self._ledger).values()] != ["doubt"] * 2:
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.02)  # its worker hears of it
+
+
+async def test_nothing_is_given_up_by_a_look_that_began_before_it_was_lost(
+    open_client: OpenClient, ledger: Path
+) -> None:
+    emulator = Emulator(job_s=900.0, faults=[Fault("videos.text2video", "reset_after", every=1)])
+    transport = SlowLook(emulator, ledger)
+    kling = await open_client(transport=transport, clock=JumpClock(emulator))
+    rows = [{"key": key, "prompt": key} for key in ("a", "b")]
+    found = await carried_out(kling, rows, ledger, operation=Text2Video, concurrency=2)
+    assert {(one.state, one.evidence) for one in found.values()} == {("done", "adopted")}
+    assert len(emulator.tasks) == 2
 
 
 class TestOthers:
