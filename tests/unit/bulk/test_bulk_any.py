@@ -11,7 +11,7 @@ import pytest
 from films import calls, filmed, speaking
 from jobs import JumpClock, avatars, creates, in_ledger, job, results, url_rows, videos
 
-from kling_async import AsyncKlingClient, BulkResult, BulkRow, CreateAvatar, Text2Video
+from kling_async import AsyncKlingClient, BulkResult, BulkRow, CreateAvatar, Kolors, Text2Video
 from kling_async.bulk.health import LooksMadeError
 from kling_async.bulk.recipes import TALKING
 from kling_async.bulk.records import MISSING
@@ -57,6 +57,28 @@ class TestAnyOperation:
         assert len(emulator.calls) == before
         kept = {one.key: one async for one in kling.bulk.results(ledger)}
         assert kept == found
+
+    async def test_several_pictures_are_files_of_their_own(
+        self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path, tmp_path: Path
+    ) -> None:
+        rows = [{"key": f"k{n}", "prompt": f"A cat, {n}", "image_count": n} for n in (1, 2, 3)]
+        options: dict[str, Any] = {"operation": Kolors, "save_to": tmp_path / "pictures"}
+        found = await carried_out(kling, rows, ledger, **options)
+        names = {key: [Path(file).name for file in one.files] for key, one in found.items()}
+        assert names == {
+            "k1": ["k1.png"],
+            "k2": ["k2-1.png", "k2-2.png"],
+            "k3": ["k3-1.png", "k3-2.png", "k3-3.png"],
+        }
+        contents = {Path(file).read_bytes() for one in found.values() for file in one.files}
+        assert len(contents) == 6
+        Path(found["k3"].files[1]).unlink()
+        before = len(emulator.calls)
+        assert await carried_out(kling, rows, ledger, **options) == found
+        assert Path(found["k3"].files[1]).read_bytes() in contents
+        assert len(emulator.tasks) == 3
+        sent = {one.operation for one in emulator.calls[before:]}
+        assert "images.kolors" not in sent
 
     async def test_requests_of_several_operations_together(
         self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path
