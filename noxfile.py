@@ -193,6 +193,13 @@ def wheel(session: nox.Session) -> None:
 
 
 @nox.session(python=NEWEST)
+def docs(session: nox.Session) -> None:
+    """The site of docs/, in build/site/site; warnings and links that lead nowhere are errors."""
+    install(session, "-e", ".[all]", groups=("docs", "lint", "test"))  # ruff lays signatures out
+    session.run("python", "docs/build_site.py", "build/site")
+
+
+@nox.session(python=NEWEST)
 def changelog(session: nox.Session) -> None:
     """Show what CHANGELOG.md gets at the next release; `-- VERSION` writes it."""
     install(session, "towncrier")
