@@ -210,6 +210,21 @@ def hostile(session: nox.Session) -> None:
 
 
 @nox.session(python=NEWEST)
+def distributed(session: nox.Session) -> None:
+    """Several machines: the tests, then each bad day in full with its numbers, then what it costs.
+
+    Needs no PostgreSQL of the system. Arguments go to tests/heavy/distributed/run.py:
+    `-- mixed --rows 600 --seed 3`.
+    """
+    install(session, "-e", ".[all,trial]", groups=("test",))
+    if not session.posargs:
+        session.run(*PYTEST, "2", "tests/heavy/distributed", "tests/contract/test_ledgers.py")
+    session.run("python", "tests/heavy/distributed/run.py", *(session.posargs or ["all"]))
+    if not session.posargs:
+        session.run("python", "tests/benchmarks/bench_distributed.py")
+
+
+@nox.session(python=NEWEST)
 def chaos(session: nox.Session) -> None:
     """Bulk runs killed at random: `nox -s chaos -- --runs 1000 --seed 1`; exit 1 on any fault.
 

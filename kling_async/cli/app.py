@@ -12,6 +12,7 @@ from .emulator import emulator
 from .history import history_command
 from .operations import COMMANDS
 from .special import accounts, assets, avatars, elements, images, scheduler, tasks, tts, videos
+from .worker import ledger_group, worker_command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -30,5 +31,7 @@ for group in (avatars, videos, images, elements, tasks, scheduler, assets, tts, 
 cli.add_command(bulk)
 bulk.add_command(history_command)
 cli.add_command(emulator)
+cli.add_command(worker_command)
+cli.add_command(ledger_group)
 cli.add_command(doctor_command)
 cli.add_command(completion_command)

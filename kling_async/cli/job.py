@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
@@ -19,6 +18,7 @@ from ..bulk.health import WAIT_FOR_SERVER_S
 from ..bulk.inputs import steps_in
 from ..bulk.jobs import BulkJob, Equipment, job_over, nameable
 from ..bulk.ledger import Ledger
+from ..bulk.places import Place
 from ..bulk.recipes import AVATARS, TALKING, Recipe, chain_of
 from ..bulk.records import Row
 from ..bulk.results import flat_result, trouble_of
@@ -31,6 +31,7 @@ from ..settings import RECONCILE_WITHIN_S
 from .conclusion import conclude
 from .progress import Display, Meter, Reach, display, going_on, many, shown
 from .session import DONE, INTERRUPTED, TROUBLE
+from .streams import echo_json
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -76,7 +77,7 @@ class JobOptions:
         return any(one.request.starts_task for one in recipe.steps[: recipe.made])
 
     async def job(
-        self, kling: AsyncKlingClient, ledger: Ledger, path: Path, recipe: Recipe | None
+        self, kling: AsyncKlingClient, ledger: Ledger, path: Place, recipe: Recipe | None
     ) -> BulkJob:
         """A job over `ledger`, as these options want it."""
         folder: Path | None = None
@@ -111,11 +112,13 @@ class JobOptions:
         return Budget(self.max_videos, None if credits is None else round(credits * HUNDREDTHS))
 
 
-async def _folder(ledger: Ledger, path: Path, named: Path | None) -> Path:
+async def _folder(ledger: Ledger, path: Place, named: Path | None) -> Path:
     """Where files go: as named, else as in the run before, else beside the ledger."""
     known = await ledger.fact(FOLDER)
     if named is None:
-        beside = path.parent / f"{path.stem}-videos"
+        # A database has no folder: then beside the command.
+        file = path if isinstance(path, Path) else Path(getattr(path, "name", "ledger"))
+        beside = file.parent / f"{file.stem}-videos"
         named = Path(known) if known is not None else beside
     folder = nameable(named.absolute())
     await ledger.set_fact(FOLDER, str(folder))
@@ -239,7 +242,7 @@ _OPTIONS = (
 async def drive(
     run: BulkRun,
     rows: AsyncGenerator[Sequence[Row], None],
-    ledger: Path,
+    ledger: Place,
     total: int,
     *,
     as_json: bool,
@@ -273,7 +276,7 @@ async def drive(
             async for row in results:
                 meter.saw(row)
                 if as_json:
-                    click.echo(json.dumps({"type": "row", **flat_result(row)}, ensure_ascii=False))
+                    echo_json({"type": "row", **flat_result(row)})
                     continue
                 line = next(iter(lines[row.row.position - 1 : row.row.position]), 0) or None
                 trouble = trouble_of(row, line=line, before=meter.began_at)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sys
 import time
@@ -11,7 +10,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Protocol
 
-import click
 from attrs import asdict, frozen
 
 from ..bulk.results import RowResult, is_earlier
@@ -19,6 +17,7 @@ from ..bulk.runner import BulkRun
 from ..errors import NotSentError
 from ..models.text import printable
 from ..stats import AttemptEvent
+from .streams import echo, echo_json
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -223,11 +222,11 @@ class Lines:
 
     def show(self, now: Snapshot) -> None:
         """One line."""
-        click.echo(str(now), err=True)
+        echo(str(now), err=True)
 
     def say(self, text: str) -> None:
         """One line."""
-        click.echo(text, err=True)
+        echo(text, err=True)
 
     def close(self, now: Snapshot) -> None:
         """The final count."""
@@ -241,11 +240,11 @@ class JSONLines:
 
     def show(self, now: Snapshot) -> None:
         """One object."""
-        click.echo(json.dumps({"type": "progress", **asdict(now)}), err=True)
+        echo_json({"type": "progress", **asdict(now)}, err=True)
 
     def say(self, text: str) -> None:
         """One object."""
-        click.echo(json.dumps({"type": "message", "text": text}, ensure_ascii=False), err=True)
+        echo_json({"type": "message", "text": text}, err=True)
 
     def close(self, now: Snapshot) -> None:
         """The final count."""

@@ -27,6 +27,7 @@ from ..errors import (
 )
 from ..settings import accounts as accounts_of_environment
 from ..stats import Hook
+from .streams import echo
 
 if TYPE_CHECKING:
     from ..emulator import Emulator
@@ -195,7 +196,7 @@ def fail(error: KlingError) -> NoReturn:
     here = ""
     if isinstance(error, AccountRequiredError) and "--" not in error.text:
         here = ". On the command line: --email, or --choose round_robin"
-    click.echo(f"kling-async: {error}{here}", err=True)
+    echo(f"kling-async: {error}{here}", err=True)
     wrong_use = (InvalidRequestError, ConfigurationError, AccountRequiredError, LedgerError)
     # An InputError is a fault of the user's file; it has problems, as invalid requests do.
     at_fault = isinstance(error, wrong_use) or hasattr(error, "problems")
