@@ -12,7 +12,7 @@ from typing import TypeAlias
 from .operation import API_ROOT, Operation
 from .operations import OPERATIONS
 from .operations.image_jobs import IMAGE_JOBS
-from .operations.jobs import JOBS, JobField
+from .operations.jobs import JobField
 from .operations.starting import MAX_MAX_JOBS
 from .operations.video_jobs import JOBS as VIDEO_JOBS
 
@@ -25,7 +25,7 @@ _OF_ALL_JOBS: dict[str, Schema] = {
     "replyUrl": {"type": "string", "format": "uri"},
     "replyRef": _TEXT,
 }
-_JOBS = {spec.name: spec for spec in (*JOBS, *VIDEO_JOBS, *IMAGE_JOBS)}
+_JOBS = {spec.name: spec for spec in (*VIDEO_JOBS, *IMAGE_JOBS)}
 
 
 def document() -> Schema:
