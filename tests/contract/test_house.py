@@ -167,6 +167,7 @@ LAYERS: list[set[str]] = [
     {"distributed.*"},
     {"resources.*"},
     {"client"},
+    {"sync.*"},
     {"__init__"},
     {"emulator.*"},
     {"report.*"},
@@ -334,7 +335,7 @@ def test_requests_with_files_are_built_off_the_loop_in_two_places() -> None:
 
 
 PUBLIC = {"accounts", "client", "clock", "errors", "pytest_plugin", "stats", "webhooks"}
-PUBLIC_ROOMS = ("models.", "resources.", "integrations.")
+PUBLIC_ROOMS = ("models.", "resources.", "sync.client", "sync.resources", "integrations.")
 
 
 @pytest.mark.parametrize("name", sorted(
