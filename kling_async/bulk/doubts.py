@@ -202,6 +202,9 @@ class Doubts:
             undecided: dict[int, Decided] = {}
             try:
                 wanted = await self._ledger.unsettled(one.account, one.evidence.kind)
+                left = {step.id for step in wanted}
+                for step_id in [step_id for step_id in one.waiting if step_id not in left]:
+                    await self._tell(one, step_id)  # another worker has settled it
                 look = await self._look(one, wanted)
             except KlingError as exc:
                 log.info("steps in doubt could not be looked for: %s", type(exc).__name__)
