@@ -159,11 +159,19 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(python=NEWEST)
 def wheel(session: nox.Session) -> None:
-    """Build the wheel, install it in a clean venv, import it, run the command's main job."""
-    install(session, "build")
+    """Build sdist and wheel, check them, install the wheel in a clean venv, run the main command.
+
+    `-- FOLDER` keeps both there.
+    """
+    install(session, groups=("release",))
     built = Path(session.create_tmp()).resolve()
-    session.run("python", "-m", "build", "--wheel", "--outdir", str(built), silent=True)
-    (found,) = built.glob("*.whl")
+    for old in built.glob("kling_async-*"):
+        old.unlink()
+    # The wheel is built from the sdist, so what the sdist lacks is noticed.
+    session.run("python", "-m", "build", "--outdir", str(built), silent=True)
+    (found,), (source,) = built.glob("*.whl"), built.glob("*.tar.gz")
+    session.run("twine", "check", "--strict", str(found), str(source))
+    session.run("check-wheel-contents", str(found))
     session.run("python", "-m", "venv", str(built / "clean"), silent=True)
     clean = built / "clean" / "bin"
     python = str(clean / "python")
@@ -178,6 +186,17 @@ def wheel(session: nox.Session) -> None:
             *("--ledger", "avatars.sqlite", "--emulator", "--rate", "none"),
             **run,
         )
+    for folder in map(Path, session.posargs):
+        folder.mkdir(parents=True, exist_ok=True)
+        for one in (found, source):
+            shutil.copy(one, folder)
+
+
+@nox.session(python=NEWEST)
+def docs(session: nox.Session) -> None:
+    """The site of docs/, in build/site/site; warnings and links that lead nowhere are errors."""
+    install(session, "-e", ".[all]", groups=("docs", "lint", "test"))  # ruff lays signatures out
+    session.run("python", "docs/build_site.py", "build/site")
 
 
 @nox.session(python=NEWEST)

@@ -54,11 +54,17 @@ def harmless(exc: Exception, redactor: Redactor) -> Exception:
             shown = SimpleNamespace(method=info.method, url=info.url, real_url=info.real_url)
             link.__dict__.update(request_info=shown, headers=None)
             link.args = ()
-        link.args = tuple(redactor.text(one) if isinstance(one, str) else one for one in link.args)
-        texts = {name: one for name, one in vars(link).items() if isinstance(one, str)}
-        vars(link).update({name: redactor.text(one) for name, one in texts.items()})
+        link.args = tuple(_blanked(one, redactor) for one in link.args)
+        vars(link).update({name: _blanked(one, redactor) for name, one in vars(link).items()})
         link = link.__cause__ or link.__context__
     return exc
+
+
+def _blanked(value: object, redactor: Redactor) -> object:
+    """`value`, or its text without the secret that is in it: aiohttp's errors hold whole heads."""
+    text = str(value)
+    blanked = redactor.text(text)
+    return value if blanked == text else blanked
 
 
 def in_words(exc: BaseException) -> str:

@@ -180,10 +180,17 @@ def _aiohttp_transport(verify: ssl.SSLContext | bool) -> httpx.AsyncBaseTranspor
         heard = False
 
         def data_received(self, data: bytes) -> None:
-            self.heard = self.heard or bool(
-                data
-            )  # without any, aiohttp goes on with its own buffer
+            # Without any, aiohttp goes on with its own buffer.
+            self.heard = self.heard or bool(data)
             super().data_received(data)
+
+        def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
+            # aiohttp (3.14) tells this to who waits for a head alone. Who was reading a body that
+            # is found malformed on its way would wait for ever: its read timeout is off as well.
+            body = self._payload
+            super().set_exception(exc, *cause)
+            if body is not None and not body.is_eof() and body.exception() is None:
+                body.set_exception(exc)
 
     class Reporting(aiohttp.TCPConnector):
         """Tells the exchange when it has a connection: the last thing before the first byte.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from attrs import frozen
+from attrs import evolve, frozen
 
 from ..bulk.inputs import read_rows
 from ..bulk.jobs import BulkJob
@@ -30,6 +30,7 @@ from ..models.operations import request_type
 from .choice import Choice, check_met, with_choice
 from .dryrun import DryRun, unasked
 from .dryrun import dry_run as tell_dry_run
+from .ending import tell
 from .faults import FaultTable, left_out, say_left_out
 from .init import init_command
 from .job import JobOptions, drive, with_job
@@ -188,12 +189,13 @@ def run_command(
                 await book.set_fact(INPUT_FILE, str(input_file))
                 if submit:
                     return await _submitted(job, rows, ledger)
-                code = await drive(
+                ended = await drive(
                     job.run,
                     rows,
                     ledger,
                     checked.rows,
                     as_json=order.as_json,
+                    progress=order.progress,
                     emulated=session.emulated,
                     reach=reach,
                     lines=lines,
@@ -203,7 +205,9 @@ def run_command(
                         echo(left_out(len(selection.bad)))
                     if videos and not order.video:
                         echo(unasked(videos))
-                return TROUBLE if selection.bad and code == DONE else code
+        if selection.bad and ended.code == DONE:
+            ended = evolve(ended, code=TROUBLE)
+        return await tell(order.on_done, ledger, ended)
 
     run(work())
 
@@ -251,15 +255,17 @@ def retry_command(session: Session, order: JobOptions, ledger: Path | LedgerAddr
                 if session.emulated:
                     rows = await _anew(book, rows)
                 job = await order.job(kling, book, ledger, recipe)
-                return await drive(
+                ended = await drive(
                     job.run,
                     rows,
                     ledger,
                     total,
                     as_json=order.as_json,
+                    progress=order.progress,
                     emulated=session.emulated,
                     reach=reach,
                 )
+        return await tell(order.on_done, ledger, ended)
 
     run(work())
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from attrs import asdict
-
 from ..bulk.places import Place
 from ..bulk.runner import BulkRun
 from .progress import Meter, going_on, many
@@ -34,7 +32,7 @@ def conclude(
         emulated: on the built-in emulator, so the commands that are shown need it, too.
     """
     if as_json:
-        summary = {"type": "summary", **asdict(meter.now()), "interrupted": interrupted}
+        summary = {"type": "summary", **meter.now().facts(), "interrupted": interrupted}
         echo_json({**summary, "stopped_because": run.stopped_because})
         return
     for line in _lines(run, meter, ledger, total, " --emulator" if emulated else ""):

@@ -23,6 +23,7 @@ from ..client import AsyncKlingClient
 from ..errors import APIError, KlingError
 from ..models.prices import HUNDREDTHS
 from ..models.text import printable
+from .config import Setting
 from .session import DONE, TROUBLE, Session, run, with_session
 from .streams import echo_json, echo_raw
 
@@ -67,6 +68,9 @@ def doctor_command(session: Session, as_json: bool) -> None:
 async def _findings(session: Session) -> AsyncIterator[Finding]:
     named = [one for one in VARIABLES if os.environ.get(one)]
     yield Finding("environment", "fine", f"{', '.join(named) or 'nothing'} set")
+    settings_found: list[Setting] = click.get_current_context().find_root().obj or []
+    for given in settings_found:
+        yield Finding(f"setting {given.name}", "fine", f"{given.shown}, from {given.source}")
     yield _proxy()
     yield await asyncio.to_thread(_disk, Path.cwd())
     yield await asyncio.to_thread(_temporary)

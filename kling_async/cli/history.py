@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from ..bulk.sqlite import read_ledger
 from .ledger import INPUT, moment
 from .session import run
 from .streams import echo, echo_json
-from .tables import print_table
+from .tables import on_terminal, print_table
 
 
 @click.command("history")
@@ -37,7 +36,7 @@ def history_command(ledger: Path, key: str, as_json: bool) -> None:
             }
             for one in notes
         ]
-        if as_json or not sys.stdout.isatty():
+        if as_json or not on_terminal():
             for one in told:
                 echo_json(one)
         else:

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import click
 from attrs import evolve, frozen
@@ -29,7 +29,8 @@ from ..models.operations import request_type
 from ..models.prices import HUNDREDTHS
 from ..settings import RECONCILE_WITHIN_S
 from .conclusion import conclude
-from .progress import Display, Meter, Reach, display, going_on, many, shown
+from .ending import Ended
+from .progress import Display, Meter, Reach, Shape, display, going_on, many, shown
 from .session import DONE, INTERRUPTED, TROUBLE
 from .streams import echo_json
 
@@ -49,6 +50,8 @@ class JobOptions:
 
     concurrency: Concurrency
     as_json: bool
+    progress: Shape
+    on_done: str | None
     reconcile_within_s: float
     resend_after_absence: bool
     wait_for_server_s: float
@@ -133,6 +136,8 @@ def with_job(command: F) -> F:
         *,
         concurrency: Concurrency,
         as_json: bool,
+        progress: Shape,
+        on_done: str | None,
         single_writer: bool,
         reconcile_within_s: float,
         resend_after_absence: bool,
@@ -153,6 +158,8 @@ def with_job(command: F) -> F:
         order = JobOptions(
             concurrency,
             as_json,
+            "json" if as_json else progress,
+            on_done,
             reconcile_within_s,
             resend_after_absence,
             wait_for_server_s,
@@ -165,7 +172,10 @@ def with_job(command: F) -> F:
             max_videos,
             max_credits,
         )
-        bounded = max_videos is not None or max_credits is not None
+        source = click.get_current_context().get_parameter_source
+        asked = [source(one) for one in ("max_videos", "max_credits")]
+        # As a setting it bounds those runs alone that begin jobs.
+        bounded = click.core.ParameterSource.COMMANDLINE in asked
         if bounded and not order.begins_jobs(options["input"]):
             raise click.UsageError(
                 "--max-videos and --max-credits bound jobs, and this run begins none: add --video, "
@@ -209,6 +219,19 @@ _OPTIONS = (
     ),
     click.option("--json", "as_json", is_flag=True, help="Results and progress as JSON lines."),
     click.option(
+        "--progress",
+        type=click.Choice(get_args(Shape)),
+        default="auto",
+        show_default=True,
+        help="How progress is shown on stderr: auto is a bar on a terminal, and lines in a pipe.",
+    ),
+    click.option(
+        "--on-done",
+        metavar="COMMAND",
+        help="Run this command once the run is over, also where rows failed: it finds the ledger, "
+        "the counts and the exit code in its environment (KLING_BULK_...).",
+    ),
+    click.option(
         "--reconcile-within",
         "reconcile_within_s",
         type=click.FloatRange(0),
@@ -246,23 +269,25 @@ async def drive(
     total: int,
     *,
     as_json: bool,
+    progress: Shape,
     emulated: bool,
     reach: Reach,
     lines: Sequence[int] = (),
-) -> int:
-    """Run to the end, or to Ctrl-C; the exit code.
+) -> Ended:
+    """Run to the end, or to Ctrl-C; its exit code, and where it stands then.
 
     Args:
         run: what to run.
         rows: in chunks, as the ledger has them.
         ledger: its ledger, for the commands that are shown.
         total: how many rows there are.
-        as_json: results and progress as JSON lines.
+        as_json: results as JSON lines.
+        progress: how it is shown.
         emulated: on the built-in emulator.
         reach: a hook of the run's client.
         lines: on which the rows of the input begin, in turn; filled while it is read.
     """
-    screen = display(total, as_json=as_json)
+    screen = display(total, progress)
     meter = Meter(run, total, reach)
     interrupted = False
 
@@ -285,9 +310,8 @@ async def drive(
                     screen.say(trouble)
     said = {"interrupted": interrupted, "as_json": as_json, "emulated": emulated}
     conclude(run, meter, ledger, total, **said)
-    if interrupted:
-        return INTERRUPTED
-    return DONE if run.counts.done == total else TROUBLE
+    code = DONE if run.counts.done == total else TROUBLE
+    return Ended(INTERRUPTED if interrupted else code, meter.now())
 
 
 @contextmanager

@@ -11,15 +11,15 @@ from ..client import AsyncKlingClient
 from ..models.responses import Model
 from .session import Session, run
 from .streams import echo, echo_json
+from .tables import print_list
 
 email_option = click.option("--email", metavar="EMAIL", help="The Kling account of this call.")
 
 
 def show(result: Any) -> None:
-    """Print a result as the API gave it; lists one object a line."""
+    """Print a result as the API gave it; lists as a table on a terminal, else one object a line."""
     if isinstance(result, list):
-        for one in result:
-            echo_json(one.raw)
+        print_list([one.raw for one in result])
     elif isinstance(result, Model) and result.raw is not None:  # a delete may have no body
         echo_json(result.raw, indent=2)
 

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from attrs import asdict, frozen
 
@@ -62,6 +62,10 @@ class Snapshot:
     def percent(self) -> int:
         """How much is settled; 100 only where all is."""
         return 100 * self.settled // self.total if self.total else 100
+
+    def facts(self) -> dict[str, Any]:
+        """All of it, for programs."""
+        return {**asdict(self), "percent": self.percent}
 
     @property
     def head(self) -> str:
@@ -240,7 +244,7 @@ class JSONLines:
 
     def show(self, now: Snapshot) -> None:
         """One object."""
-        echo_json({"type": "progress", **asdict(now)}, err=True)
+        echo_json({"type": "progress", **now.facts()}, err=True)
 
     def say(self, text: str) -> None:
         """One object."""
@@ -295,10 +299,15 @@ def _drawn(now: Snapshot) -> RenderableType:
     return Group(first, Text(now.counts, no_wrap=True, overflow="ellipsis"))
 
 
-def display(total: int, *, as_json: bool) -> Display:
-    """The display that suits where stderr goes."""
-    if as_json:
+Shape = Literal["auto", "lines", "json"]
+
+
+def display(total: int, shape: Shape) -> Display:
+    """The display that is wanted; "auto": what suits where stderr goes."""
+    if shape == "json":
         return JSONLines()
+    if shape == "lines":
+        return Lines()
     moves = sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown", "")
     return Bar(total) if moves else Lines()
 

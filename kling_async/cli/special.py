@@ -23,6 +23,7 @@ from ..models.tasks import CONTENT_TYPES, Task
 from .output import answer, email_option, say
 from .session import Session, with_session
 from .streams import echo, echo_json
+from .tables import print_list
 
 PASSWORD, PASS_TOKEN, DID, USER_ID = (
     "KLING_PASSWORD",
@@ -79,7 +80,7 @@ def avatars_get(session: Session, avatar_id: str, email: str | None) -> None:
 @email_option
 @with_session
 def tasks_list(session: Session, every: bool, **fields: Any) -> None:
-    """List the latest tasks, newest first, one JSON object a line."""
+    """List the latest tasks, newest first: a table, or JSON lines in a pipe and with --all."""
 
     async def pages(kling: AsyncKlingClient) -> None:
         async with aclosing(kling.tasks.iter(**fields)) as history:
@@ -243,11 +244,10 @@ def tts_create(
 @accounts.command("list")
 @with_session
 def accounts_list(session: Session) -> None:
-    """List the accounts, one JSON object a line; sessions are left out."""
+    """List the accounts: a table, or JSON lines in a pipe; sessions are left out."""
 
     def shown(found: list[ServerAccount]) -> None:
-        for one in found:
-            echo_json({"email": one.email, "maxJobs": one.max_jobs})
+        print_list([{"email": one.email, "maxJobs": one.max_jobs} for one in found])
 
     answer(session, lambda kling: kling.accounts.list(), shown)
 

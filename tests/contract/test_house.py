@@ -171,7 +171,8 @@ LAYERS: list[set[str]] = [
     {"__init__"},
     {"emulator.*"},
     {"report.*"},
-    {"cli.*", "__main__", "integrations.*", "pytest_plugin"},
+    {"integrations.*", "pytest_plugin"},
+    {"cli.*", "__main__"},
 ]
 
 

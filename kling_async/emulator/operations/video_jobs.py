@@ -1,4 +1,4 @@
-"""Which paid jobs make or change videos, besides text to video? Rows of the table in `jobs.py`.
+"""Which paid jobs make or change videos? Rows of the table in `jobs.py`.
 
 Prices that are not documented are invented, and so are the names of records, but for `extend` and
 `add-sound`, whose pages show them.
@@ -19,6 +19,7 @@ from .video_lists import EFFECTS, voice_for
 from .video_models import (
     DEFAULT_S,
     FRAME_MODELS,
+    MODELS,
     OMNI_VERSIONS,
     VideoModel,
     check_model,
@@ -83,16 +84,14 @@ def _of_model(
     needs_prompt: bool = True,
 ) -> JobSpec:
     """A row whose length, size and price follow from a model."""
+    has_ratio = any(field.name == "aspect_ratio" for field in fields)
 
-    def mode(given: Values) -> str:
-        return str(given.get("mode", next(iter(model_of(given).credits))))
+    def ratio(given: Values) -> str:
+        return str(given.get("aspect_ratio", "16:9"))
 
     def length_s(given: Values) -> int:
         shots_s = check_shots(model_of(given), given, needs_prompt=needs_prompt)
         return shots_s or int(str(given.get("duration", DEFAULT_S)))
-
-    def credits(given: Values) -> float:
-        return model_of(given).credits[mode(given)] * length_s(given) * int(str(_count(given)))
 
     return JobSpec(
         name=name,
@@ -101,17 +100,18 @@ def _of_model(
         fields=tuple(fields),
         arguments=lambda given: _told(
             given,
-            *("prompt", "negative_prompt", "aspect_ratio", "enable_audio"),
+            *("prompt", "negative_prompt", "enable_audio"),
             *(field.name for field in SHOTS),
             kling_version=model_of(given).version,
             duration=length_s(given),
-            model_mode=mode(given),
+            model_mode=model_of(given).mode(given),
+            **({"aspect_ratio": ratio(given)} if has_ratio else {}),
+            **({"cfg": given["cfg_scale"]} if "cfg_scale" in given else {}),
         ),
         works=lambda given: (
-            (_one(mode(given), str(given.get("aspect_ratio", "16:9")), length_s(given)),)
-            * _count(given)
+            (_one(model_of(given).mode(given), ratio(given), length_s(given)),) * _count(given)
         ),
-        credits=credits,
+        credits=lambda given: model_of(given).credits_of(given) * length_s(given) * _count(given),
         rules=(length_s, lambda given: check_model(model_of(given), given), *rules),
     )
 
@@ -120,7 +120,7 @@ def _count(given: Values) -> int:
     return int(str(given.get("count", 1)))
 
 
-# --- pictures ---------------------------------------------------------------------------------
+# --- texts and pictures -----------------------------------------------------------------------
 
 
 def _frame_model(given: Values) -> VideoModel:
@@ -133,7 +133,7 @@ def _frame_rules(given: Values) -> None:
         raise missing("image")
     if "image_tail" in given and model.version in ("2.1-master", "3.0-turbo"):
         raise bad_request("Parameter image_tail is not supported by this model")
-    if model.pro_for_audio and given.get("enable_audio") and "image_tail" in given:
+    if model.with_audio and given.get("enable_audio") and "image_tail" in given:
         raise bad_request("Parameter enable_audio excludes image_tail with this model")
     _element_rules(model.version == "3.0", given)
 
@@ -153,6 +153,17 @@ def _elements_rules(given: Values) -> None:
     _element_rules(is_v3, given)
 
 
+TEXT = _of_model(
+    "videos.text2video",
+    "/videos/text2video",
+    "m2v_txt2video_hq",
+    (
+        *(text("prompt"), choice("model_name", *MODELS), text("negative_prompt"), CFG),
+        *(whole("duration", 3, 30), choice("aspect_ratio", "16:9", "9:16", "1:1", "21:9")),
+        *(choice("mode", "std", "pro", "4k"), AUDIO, *SHOTS),
+    ),
+    lambda given: MODELS[str(given.get("model_name", "kling-v1-6"))],
+)
 FRAMES = _of_model(
     "videos.image2video_frames",
     "/videos/image2video-frames",
@@ -375,7 +386,7 @@ MOTION_UPLOAD = JobSpec(
 )
 
 JOBS = (
-    *(FRAMES, ELEMENTS, EFFECT, OMNI),
+    *(TEXT, FRAMES, ELEMENTS, EFFECT, OMNI),
     *(EXTEND, LIPSYNC, ADD_SOUND, MOTION_CREATE, MOTION_UPLOAD),
 )
 OPERATIONS = operations_of(*JOBS)
