@@ -164,7 +164,7 @@ def finish() -> Callable[[Popen], Ended]:
 
 
 def _finished(process: Popen) -> Ended:
-    stdout, stderr = process.communicate(timeout=30)
+    stdout, stderr = process.communicate(timeout=120)
     assert TOKEN not in stdout + stderr
     assert "Traceback" not in stderr
     return Ended(process.returncode, stdout, stderr)

@@ -71,7 +71,7 @@ async def test_a_portrait_becomes_a_video(kind: str, tmp_path: Path) -> None:
             data={"text": "x", "speaker_id": SPEAKER},
         )
         assert (unknown.status_code, bad.status_code) == (404, 422)
-        assert bad.json()["detail"][0]["loc"] == ["body", "file"]
+        assert bad.json()["detail"][0]["loc"] == ["body", "portrait"]
         assert await service.end() in (0, -signal.SIGTERM)
     check_truth(emulator, [job])
     check_output(service)
