@@ -51,7 +51,12 @@ def print_table(rows: Sequence[Mapping[str, Any]], *, most_chars: int | None = N
         table.add_column(Text(on_one_line(name)), overflow="fold")
     for row in rows:
         cells = (row.get(name) for name in plain[:MOST_COLUMNS])
-        table.add_row(
-            *(Text("" if one is None else on_one_line(str(one), most_chars)) for one in cells)
-        )
+        table.add_row(*(Text("" if one is None else _cell(str(one), most_chars)) for one in cells))
     Console(highlight=False, markup=False).print(table)
+
+
+def _cell(text: str, most_chars: int | None) -> str:
+    shown = on_one_line(text)
+    if most_chars is None or len(shown) <= most_chars:
+        return shown
+    return shown[: most_chars - 1] + "…"

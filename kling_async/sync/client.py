@@ -107,7 +107,7 @@ class KlingClient:
     def close(self) -> None:
         """Close the connections and end the thread. A second call does nothing; others raise.
 
-        Calls that other threads have under way get up to 30 s to end; jobs record what they have in
+        Calls that other threads have under way get up to 10 s to end; jobs record what they have in
         flight, and go on with their ledger another time.
         """
         self._thread.close()

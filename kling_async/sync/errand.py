@@ -7,7 +7,6 @@ caller's thread: what reads them may belong there, as a database's cursor or Dja
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import os
 import sys
 import threading
@@ -54,7 +53,7 @@ class Errand(Generic[T]):
     """A coroutine that the loop carries out for a thread.
 
     Args:
-        make: makes it, on the loop, where the caller's context variables hold.
+        make: makes it, on the loop.
         is_stream: whether it says items.
     """
 
@@ -63,7 +62,6 @@ class Errand(Generic[T]):
         self.task: asyncio.Task[T] | None = None
         self._make = make
         self._said: SimpleQueue[object] = SimpleQueue()
-        self._context = contextvars.copy_context()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = os.getpid()
         self._thread_id = 0
@@ -76,7 +74,7 @@ class Errand(Generic[T]):
     def begin_on(self, loop: asyncio.AbstractEventLoop, others: set[Errand[Any]]) -> None:
         """Have it begun; it is among `others` until it is over."""
         self._loop, self._others = loop, others
-        loop.call_soon_threadsafe(self._begin)
+        loop.call_soon_threadsafe(self._begin)  # in this thread's context, as the task then is
 
     def result(self) -> T:
         """Its result, when it is over."""
@@ -131,7 +129,7 @@ class Errand(Generic[T]):
         if self._is_over or self._loop is None:
             return
         self._thread_id = threading.get_ident()
-        self.task = self._loop.create_task(carried_out(), context=self._context)
+        self.task = self._loop.create_task(carried_out())
         self._others.add(self)
         self.task.add_done_callback(self._ended)
 

@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,8 @@ from kling_async import (
 )
 from kling_async.emulator import Emulator
 from kling_async.sync import resources as plain_resources
+from kling_async.sync.errand import stream
+from kling_async.sync.thread import LoopThread
 
 TOKEN, BASE_URL = "user:12345-abcdefghi", "http://127.0.0.1/v1/kling"
 URL = "https://x.y/a.png"
@@ -308,6 +310,26 @@ def test_a_loop_that_was_left_open_ends_with_the_client(emulator: Emulator, tmp_
     with client(emulator.transport()) as other:
         assert len(list(other.avatars.create_many(rows, ledger=tmp_path / "a.sqlite"))) == 5
     assert len(emulator.avatars) == 5
+
+
+def test_loops_end_before_the_client_so_that_jobs_can_record() -> None:
+    order: list[str] = []
+
+    async def aclose() -> None:
+        order.append("client")
+
+    async def items() -> AsyncGenerator[int, None]:
+        try:
+            yield 1
+        finally:
+            await asyncio.sleep(0)
+            order.append("loop")
+
+    thread = LoopThread(aclose)
+    left_open = stream(thread, lambda _: items(), None)
+    assert next(left_open) == 1
+    thread.close()
+    assert order == ["loop", "client"]
 
 
 def test_who_forgets_to_close_leaves_no_thread(emulator: Emulator) -> None:

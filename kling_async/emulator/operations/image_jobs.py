@@ -129,7 +129,6 @@ def _fits_version(given: Values) -> None:
 IMAGE_JOBS: tuple[JobSpec, ...] = (
     JobSpec(
         name="images.virtual_try_on",
-        path="/images/virtual-try-on",
         task_type="mmu_img2img_aitryon",
         fields=(
             image("humanImage", required=True), image("dressInput"), image("upperInput"),
@@ -138,12 +137,10 @@ IMAGE_JOBS: tuple[JobSpec, ...] = (
         arguments=lambda given: {"imageCount": given.get("imageCount", 1)},
         works=pictures("imageCount", 1, "1k"),
         credits=_each(2),
-        makes="image",
         rules=(_wears,),
     ),
     JobSpec(
         name="images.kolors",
-        path="/images/kolors",
         task_type="mmu_txt2img_aiweb",
         fields=(
             text("prompt", required=True),
@@ -167,12 +164,10 @@ IMAGE_JOBS: tuple[JobSpec, ...] = (
         },
         works=lambda given: pictures("imageCount", _kolors_count(given), "2k")(given),
         credits=_each(1),
-        makes="image",
         rules=(_has_reference,),
     ),
     JobSpec(
         name="images.kolors_elements",
-        path="/images/kolors-elements",
         task_type="mmu_img2img_multi",
         fields=(
             text("prompt"), *images("subjectImage", 4), image("sceneImage"), image("styleImage"),
@@ -181,12 +176,10 @@ IMAGE_JOBS: tuple[JobSpec, ...] = (
         arguments=_arguments("prompt", "aspect_ratio", "imageCount"),
         works=pictures("imageCount", 1, "1k"),
         credits=_each(1),
-        makes="image",
         rules=(_is_something,),
     ),
     JobSpec(
         name="images.omni",
-        path="/images/omni",
         task_type="mmu_omni_image",
         fields=(
             JobField("prompt", "text", True),
@@ -207,12 +200,10 @@ IMAGE_JOBS: tuple[JobSpec, ...] = (
         },
         works=pictures("imageCount", 1, "1k"),
         credits=_each(4),
-        makes="image",
         rules=(_fits_version,),
     ),
     JobSpec(
         name="images.enhance",
-        path="/images/enhance",
         task_type="mmu_image_enhance",
         fields=(
             JobField("image", "image", required=True, read=_with_ratio),
@@ -223,7 +214,6 @@ IMAGE_JOBS: tuple[JobSpec, ...] = (
         works=lambda given: (WorkPlan("image", *size_px(
             _enhanced(given)[1], SIDE_PX[str(given.get("resolution", "2k"))])),),
         credits=lambda given: 2 if given.get("resolution") == "4k" else 1,  # documented
-        makes="image",
     ),
 )  # fmt: skip
 

@@ -17,7 +17,7 @@ from ..messages import Reply
 from ..operation import API_ROOT, Context, Operation
 from .media import upload_behind
 from .starting import Input, Job, WorkPlan, read_tracking, start
-from .video_models import MOST_SHOTS
+from .video_models import DEFAULT_S, MOST_SHOTS, size_px
 
 MAX_PROMPT_CHARS = 2500
 
@@ -61,14 +61,12 @@ class JobSpec:
     """One row of the table.
 
     Args:
-        name: what faults and call records say.
-        path: behind the root of the API.
+        name: what faults and call records say; its address follows from it.
         task_type: the vendor's name of the task.
         fields: what it takes besides `email` and the scheduler trio.
         arguments: what the task's record says of them; files are its inputs.
-        makes: the kind of its works.
-        works: the size and length of each work.
-        credits: what it costs.
+        works: the kind, size and length of each work.
+        credits: what it costs; default: an invented price.
         rules: what no single field can say; each raises Refusal.
         inputs: names, addresses and works of its inputs; default: its files.
         payloads: what its record says in `callbackPayloads`.
@@ -76,17 +74,26 @@ class JobSpec:
     """
 
     name: str
-    path: str
     task_type: str
     fields: tuple[JobField, ...]
-    arguments: Callable[[Values], Mapping[str, object]]
-    works: Callable[[Values], tuple[WorkPlan, ...]]
-    credits: Callable[[Values], float]
-    makes: Literal["video", "image"] = "video"
+    arguments: Callable[[Values], Mapping[str, object]] = lambda given: {}
+    works: Callable[[Values], tuple[WorkPlan, ...]] = lambda given: (one_video(),)
+    credits: Callable[[Values], float] = lambda given: 20
     rules: tuple[Callable[[Values], object], ...] = ()
     inputs: Callable[[Values], tuple[Input, ...]] | None = None
     payloads: Callable[[Values], tuple[Mapping[str, object], ...]] = lambda given: ()
     bare_status: bool = False
+
+    @property
+    def path(self) -> str:
+        """Behind the root of the API."""
+        return "/" + self.name.replace(".", "/").replace("_", "-")
+
+
+def one_video(mode: str = "std", ratio: str = "16:9", seconds: float = DEFAULT_S) -> WorkPlan:
+    """A video of that size and length."""
+    width, height = size_px(mode, ratio if ratio != "auto" else "16:9")
+    return WorkPlan("video", width, height, round(seconds * 1000))
 
 
 def text(name: str, *, required: bool = False) -> JobField:

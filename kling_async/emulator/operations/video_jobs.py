@@ -12,9 +12,18 @@ from ..envelopes import Refusal, bad_request, error_with_message, malformed, mis
 from ..operation import Context
 from ..records import work_url
 from ..tasks import Task
-from .jobs import SHOTS, JobField, JobSpec, Values, choice, operations_of, text, whole
+from .jobs import (
+    SHOTS,
+    JobField,
+    JobSpec,
+    Values,
+    choice,
+    one_video,
+    operations_of,
+    text,
+    whole,
+)
 from .media import upload_behind, work_behind
-from .starting import WorkPlan
 from .video_lists import EFFECTS, voice_for
 from .video_models import (
     DEFAULT_S,
@@ -24,14 +33,12 @@ from .video_models import (
     VideoModel,
     check_model,
     check_shots,
-    size_px,
 )
 
 MODES = choice("mode", "std", "pro")
 CFG = JobField("cfg_scale", "number", low=0, high=1)
 AUDIO = JobField("enable_audio", "flag")
 MAX_OLD_PROMPT_CHARS = 1700
-_CREDITS = 20  # of what has no documented price
 
 
 def _image(name: str, *, required: bool = False) -> JobField:
@@ -64,11 +71,6 @@ def _video_field(name: str, low_s: float, high_s: float) -> JobField:
     return JobField(name, "video", required=True, read=read)
 
 
-def _one(mode: str = "std", ratio: str = "16:9", seconds: float = DEFAULT_S) -> WorkPlan:
-    width, height = size_px(mode, ratio if ratio != "auto" else "16:9")
-    return WorkPlan("video", width, height, round(seconds * 1000))
-
-
 def _told(values: Values, *names: str, **more: object) -> dict[str, object]:
     """Arguments of a record: those of the names that were given, and what is said besides."""
     return {**{name: values[name] for name in names if name in values}, **more}
@@ -76,7 +78,6 @@ def _told(values: Values, *names: str, **more: object) -> dict[str, object]:
 
 def _of_model(
     name: str,
-    path: str,
     task_type: str,
     fields: Sequence[JobField],
     model_of: Callable[[Values], VideoModel],
@@ -95,7 +96,6 @@ def _of_model(
 
     return JobSpec(
         name=name,
-        path=path,
         task_type=task_type,
         fields=tuple(fields),
         arguments=lambda given: _told(
@@ -109,7 +109,7 @@ def _of_model(
             **({"cfg": given["cfg_scale"]} if "cfg_scale" in given else {}),
         ),
         works=lambda given: (
-            (_one(model_of(given).mode(given), ratio(given), length_s(given)),) * _count(given)
+            (one_video(model_of(given).mode(given), ratio(given), length_s(given)),) * _count(given)
         ),
         credits=lambda given: model_of(given).credits_of(given) * length_s(given) * _count(given),
         rules=(length_s, lambda given: check_model(model_of(given), given), *rules),
@@ -155,7 +155,6 @@ def _elements_rules(given: Values) -> None:
 
 TEXT = _of_model(
     "videos.text2video",
-    "/videos/text2video",
     "m2v_txt2video_hq",
     (
         *(text("prompt"), choice("model_name", *MODELS), text("negative_prompt"), CFG),
@@ -166,7 +165,6 @@ TEXT = _of_model(
 )
 FRAMES = _of_model(
     "videos.image2video_frames",
-    "/videos/image2video-frames",
     "m2v_img2video_hq",
     (
         *(_image("image"), _image("image_tail"), *_numbered(_element, "element", 1, 3)),
@@ -179,7 +177,6 @@ FRAMES = _of_model(
 )
 ELEMENTS = _of_model(
     "videos.image2video_elements",
-    "/videos/image2video-elements",
     "m2v_multi_img2video",
     (
         *(text("prompt", required=True), *_numbered(_image, "image", 0, 3)),
@@ -204,7 +201,6 @@ def _effect_rules(given: Values) -> None:
 
 EFFECT = JobSpec(
     name="videos.image2video_effects",
-    path="/videos/image2video-effects",
     task_type="m2v_effects",
     fields=(
         *(JobField("effect", "text", required=True, max_chars=200), _image("image", required=True)),
@@ -213,8 +209,6 @@ EFFECT = JobSpec(
     arguments=lambda given: _told(
         given, "effect", "prompt", model_mode=given.get("mode", _effect_mode(given))
     ),
-    works=lambda given: (_one(),),
-    credits=lambda given: _CREDITS,
     rules=(_effect_rules,),
 )
 
@@ -259,7 +253,6 @@ def _omni_rules(given: Values) -> None:
 
 OMNI = _of_model(
     "videos.omni",
-    "/videos/omni",
     "m2v_omni_video",
     (
         *(text("prompt"), choice("omni_version", *OMNI_VERSIONS), whole("duration", 3, 30)),
@@ -306,7 +299,6 @@ def _extended_input(given: Values) -> tuple[tuple[str, str, int], ...]:
 
 EXTEND = JobSpec(
     name="videos.extend",
-    path="/videos/extend",
     task_type="m2v_extend_video",
     fields=(
         JobField("task_id", "text", required=True, read=_succeeded),
@@ -316,9 +308,8 @@ EXTEND = JobSpec(
         given, "prompt", "negative_prompt", "enable_audio", cfg=given.get("cfg_scale", 0.5)
     ),
     works=lambda given: (
-        _one(seconds=_source(given).planned_works[0].duration_ms / 1000 + DEFAULT_S),
+        one_video(seconds=_source(given).planned_works[0].duration_ms / 1000 + DEFAULT_S),
     ),
-    credits=lambda given: _CREDITS,
     inputs=_extended_input,
 )
 
@@ -337,27 +328,19 @@ def _sound_payload(given: Values) -> tuple[Mapping[str, object], ...]:
 
 ADD_SOUND = JobSpec(
     name="videos.add_sound",
-    path="/videos/add-sound",
     task_type="kwave_video2audio",
     fields=(_video_field("video", 3, 20), JobField("cropVideoOriginalSound", "flag")),
     arguments=lambda given: {"biz": "klingai", "imageCount": 1, "duration": 20},
-    works=lambda given: (_one(),),
-    credits=lambda given: _CREDITS,
     payloads=_sound_payload,
     bare_status=True,
 )
 LIPSYNC = JobSpec(
     name="videos.lipsync",
-    path="/videos/lipsync",
     task_type="m2v_video_lip_sync",
     fields=(_video_field("video", 0, 60), JobField("audio", "audio", required=True)),
-    arguments=lambda given: {},
-    works=lambda given: (_one(),),
-    credits=lambda given: _CREDITS,
 )
 MOTION_CREATE = JobSpec(
     name="videos.motion_create",
-    path="/videos/motion-create",
     task_type="m2v_motion_control",
     fields=(
         *(_image("imageUrl", required=True), _video_field("motionUrl", 3, 30)),
@@ -371,17 +354,13 @@ MOTION_CREATE = JobSpec(
         keepAudio=given.get("keepAudio", False),
         motionDirection=given.get("motionDirection", "motion_direction"),
     ),
-    works=lambda given: (_one(str(given.get("mode", "std"))),),
-    credits=lambda given: _CREDITS,
+    works=lambda given: (one_video(str(given.get("mode", "std"))),),
     rules=(lambda given: _element_rules(given.get("model_name") != "kling-v2-6", given),),
 )
 MOTION_UPLOAD = JobSpec(
     name="videos.motion_upload",
-    path="/videos/motion-upload",
     task_type="m2v_motion_upload",
     fields=(_video_field("resourceUrl", 2, 10), _image("coverUrl", required=True)),
-    arguments=lambda given: {},
-    works=lambda given: (_one(),),
     credits=lambda given: 0,
 )
 

@@ -229,4 +229,5 @@ def test_lists_are_tables_on_a_terminal_and_json_in_a_pipe(
     first = next(iter(rows[0]))
     assert (head.split()[0], len(lines)) == (first, len(rows))
     assert [line.split()[0] for line in lines] == [str(one[first]).split()[0] for one in rows]
-    assert "p" * 61 not in "".join(lines)
+    assert "p" * 60 not in "".join(lines)
+    assert ("p" * 59 + "…" in "".join(lines)) == (words == ("avatars", "list"))
