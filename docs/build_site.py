@@ -64,7 +64,7 @@ def reference() -> Iterator[tuple[str, str]]:
     """Each page of the reference: its name and its text. All public names are on one of them."""
     names: dict[str, list[str]] = {page: [] for page in PAGES}
     for name in kling_async.__all__:
-        if name not in ("__version__", "AsyncKlingClient"):
+        if name not in ("__version__", "AsyncKlingClient", "KlingClient"):
             names[_page_of(getattr(kling_async, name))].append(f"kling_async.{name}")
     for room in ("models", "emulator"):
         public = import_module(f"kling_async.{room}")
@@ -104,7 +104,7 @@ def _block(name: str) -> str:
 
 
 def _client() -> str:
-    blocks = ["::: kling_async.AsyncKlingClient\n"]
+    blocks = ["::: kling_async.AsyncKlingClient\n", "::: kling_async.KlingClient\n"]
     for name, value in vars(kling_async.AsyncKlingClient).items():
         if isinstance(value, cached_property):
             made = value.func.__annotations__["return"]

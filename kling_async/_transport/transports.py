@@ -184,11 +184,13 @@ def _aiohttp_transport(verify: ssl.SSLContext | bool) -> httpx.AsyncBaseTranspor
             self.heard = self.heard or bool(data)
             super().data_received(data)
 
-        def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
+        def set_exception(
+            self, exc: BaseException, *cause: BaseException, **named: BaseException
+        ) -> None:
             # aiohttp (3.14) tells this to who waits for a head alone. Who was reading a body that
             # is found malformed on its way would wait for ever: its read timeout is off as well.
             body = self._payload
-            super().set_exception(exc, *cause)
+            super().set_exception(exc, *cause, **named)
             if body is not None and not body.is_eof() and body.exception() is None:
                 body.set_exception(exc)
 
