@@ -189,15 +189,18 @@ class Reading:
             )
             for row_id, key, position, columns, _ in found
         ]
-        for row in rows:
-            numbers = [step.number for step in row.steps]
-            whole = numbers and numbers == [*range(1, len(numbers) + 1)]
-            if not (whole and isinstance(row.key, str) and isinstance(row.position, int)):
-                raise LedgerError(
-                    f"the ledger {self.path} is damaged (row {row.id} is not what it was): put "
-                    f"back a copy of it; nothing was sent that is not recorded there"
-                )
+        for row_id, key, position, _, _ in found:
+            numbers = [step.number for step in steps.get(row_id, ())]
+            whole = numbers != [] and numbers == [*range(1, len(numbers) + 1)]
+            if not whole or not isinstance(key, str) or not isinstance(position, int):
+                raise self._damaged(f"row {row_id}")
         return rows
+
+    def _damaged(self, what: str) -> LedgerError:
+        return LedgerError(
+            f"the ledger {self.path} is damaged ({what} can't be read): put back a copy of it; "
+            f"nothing was sent that is not recorded there"
+        )
 
     def _object(self, text: str) -> dict[str, Any]:
         with as_written(self.path):
@@ -213,6 +216,9 @@ class Reading:
         for step_id, number, work_id, url, content_type, file, size in self.among(
             sql.WORKS_OF_STEPS, finished
         ):
+            texts: tuple[object, ...] = (url or "", content_type or "", file or "")
+            if not all(isinstance(one, str) for one in texts) or not str(work_id or 0).isdecimal():
+                raise self._damaged(f"the works of step {step_id}")
             works.setdefault(step_id, []).append(
                 WorkRecord(
                     number=number,
