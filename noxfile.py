@@ -159,11 +159,19 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(python=NEWEST)
 def wheel(session: nox.Session) -> None:
-    """Build the wheel, install it in a clean venv, import it, run the command's main job."""
-    install(session, "build")
+    """Build sdist and wheel, check them, install the wheel in a clean venv, run the main command.
+
+    `-- FOLDER` keeps both there.
+    """
+    install(session, groups=("release",))
     built = Path(session.create_tmp()).resolve()
-    session.run("python", "-m", "build", "--wheel", "--outdir", str(built), silent=True)
-    (found,) = built.glob("*.whl")
+    for old in built.glob("kling_async-*"):
+        old.unlink()
+    # The wheel is built from the sdist, so what the sdist lacks is noticed.
+    session.run("python", "-m", "build", "--outdir", str(built), silent=True)
+    (found,), (source,) = built.glob("*.whl"), built.glob("*.tar.gz")
+    session.run("twine", "check", "--strict", str(found), str(source))
+    session.run("check-wheel-contents", str(found))
     session.run("python", "-m", "venv", str(built / "clean"), silent=True)
     clean = built / "clean" / "bin"
     python = str(clean / "python")
@@ -178,6 +186,17 @@ def wheel(session: nox.Session) -> None:
             *("--ledger", "avatars.sqlite", "--emulator", "--rate", "none"),
             **run,
         )
+    for folder in map(Path, session.posargs):
+        folder.mkdir(parents=True, exist_ok=True)
+        for one in (found, source):
+            shutil.copy(one, folder)
+
+
+@nox.session(python=NEWEST)
+def docs(session: nox.Session) -> None:
+    """The site of docs/, in build/site/site; warnings and links that lead nowhere are errors."""
+    install(session, "-e", ".[all]", groups=("docs", "lint", "test"))  # ruff lays signatures out
+    session.run("python", "docs/build_site.py", "build/site")
 
 
 @nox.session(python=NEWEST)
@@ -207,6 +226,21 @@ def hostile(session: nox.Session) -> None:
     """
     install(session, "-e", ".[all]", groups=("test",))
     session.run("python", "tests/heavy/chaos/hostile.py", *session.posargs)
+
+
+@nox.session(python=NEWEST)
+def distributed(session: nox.Session) -> None:
+    """Several machines: the tests, then each bad day in full with its numbers, then what it costs.
+
+    Needs no PostgreSQL of the system. Arguments go to tests/heavy/distributed/run.py:
+    `-- mixed --rows 600 --seed 3`.
+    """
+    install(session, "-e", ".[all,trial]", groups=("test",))
+    if not session.posargs:
+        session.run(*PYTEST, "2", "tests/heavy/distributed", "tests/contract/test_ledgers.py")
+    session.run("python", "tests/heavy/distributed/run.py", *(session.posargs or ["all"]))
+    if not session.posargs:
+        session.run("python", "tests/benchmarks/bench_distributed.py")
 
 
 @nox.session(python=NEWEST)

@@ -172,6 +172,7 @@ if _typing.TYPE_CHECKING:
         Shot,
         Text2Video,
     )
+    from .sync.client import KlingClient
     from .webhooks import Received, WebhookReceiver
 
 __all__ = [
@@ -249,6 +250,7 @@ __all__ = [
     "InsufficientCreditsError",
     "IntentLog",
     "InvalidRequestError",
+    "KlingClient",
     "KlingError",
     "Kolors",
     "KolorsElements",
@@ -328,7 +330,7 @@ if not _typing.TYPE_CHECKING:
     # these are sixty, so a file is loaded when a name is asked for that it may hold.
     _LATER = (
         *(f"models.{name}" for name in (*_MODULES, "task_requests")),
-        *("_files.downloads", "_polling.watched", "webhooks", "bulk.results"),
+        *("_files.downloads", "_polling.watched", "webhooks", "bulk.results", "sync.client"),
     )
 
     def __getattr__(name: str) -> object:

@@ -13,8 +13,13 @@ def main() -> None:
     except ImportError:
         sys.exit("kling-async: the command needs an extra: pip install 'kling-async[cli]'")
     from .cli.app import cli
+    from .cli.streams import install, leave
 
-    cli()
+    stdout = install()
+    try:
+        cli()
+    except SystemExit as exc:
+        leave(exc.code, stdout)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from attrs import frozen
@@ -156,7 +157,8 @@ class APIError(KlingError):
     """The server answered, and the answer is not a success.
 
     `.status_code` is the HTTP status, `.message` the server's meaningful text, `.code` the code in
-    the body if any, `.body` the decoded JSON, or the text where it was not JSON.
+    the body if any, `.body` the decoded JSON, or the text where it was not JSON. `.headers` are the
+    answer's, names in lower case, read-only, without cookies and what is secret.
     """
 
     def __init__(
@@ -168,6 +170,7 @@ class APIError(KlingError):
         code: int | str | None = None,
         body: JSON = None,
         retry_after_s: float | None = None,
+        headers: Mapping[str, str] | None = None,
         context: CallContext | None = None,
     ) -> None:
         super().__init__(text, context=context)
@@ -177,6 +180,12 @@ class APIError(KlingError):
         self.body = body
         self.retry_after_s = retry_after_s
         """Seconds the server asked us to wait; None where it did not say."""
+        self._headers = dict(headers or {})
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The answer's headers, as `error.headers.get("x-request-id")`."""
+        return MappingProxyType(self._headers)  # which can't be pickled, so it is not kept
 
 
 class BadRequestError(APIError):
@@ -216,6 +225,7 @@ class TaskNotFoundError(NotFoundError):
         code: int | str | None = None,
         body: JSON = None,
         retry_after_s: float | None = None,
+        headers: Mapping[str, str] | None = None,
         context: CallContext | None = None,
     ) -> None:
         super().__init__(
@@ -225,6 +235,7 @@ class TaskNotFoundError(NotFoundError):
             code=code,
             body=body,
             retry_after_s=retry_after_s,
+            headers=headers,
             context=context,
         )
         self.task = task

@@ -46,6 +46,7 @@ RECONCILE_WITHIN_S = 120.0  # see docs/lost-answers.md; later runs of a bulk job
 LOOK_AFTER_S = (0.2, 1.0, 2.0, 5.0, 15.0, 30.0, 60.0)  # waits between looks; the last repeats
 LOOK_PAGES = 20  # of an account's tasks, at most, that one look reads
 WHOLE_WITHIN_S = 10.0  # to ask for the record of a job that was found: its id is known already
+WAIT_FOR_DATABASE_S = 600.0  # a fail-over takes some minutes; nothing is sent meanwhile
 CLOCK_SLACK_S = 600.0  # how far Kling's clock may be from ours
 RESULTS_REMEMBERED = 1000  # at least, of those made last: some 200 kB; see _calls/claims.py
 

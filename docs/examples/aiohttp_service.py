@@ -1,6 +1,6 @@
 """A talking-video service with aiohttp: portrait in, video out.
 
-    pip install 'kling-async[aiohttp]'
+    python -m pip install '.[aiohttp]'
     USEAPI_TOKEN=... python aiohttp_service.py
 
     curl -F portrait=@ada.png -F text=Hello -F speaker_id=... \

@@ -1,6 +1,6 @@
 """A talking-video service with FastAPI: portrait in, video out.
 
-    pip install 'kling-async[fastapi]' uvicorn
+    python -m pip install '.[fastapi]' uvicorn
     USEAPI_TOKEN=... python fastapi_service.py
 
     curl -F portrait=@ada.png -F text=Hello -F speaker_id=... \

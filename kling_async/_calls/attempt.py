@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from logging import DEBUG
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from attrs import evolve
 
@@ -59,6 +59,14 @@ class IntentLog(Protocol):
             error: what came of it: it was never sent, or plainly refused. None where it was held
                 back, or its caller was cancelled before the first byte, perhaps within `record`.
         """
+
+
+@runtime_checkable
+class Fence(Protocol):
+    """An intent log that has a last word as well."""
+
+    def check_before_write(self) -> None:
+        """The first byte goes out now; raise `HeldBack` where the intent is too old for that."""
 
 
 class Attempts:
@@ -267,6 +275,8 @@ class Attempt(Generic[R]):
         """
         assert self.permit is not None
         self.permit.check_before_write()
+        if isinstance(self._intent_log, Fence):
+            self._intent_log.check_before_write()
 
     def _over(self, error: BaseException) -> None:
         """It ended with `error`: give back what it held, and tell the hooks."""

@@ -160,8 +160,23 @@ class Admission:
         self._clock = clock
         self._throttles: dict[str | None, Throttle] = {}
         self._latest_pause_s = -math.inf
+        self.on_pause: list[Callable[[str | None, float], None]] = []
+        """Told of each pause in seconds that a server's answer began here, by account."""
         self.on_free: set[Callable[[], None]] = set()
         """Called when an attempt goes and nobody of its account waits behind it."""
+
+    @property
+    def account_limit(self) -> RateLimit | None:
+        """The rate of each account; None where there is none, or one of the user's own making."""
+        return None if self._buckets is None else self._buckets.limit
+
+    def add_limiter(self, limiter: Limiter) -> None:
+        """Ask `limiter` as well from now on, before ours."""
+        self._theirs.append(limiter)
+
+    def remove_limiter(self, limiter: Limiter) -> None:
+        """Ask `limiter` no more."""
+        self._theirs.remove(limiter)
 
     async def admit(self, account: str | None, longest_s: float = math.inf) -> Permit:
         """Return when a request for `account` may be sent. Every permit must be released.
@@ -192,7 +207,7 @@ class Admission:
                 finally:
                     throttle.line.release()
                 if self._theirs:
-                    for limiter in self._theirs:
+                    for limiter in tuple(self._theirs):
                         await limiter.acquire(account)
                     await self._rates(account)
                 if permit.pause_number == throttle.pause_number:
@@ -233,6 +248,8 @@ class Admission:
             status = error.status_code
             log.info("an account is paused for %.1f s: the server answered %d", seconds, status)
         self.pause(account, seconds)
+        for tell in self.on_pause:
+            tell(account, seconds)
 
     def learn(self, account: str | None, sent_s: float) -> None:
         """What went out for `account` at `sent_s` was one too many."""

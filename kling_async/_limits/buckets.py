@@ -187,7 +187,7 @@ class AccountBuckets:
 
     def __init__(self, limit: RateLimit) -> None:
         self.adaptive = limit.adaptive
-        self._limit = limit
+        self.limit = limit
         self._buckets: dict[str | None, Bucket | AdaptiveBucket] = {}
 
     async def acquire(self, account: str | None) -> None:
@@ -207,7 +207,7 @@ class AccountBuckets:
         (self._buckets.get(account) or self._made(account)).refused(sent_s)
 
     def _made(self, account: str | None) -> Bucket | AdaptiveBucket:
-        bucket = self._buckets[account] = bucket_for(self._limit)
+        bucket = self._buckets[account] = bucket_for(self.limit)
         return bucket
 
 

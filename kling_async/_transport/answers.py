@@ -7,7 +7,7 @@ stand for gigabytes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from contextvars import Context
 from functools import partial
 
@@ -47,7 +47,10 @@ async def whole_answer(sending: Awaitable[httpx.Response], redactor: Redactor) -
     # request where 500 are in flight.
     response.stream = _READ
     content = redactor.content(parts[0] if len(parts) == 1 else b"".join(parts))
-    return Answer(response.status_code, response.headers, content)
+    headers: Mapping[str, str] = response.headers
+    if not response.is_success:  # errors show them
+        headers = {name: redactor.text(value) for name, value in headers.items()}
+    return Answer(response.status_code, headers, content)
 
 
 def due_within(

@@ -103,7 +103,7 @@ def decode(request: Request[R], answer: Answer, now_s: float, *, repeated: bool 
     if gone or answer.status_code == request.empty_status:
         return request.decode(None)
     if not 200 <= answer.status_code < 300:
-        raise _api_error(answer, body, now_s)
+        raise _api_error(request, answer, body, now_s)
     if isinstance(body, _NotJSON) and answer.content.strip():
         if request.accepts_text and not body.lstrip().startswith("<"):  # no page of a proxy's
             return request.decode(body.text)
@@ -241,7 +241,7 @@ def _json(answer: Answer) -> Any:
 _DECODER = json.JSONDecoder(parse_constant=lambda _: None)
 
 
-def _api_error(answer: Answer, body: JSON, now_s: float) -> APIError:
+def _api_error(request: Request[Any], answer: Answer, body: JSON, now_s: float) -> APIError:
     message, code = _message(body)
     status = answer.status_code
     cls = _BY_STATUS.get(status)
@@ -260,7 +260,17 @@ def _api_error(answer: Answer, body: JSON, now_s: float) -> APIError:
         code=code,
         body=str(body) if isinstance(body, _NotJSON) else body,
         retry_after_s=retry_after_s(answer.headers, body, now_s),
+        headers=_shown_headers(request, answer),
     )
+
+
+def _shown_headers(request: Request[Any], answer: Answer) -> dict[str, str]:
+    shown = request.redacted(dict(answer.headers))
+    assert isinstance(shown, Mapping)
+    return {name: value for name, value in shown.items() if name not in _SESSIONS}
+
+
+_SESSIONS = ("set-cookie", "set-cookie2", "authorization", "proxy-authorization")
 
 
 def _message(body: JSON) -> tuple[str, int | str | None]:

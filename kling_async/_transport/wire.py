@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import Context
 from functools import partial
@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 
 from .. import settings
+from ..aio import finished
 from ..errors import ConfigurationError, KlingError
 from ..models.media import Media
 from ..models.redactor import Redactor
@@ -278,14 +279,17 @@ class Wire:
             if self._under_way:
                 await asyncio.wait(set(self._under_way), timeout=self.close_within_s)
         finally:  # where closing is cancelled, nothing is waited for any more
-            late = tuple(self._under_way)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
-            if files is not None:
-                await files.aclose()
-            if client is not None and self._owned:
-                await client.aclose()
+            owned = [one for one in (files, client if self._owned else None) if one is not None]
+            # In a task: anyio cancels each wait of a cancelled scope, and these would stay open.
+            await finished(asyncio.create_task(self._end(owned)))
+
+    async def _end(self, clients: Sequence[httpx.AsyncClient]) -> None:
+        late = tuple(self._under_way)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        for one in clients:
+            await one.aclose()
 
     def _refuse_if_closed(self) -> None:
         if self._closed:

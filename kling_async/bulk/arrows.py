@@ -139,3 +139,53 @@ FILE_LOST = (
     "UPDATE works SET size_bytes = NULL "
     "WHERE step_id = :step_id AND number = coalesce(:work, number)"
 )
+
+# --- where several workers share a ledger ---
+
+_MINE = "(owner IS NULL OR owner = :me)"
+_THIS_ATTEMPT = "attempt = :attempt"
+_GUARDS: Mapping[Event, str] = {
+    "prepared": _MINE,
+    "intended": _MINE,
+    "put_off": _MINE,
+    "failed": f"{_MINE} AND (state <> 'intent' OR {_THIS_ATTEMPT})",
+    "answered": _THIS_ATTEMPT,
+    "retracted": _THIS_ATTEMPT,
+    "contested": _THIS_ATTEMPT,
+    "lost": _THIS_ATTEMPT,
+}
+"""Event -> who may say so: the step's worker, or who made its last attempt."""
+LATE: frozenset[Event] = frozenset({"answered", "retracted", "contested"})
+"""Events that whoever made the attempt may also report after it was put in doubt by others."""
+_FREES = frozenset({"resent", "abandoned", "given_up", "contested", "reopened"})
+
+
+def late_starts(event: Event, starts: tuple[State, ...]) -> tuple[State, ...]:
+    """The states from which this event may go where workers share a ledger."""
+    return (*starts, "doubt", "unknown") if starts and event in LATE else starts
+
+
+@cache
+def shared_arrow(
+    event: Event, to: State | None, starts: tuple[State, ...], names: tuple[str, ...], exact: bool
+) -> str:
+    """`arrow`, by its step's worker `:me` or by who made the attempt `:attempt`."""
+    statement = arrow(event, to, starts, names, exact)
+    owner = ""
+    if event in ("prepared", "intended"):
+        owner = ", owner = :me"
+    elif event in _FREES or (to or only_target(event)) in ("done", "failed"):
+        owner = ", owner = NULL"
+    if event == "resent":
+        owner += ", attempt = NULL"  # what its late answer says is of no step any more
+    statement = statement.replace("changed_at = :now", f"changed_at = :now{owner}")
+    return f"{statement} AND {_GUARDS[event]}" if event in _GUARDS else statement
+
+
+@cache
+def shared_claim(event: Event, starts: tuple[State, ...], exact: bool) -> str:
+    """`claim`, for an answer only by who made the attempt."""
+    statement = claim(starts, exact)
+    if event != "answered":
+        return statement
+    return statement.replace("AND NOT EXISTS", f"AND {_THIS_ATTEMPT} AND NOT EXISTS")

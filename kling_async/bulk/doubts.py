@@ -197,15 +197,20 @@ class Doubts:
             await self._clock.sleep(max(0.0, min(waits[min(looks, len(waits) - 1)], left_s)))
             looks += 1
             look: Look | None = None
+            # What comes into doubt meanwhile is not looked for by this look, however long it takes.
+            looked_for = frozenset(one.waiting)
             undecided: dict[int, Decided] = {}
             try:
                 wanted = await self._ledger.unsettled(one.account, one.evidence.kind)
+                left = {step.id for step in wanted}
+                for step_id in [step_id for step_id in one.waiting if step_id not in left]:
+                    await self._tell(one, step_id)  # another worker has settled it
                 look = await self._look(one, wanted)
             except KlingError as exc:
                 log.info("steps in doubt could not be looked for: %s", type(exc).__name__)
             else:
                 undecided = await self._decide(one, look, wanted)
-            await self._give_up(one, look, undecided)
+            await self._give_up(one, looked_for, look, undecided)
 
     async def _look(self, one: _Watched, wanted: Sequence[Step]) -> Look:
         """What is there now, back to the oldest sending among `wanted`."""
@@ -277,11 +282,16 @@ class Doubts:
     # --- what was looked for in vain ----------------------------------------------------------
 
     async def _give_up(
-        self, one: _Watched, look: Look | None, undecided: dict[int, Decided]
+        self,
+        one: _Watched,
+        looked_for: frozenset[int],
+        look: Look | None,
+        undecided: dict[int, Decided],
     ) -> None:
         """Doubt -> unknown, or ready where the user wanted absence to count."""
         now_s = self._clock.monotonic()
-        for step_id in [key for key, until_s in one.waiting.items() if now_s >= until_s]:
+        late = [key for key, until_s in one.waiting.items() if now_s >= until_s]
+        for step_id in looked_for.intersection(late):
             step = await self._ledger.step(step_id)
             if step.state != "doubt":
                 await self._tell(one, step_id)

@@ -113,3 +113,21 @@ def _lock(fd: int, identity: tuple[int, int]) -> int | None:
             raise NoLocksError(str(exc)) from None
         raise
     return beside
+
+
+def host_name() -> str:
+    """What this machine is called."""
+    return os.uname().nodename if sys.platform != "win32" else os.environ.get("COMPUTERNAME", "")
+
+
+def is_alive(pid: object) -> bool:
+    """Whether a process of this id lives here; where that can't be told, it does."""
+    if not isinstance(pid, int) or sys.platform == "win32":
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

@@ -23,12 +23,12 @@ from .budget import Budget
 from .health import WAIT_FOR_SERVER_S
 from .ledger import Ledger
 from .outgoing import StepRequests
+from .places import Place, open_ledger
 from .recipes import Recipe
 from .results import RowResult
 from .rows import RowBuilder
-from .runner import BulkRun
+from .runner import BulkRun, Chunks
 from .sources import ALL_STEPS, built, registered
-from .sqlite import open_ledger
 from .task_group import Concurrency
 from .values import has_half
 from .works import Works
@@ -54,11 +54,19 @@ class BulkJob:
     requests: StepRequests
     run: BulkRun
 
+    async def submitted(self, rows: Chunks) -> int:
+        """Bring the rows into a shared ledger, and leave them to its workers; how many."""
+        from .shared_run import SharedRun
+
+        assert isinstance(self.run, SharedRun)
+        await self.run.tell_workers()
+        return sum([len(chunk) async for chunk in rows])
+
 
 @asynccontextmanager
 async def open_job(
     equipment: Equipment,
-    ledger: str | os.PathLike[str],
+    ledger: Place,
     recipe: Recipe | None,
     *,
     folder: str | os.PathLike[str] | None,
@@ -73,7 +81,7 @@ async def open_job(
 
     Args:
         equipment: of the client that sends.
-        ledger: its file.
+        ledger: its file or address.
         recipe: of its rows; None: each says what it is.
         folder: where works become files; None: they don't.
         concurrency: rows under way at once, or "auto".
@@ -107,11 +115,17 @@ def job_over(
     pay_again: bool = False,
     wait_for_server_s: float = WAIT_FOR_SERVER_S,
     budget: Budget | None = None,
+    **shared: Any,
 ) -> BulkJob:
-    """A job over a ledger that is open; see `open_job`."""
+    """A job over a ledger that is open; see `open_job`. `shared` is for `SharedRun`."""
     files = None if folder is None else nameable(Path(folder))
     requests = StepRequests(recipe, saves=files is not None)
-    run = BulkRun(
+    run_type = BulkRun
+    if ledger.shared:
+        from .shared_run import SharedRun
+
+        run_type = SharedRun
+    run = run_type(
         equipment.pipeline,
         equipment.options,
         ledger,
@@ -123,6 +137,7 @@ def job_over(
         pay_again=pay_again,
         wait_for_server_s=wait_for_server_s,
         budget=budget,
+        **shared,
     )
     return BulkJob(ledger, requests, run)
 

@@ -130,6 +130,8 @@ class Ledger(LedgerReader, Protocol):
 
     service: str
     """The host whose requests it remembers; a ledger belongs to one."""
+    shared: bool
+    """Whether other workers write it at the same time."""
 
     async def register(self, rows: Sequence[RowInput]) -> list[Row]:
         """Each row as the ledger has it from now on, in the same order; new ones are planned.

@@ -58,6 +58,8 @@ Outcome = Done | Failed | Unknown | InDoubt | PutOff | Stopped
 
 def outcome_of(step: Step) -> Outcome | None:
     """What a step's state says of it; None: it goes on."""
+    if step.state == "intent":  # of another worker, which says what comes of it
+        return PutOff(step, "another worker sends it at this moment")
     if step.state == "done":
         return Done(step)
     if step.state == "failed":

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from attrs import evolve
 
+from .._transport.progress import HeldBack
 from ..errors import JSON, KlingError
 from ..models.operations import request_type
 from ..models.requests import Request
 from .ledger import Ledger
 from .recipes import TALKING, Recipe, StepSpec, recipe_of
-from .records import Applied, Change, Step
+from .records import Applied, Change, Step, StepInput
 from .rows import has_file, request_of
 from .task_group import Hold
 
@@ -38,7 +41,7 @@ class StepRequests:
         """Whether the rows are avatars, and perhaps their videos."""
         return self._recipe is not None and self._recipe.steps is TALKING.steps
 
-    def recipe(self, step: Step) -> Recipe:
+    def recipe(self, step: Step | StepInput) -> Recipe:
         """The recipe of the step's row."""
         known = self._recipe
         if (
@@ -53,7 +56,7 @@ class StepRequests:
             self._recipes[step.operation] = found
         return found
 
-    def spec(self, step: Step) -> StepSpec:
+    def spec(self, step: Step | StepInput) -> StepSpec:
         """Its place in the recipe."""
         return self.recipe(step).step(step.number)
 
@@ -119,6 +122,18 @@ class StoppingError(KlingError):
     """What was held back may go again, but not in this run."""
 
 
+FRESH_S = 5.0
+"""How old an intent may be at its first byte, in a ledger that others share; far below a lease."""
+LAPSE_S = 0.1
+"""How long its commit may take; beyond, it takes a new place in the rate."""
+MOST_LAPSES = 3
+
+
+def _awake_or_not_s() -> float:
+    clock = getattr(time, "CLOCK_BOOTTIME", None)  # goes on while a machine sleeps
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
+
+
 class StepIntent:
     """The intent log of one step: its intent is on disk before the first byte goes out.
 
@@ -145,9 +160,13 @@ class StepIntent:
         self._change = Change(step_id=step.id, event="intended", values=values, digest=step.digest)
         self._hold = hold
         self._stopping = stopping
+        self._until_s = math.inf
+        """When it is too old for a first byte, by a clock that never stands still."""
+        self._lapses = 0
 
     async def record(self, account: str | None, attempt: int) -> None:
         """The intent is on disk when this returns; if cancelled here, it is taken back."""
+        asked_s = _awake_or_not_s()
         try:
             applied = await self._ledger.apply(self._change)
         except asyncio.CancelledError:  # nothing was sent, and nothing will be
@@ -157,6 +176,18 @@ class StepIntent:
             raise StaleStepError("nothing was sent: the ledger says otherwise of it by now")
         self._hold.in_flight = True
         self.attempts += 1
+        if self._ledger.shared:
+            self._until_s = asked_s + FRESH_S
+            # Its place in the rate is as old as the commit took. A restarted database would let
+            # all who wait go at once; but where each commit is that slow, it has to go some time.
+            if _awake_or_not_s() - asked_s > LAPSE_S and self._lapses < MOST_LAPSES:
+                self._lapses += 1
+                self._until_s = -math.inf
+
+    def check_before_write(self) -> None:
+        """See `Fence`: after `FRESH_S` others may have taken the step, as its worker was silent."""
+        if _awake_or_not_s() > self._until_s:
+            raise HeldBack
 
     async def retract(self, error: KlingError | None) -> None:
         """The step may go again."""

@@ -53,6 +53,8 @@ class StepInput:
     """The thing exists already, so that nothing is sent."""
     problem: str | None = None
     """Why it can't be sent."""
+    has_files: bool = False
+    """Whether it names files of this machine. In a ledger of several machines this one sends it."""
     request: Request[Any] | None = field(default=None, repr=False, eq=False)
     """The request itself, where the input gave it whole; kept nowhere. Files were looked into."""
 

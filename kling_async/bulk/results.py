@@ -11,6 +11,7 @@ from typing import Any, Literal
 from attrs import define, field, frozen
 
 from ..errors import JSON
+from ..models.responses import plain
 from .flat import OF_ANY, OF_AVATARS, OF_VIDEOS, SHOWN, ResultState, is_avatar
 from .machine import State
 from .records import Row, Step
@@ -166,6 +167,10 @@ class BulkRow:
         """Whether all of it is there: its avatar, and its video if the ledger knows of one."""
         return self.state == "created" and self.video_state in (None, "saved")
 
+    def to_dict(self) -> dict[str, Any]:
+        """Its fields as plain JSON values."""
+        return plain(self)
+
 
 @frozen(kw_only=True)
 class StepResult:
@@ -218,6 +223,10 @@ class BulkResult:
     def is_done(self) -> bool:
         """Whether all of it is there."""
         return self.state == "done"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Its fields as plain JSON values, its steps among them."""
+        return plain(self)
 
 
 def bulk_result(result: RowResult) -> BulkResult:

@@ -18,6 +18,7 @@ from contextlib import aclosing
 from attrs import evolve, frozen
 
 from .._calls.pipeline import Options, Pipeline
+from ..aio import finished
 from ..settings import CLOSE_WITHIN_S
 from .budget import Budget
 from .doubts import Doubts
@@ -183,9 +184,8 @@ class BulkRun:
         overseer = asyncio.create_task(self._oversee())
         try:
             while (result := await self._results.get()) is not None:
-                row, place = result
-                place.release()
-                yield row
+                result[1].release()
+                yield result[0]
             await overseer
         except GeneratorExit:
             self.stop("the caller took no more results")
@@ -200,11 +200,12 @@ class BulkRun:
         finally:
             self._crew.end()
             overseer.cancel()
-            await asyncio.gather(overseer, return_exceptions=True)
-            await self._group.end()
-            await self._doubts.aclose()
-            await self._slots.aclose()
-            await self._ledger.settled()
+            await finished(asyncio.create_task(self._end(overseer)))  # anyio cancels each wait
+
+    async def _end(self, overseer: asyncio.Task[None]) -> None:
+        await asyncio.gather(overseer, return_exceptions=True)
+        for end in (self._group.end, self._doubts.aclose, self._slots.aclose, self._ledger.settled):
+            await end()
 
     async def _oversee(self) -> None:
         """Wait for the end, carry out a stop, and pass on what went wrong."""
@@ -230,7 +231,7 @@ class BulkRun:
         try:
             async with aclosing(rows):
                 async for chunk in rows:
-                    if self.folder is not None:
+                    if self.folder is not None and not self._ledger.shared:
                         chunk = await with_files(self._ledger, chunk, self._requests.saves)
                     for row in chunk:
                         await self._places.acquire()
@@ -292,29 +293,28 @@ class BulkRun:
             return
         self._requests.forget(outcome.step)
         if isinstance(outcome, Done) and outcome.written is not None:
-            closing = self._close(job, outcome.step, outcome.written)
-            self._group.start(closing, Hold(settling=True))
+            self._group.start(self._close(job, outcome.step, outcome.written), Hold(settling=True))
             return
         row = job.row.with_step(outcome.step)
         if isinstance(outcome, PutOff):
-            state: State = outcome.step.state
-            result = RowResult(row, state, outcome.why, outcome.step.account)
+            result = RowResult(row, outcome.step.state, outcome.why, outcome.step.account)
             self._settle(result, job.number - 1, place)
         elif isinstance(outcome, Done):
             await self._next(row, job.number, place)
         else:
-            state = "failed" if isinstance(outcome, Failed) else "unknown"
+            state: State = "failed" if isinstance(outcome, Failed) else "unknown"
             self._settle(RowResult(row, state, outcome.step.error), job.number - 1, place)
 
     async def _close(self, job: _Job, step: Step, written: asyncio.Future[Applied]) -> None:
         """A step is done; its worker goes on while the ledger learns of it."""
-        if await written is Applied.CLAIMED:
-            await self._stepper.contest(step)
+        if (applied := await written) is not Applied.YES:
+            if applied is Applied.CLAIMED:
+                await self._stepper.contest(step)
             step = await self._ledger.step(step.id)
             row = job.row.with_step(step)
-            self._settle(RowResult(row, "unknown", step.error), job.number - 1)
-            return
-        await self._next(job.row.with_step(step), job.number, self._places)
+            if step.state != "done":  # else another worker had found it before
+                return self._settle(RowResult(row, step.state, step.error), job.number - 1)
+        return await self._next(job.row.with_step(step), job.number, self._places)
 
     async def _next(self, row: Row, number: int, place: asyncio.Semaphore) -> None:
         """The step of this number is done."""

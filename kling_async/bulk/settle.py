@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 from ..errors import InvalidRequestError, LedgerError
@@ -12,17 +11,17 @@ from .cells import as_it_was
 from .decisions import REMEDY, Decision, Word
 from .ledger import Ledger
 from .machine import UNSETTLED, State
+from .places import Place, open_ledger, read_ledger
 from .problems import InputProblem, Problems
 from .records import MISSING, Applied, Change, Row, Step
 from .results import noun_of
-from .sqlite import open_ledger, read_ledger
 
 _ID = Digits()
 _MOST_DIGITS = 40
 
 
 async def settle(
-    path: str | os.PathLike[str],
+    path: Place,
     key: str,
     decision: Decision,
     *,
@@ -33,7 +32,7 @@ async def settle(
     """The row as it is after the user's word on one of its steps.
 
     Args:
-        path: the ledger's file.
+        path: the ledger's file or address.
         key: the row's.
         decision: "adopt": it exists, and is `adopt`. "resend": the next run sends it again; it
             duplicates if it exists after all. "abandon": leave it, whatever became of it.
@@ -60,9 +59,7 @@ async def settle(
         return await ledger.row(key)
 
 
-async def unknown_rows(
-    path: str | os.PathLike[str], *, step: int | None = None
-) -> list[tuple[str, int]]:
+async def unknown_rows(path: Place, *, step: int | None = None) -> list[tuple[str, int]]:
     """The key, and the number of the step, of each row whose outcome is unknown.
 
     Args:
@@ -78,7 +75,7 @@ async def unknown_rows(
 
 
 async def settle_many(
-    path: str | os.PathLike[str], words: Sequence[Word], *, file: str, again: bool = False
+    path: Place, words: Sequence[Word], *, file: str, again: bool = False
 ) -> list[tuple[Row, Step, Decision]]:
     """Each row that was settled, its step, and how; all of the words, or none.
 

@@ -21,8 +21,9 @@ from attrs import evolve
 from .intake import may_be_reopened, reopened_as
 from .ledger import Ledger
 from .outgoing import StepRequests
-from .records import Change, Row, RowInput
+from .records import Change, Row, RowInput, StepInput
 from .rows import RowBuilder
+from .values import OF_BYTES
 
 CHUNK = 64
 """Rows that are registered together."""
@@ -47,6 +48,8 @@ async def registered(
     """
     async with closing(chunks):
         async for given in chunks:
+            if ledger.shared:
+                given = [_for_several(row, requests) for row in given]
             rows = await ledger.register(given)
             if retry_failed:
                 rows = await asyncio.gather(*(_reopened(ledger, row, retry_failed) for row in rows))
@@ -70,6 +73,26 @@ async def _reopened(ledger: Ledger, row: Row, most: int) -> Row:
         return row
     await ledger.apply(Change(step_id=step.id, event="reopened", to=reopened_as(step)))
     return row.with_step(await ledger.step(step.id))
+
+
+def _for_several(row: RowInput, requests: StepRequests) -> RowInput:
+    """The row as several machines share it: which of its steps need files of this one."""
+    steps: list[StepInput] = []
+    for one in row.steps:
+        if one.operation and one.problem is None:
+            named = [str(one.payload.get(name) or "") for name in requests.spec(one).attachments]
+            if any(text.startswith(OF_BYTES) for text in named):
+                one = evolve(one, problem=_BYTES)
+            elif any(named):
+                one = evolve(one, has_files=True)
+        steps.append(one)
+    return evolve(row, steps=steps)
+
+
+_BYTES = (
+    "its file is given as bytes, which only this process has; a ledger of several machines needs "
+    "a path or an address"
+)
 
 
 def _differs_in(said: RowInput, row: Row) -> int:

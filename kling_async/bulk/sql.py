@@ -162,7 +162,7 @@ KEEP_TOKEN = (
 )
 
 # The state of a row is that of its first step which is not done.
-_FIRST_OPEN = (
+FIRST_OPEN = (
     "NOT EXISTS (SELECT 1 FROM steps AS earlier WHERE earlier.row_id = steps.row_id "
     "AND earlier.number < steps.number AND earlier.state <> 'done')"
 )
@@ -184,7 +184,7 @@ def rows_page(states: frozenset[State]) -> str:
     if unfinished := states - {"done"}:
         parts.append(
             f"rows.id IN (SELECT row_id FROM steps WHERE state IN ({quoted(unfinished)}) "
-            f"AND state <> 'done' AND {_FIRST_OPEN})"
+            f"AND state <> 'done' AND {FIRST_OPEN})"
         )
     if "done" in states:
         parts.append(_ALL_DONE)
@@ -192,7 +192,7 @@ def rows_page(states: frozenset[State]) -> str:
 
 
 COUNTS_OPEN = (
-    f"SELECT state, count(*) FROM steps WHERE state <> 'done' AND {_FIRST_OPEN} GROUP BY state"
+    f"SELECT state, count(*) FROM steps WHERE state <> 'done' AND {FIRST_OPEN} GROUP BY state"
 )
 COUNT_ROWS = "SELECT count(*) FROM rows"
 STEP_COUNTS = "SELECT number, state, count(*) FROM steps GROUP BY number, state"
@@ -301,7 +301,7 @@ _TO_REOPEN = (
 def to_reopen(numbers: frozenset[int], *, count: bool) -> str:
     """The rows whose first open step is to be tried again; or how many they are."""
     among = f" AND number IN ({', '.join(map(str, sorted(numbers)))})" if numbers else ""
-    of = f"FROM steps WHERE {_TO_REOPEN}{among} AND {_FIRST_OPEN}"
+    of = f"FROM steps WHERE {_TO_REOPEN}{among} AND {FIRST_OPEN}"
     if count:
         return f"SELECT count(*) {of}"
     return f"SELECT id, row_id {of} AND row_id > :after ORDER BY row_id LIMIT :size"

@@ -21,7 +21,14 @@ from attrs import frozen
 
 from ..errors import LedgerError
 from . import sql
-from .file_lock import FileLock, LockTakenError, NoLocksError, acquire
+from .file_lock import (
+    FileLock,
+    LockTakenError,
+    NoLocksError,
+    acquire,
+    host_name,
+    is_alive,
+)
 from .sqlite_copy import IN_USE, check_layout, check_size, fact, make, open_as_it_lies
 from .sqlite_names import explained, traces
 
@@ -202,7 +209,7 @@ def _begin(db: sqlite3.Connection, now_s: float, *, loss: bool) -> None:
         raise LedgerError("a ledger can't be kept on this file system; use one of a local disk")
     # In WAL mode only FULL syncs every commit; without it a power cut forgets intents.
     db.execute("PRAGMA synchronous = FULL")
-    owner = {"host": _host(), "pid": os.getpid(), "since": now_s}
+    owner = {"host": host_name(), "pid": os.getpid(), "since": now_s}
     db.execute("BEGIN IMMEDIATE")
     db.execute(f"PRAGMA user_version = {IN_USE}")
     db.execute(sql.SET_FACT, {"name": "owner", "value": json.dumps(owner)})
@@ -241,10 +248,6 @@ def _check_head(path: Path, fd: int | None) -> bool:
 # --- who has it ---
 
 
-def _host() -> str:
-    return os.uname().nodename if sys.platform != "win32" else os.environ.get("COMPUTERNAME", "")
-
-
 def _owner(path: Path) -> dict[str, object]:
     """What the ledger says of the process that has it open; empty where it can't be read."""
     try:
@@ -269,18 +272,6 @@ def _check_owner(path: Path) -> None:
     if (
         _check_head(path, None)
         and owner
-        and not (owner.get("host") == _host() and not _is_alive(owner.get("pid")))
+        and not (owner.get("host") == host_name() and not is_alive(owner.get("pid")))
     ):
         raise _in_use(path, owner)
-
-
-def _is_alive(pid: object) -> bool:
-    if not isinstance(pid, int) or sys.platform == "win32":
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True

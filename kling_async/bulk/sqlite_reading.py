@@ -1,14 +1,12 @@
-"""What does a ledger say? Asked on one SQLite connection, synchronously.
+"""What does a ledger say? Asked on one connection, of SQLite or PostgreSQL, synchronously.
 
 `sqlite_store.py` adds what changes it.
 """
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ..errors import LedgerError
 from . import sql
@@ -22,10 +20,40 @@ _WITH_WORKS = ("made", "done", "failed")
 _STATE = sql.STEP_COLUMNS.index("state")
 
 
-class Reading:
-    """What a ledger says; `Writing` adds what changes it."""
+class Cursor(Protocol):
+    """What a statement found or did."""
 
-    def __init__(self, path: Path, db: sqlite3.Connection) -> None:
+    @property
+    def rowcount(self) -> int:
+        """How many rows it changed."""
+        ...
+
+    def fetchone(self) -> Any:
+        """The next row; None: there is none."""
+        ...
+
+    def fetchall(self) -> list[Any]:
+        """All rows."""
+        ...
+
+
+class Database(Protocol):
+    """A connection that takes the statements of `sql.py` and `arrows.py`."""
+
+    def execute(self, statement: str, values: Mapping[str, Any] = ..., /) -> Cursor:
+        """Carry a statement out; its parameters are written `:name`."""
+        ...
+
+
+class Reading:
+    """What a ledger says; `Writing` adds what changes it.
+
+    Args:
+        path: where it is, for messages.
+        db: the connection.
+    """
+
+    def __init__(self, path: object, db: Database) -> None:
         self.path = path
         self._db = db
 
@@ -72,9 +100,9 @@ class Reading:
 
     def step_counts(self) -> dict[tuple[int, State], int]:
         """See `LedgerReader.step_counts`."""
-        counts = {(number, state): n for number, state, n in self._db.execute(sql.STEP_COUNTS)}
-        self._check_states(state for _, state in counts)
-        return counts
+        found = self._db.execute(sql.STEP_COUNTS).fetchall()
+        self._check_states(state for _, state, _ in found)
+        return {(number, state): n for number, state, n in found}
 
     def to_reopen(self, numbers: Collection[int]) -> int:
         """See `LedgerReader.to_reopen`."""
@@ -84,11 +112,12 @@ class Reading:
 
     def accounts(self) -> list[str]:
         """See `LedgerReader.accounts`."""
-        return [one for (one,) in self._db.execute(sql.ACCOUNTS)]
+        return [one for (one,) in self._db.execute(sql.ACCOUNTS).fetchall()]
 
     def history(self, row_id: int) -> list[Note]:
         """See `LedgerReader.history`."""
-        return [Note(*one) for one in self._db.execute(sql.HISTORY, {"row_id": row_id})]
+        found = self._db.execute(sql.HISTORY, {"row_id": row_id}).fetchall()
+        return [Note(*one) for one in found]
 
     def fact(self, name: str) -> str | None:
         """See `LedgerReader.fact`."""
@@ -144,7 +173,8 @@ class Reading:
         """See `LedgerReader.never_sent_alike`."""
         place = place_of(account, kind)
         page = {**place, "after": after, "size": size}
-        step_ids = [one for (one,) in self._db.execute(sql.NEVER_SENT_ALIKE, page)]
+        found = self._db.execute(sql.NEVER_SENT_ALIKE, page).fetchall()
+        step_ids = [one for (one,) in found]
         pairs = self.among(sql.ALIKE_OF_STEPS, step_ids, **place)
         listed = self._listed(place, {remote_id for _, remote_id in pairs})
         steps = {step_id: self.step(step_id) for step_id in step_ids}
@@ -216,8 +246,8 @@ class Reading:
         for step_id, number, work_id, url, content_type, file, size in self.among(
             sql.WORKS_OF_STEPS, finished
         ):
-            texts: tuple[object, ...] = (url or "", content_type or "", file or "")
-            if not all(isinstance(one, str) for one in texts) or not str(work_id or 0).isdecimal():
+            texts = (work_id or "", url or "", content_type or "", file or "")
+            if not all(isinstance(one, str) for one in texts):
                 raise self._damaged(f"the works of step {step_id}")
             works.setdefault(step_id, []).append(
                 WorkRecord(

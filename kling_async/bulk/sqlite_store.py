@@ -1,6 +1,7 @@
-"""How are a ledger's changes carried out on one SQLite connection? Synchronously.
+"""How are a ledger's changes carried out on one connection? Synchronously.
 
-Whatever writes belongs inside a transaction of the caller's; `sqlite.py` makes it.
+Whatever writes belongs inside a transaction of the caller's; `sqlite.py` makes it. What PostgreSQL
+does otherwise is in `postgres_store.py`.
 """
 
 from __future__ import annotations
@@ -9,14 +10,13 @@ import itertools
 import sqlite3
 import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from attrs import evolve
 
 from . import arrows, sql
 from .intake import Merge, merge, reopened_as, steps_of
-from .machine import CLAIMS, WRITES, State
+from .machine import CLAIMS, WRITES, Event, State
 from .records import (
     GIVEN,
     INVALID,
@@ -32,7 +32,7 @@ from .records import (
     as_text,
     new_step,
 )
-from .sqlite_reading import Reading, listed_fact, place_of
+from .sqlite_reading import Database, Reading, listed_fact, place_of
 from .values import mended
 
 _UNNOTED = frozenset({"prepared", "intended", "answered", "reserved"})
@@ -48,12 +48,12 @@ class Writing(Reading):
     """A ledger of one's own.
 
     Args:
-        path: of the file, for messages.
+        path: where it is, for messages.
         db: the connection.
         now: tells epoch seconds.
     """
 
-    def __init__(self, path: Path, db: sqlite3.Connection, now: Callable[[], float]) -> None:
+    def __init__(self, path: object, db: Database, now: Callable[[], float]) -> None:
         super().__init__(path, db)
         self._now = now
         self._turns = itertools.count()
@@ -119,8 +119,7 @@ class Writing(Reading):
 
     def _insert(self, row: RowInput) -> Row:
         values = {"key": row.key, "position": row.position, "columns": as_text(row.columns)}
-        row_id = self._db.execute(sql.INSERT_ROW, {**values, "run": self._run}).lastrowid
-        assert row_id is not None
+        row_id = self._inserted(sql.INSERT_ROW, {**values, "run": self._run})
         given = row.steps if row.steps and not row.problems else steps_of(row)
         steps = tuple([self._insert_step(row_id, row.key, one) for one in given])
         return Row(id=row_id, key=row.key, position=row.position, columns=row.columns, steps=steps)
@@ -157,10 +156,14 @@ class Writing(Reading):
 
     def _insert_step(self, row_id: int, key: str, one: StepInput) -> Step:
         values = self._values(row_id, one)
-        step_id = self._db.execute(sql.INSERT_STEP, values).lastrowid
-        assert step_id is not None
+        step_id = self._inserted(sql.INSERT_STEP, values)
         self._keep_tokens(step_id, dict.fromkeys(one.paths, False))
         return new_step(step_id, row_id, key, values, one)
+
+    def _inserted(self, statement: str, values: Mapping[str, Any]) -> int:
+        """The id of what it inserts; older SQLites know no RETURNING."""
+        step_id: int = self._db.execute(statement, values).lastrowid  # type: ignore[attr-defined]
+        return step_id
 
     def _values(self, row_id: int, one: StepInput) -> dict[str, Any]:
         """A step's columns as it begins."""
@@ -193,20 +196,19 @@ class Writing(Reading):
         """See `Ledger.apply`; `check` says whether there is such an arrow."""
         event, given = change.event, change.values
         values = arrows.written_values(event, given)
-        starts = arrows.may_start_from(event, change.to, values.get("evidence"))
+        starts = self._starts(event, change.to, values.get("evidence"))
         now = self._now()
         bound: dict[str, Any] = {name: as_column(name, value) for name, value in values.items()}
         names = tuple(bound)
         exact = change.digest is not None
         bound.update(step_id=change.step_id, now=now, digest=change.digest, claim=change.claim)
-        if event == "intended":
-            bound["attempt"] = f"{self._session}-{next(self._sendings)}"
+        self._bind(event, change.step_id, bound)
         if change.claim is not None and not self._claim(change, starts, exact, bound):
             return Applied.CLAIMED
         if event == "reserved" and self._is_taken(change):
             return Applied.CLAIMED
         try:
-            done = self._db.execute(arrows.arrow(event, change.to, starts, names, exact), bound)
+            done = self._db.execute(self._arrow(event, change.to, starts, names, exact), bound)
         except sqlite3.IntegrityError:
             return Applied.CLAIMED  # its mark is another step's
         if done.rowcount != 1:
@@ -215,12 +217,34 @@ class Writing(Reading):
             self._beside(change, now)
         return Applied.YES
 
+    def _bind(self, event: Event, step_id: int, bound: dict[str, Any]) -> None:
+        """Parameters that an arrow needs beside what is said."""
+        if event == "intended":
+            bound["attempt"] = f"{self._session}-{next(self._sendings)}"
+
+    def _starts(self, event: Event, to: State | None, evidence: object) -> tuple[State, ...]:
+        return arrows.may_start_from(event, to, evidence)
+
+    def _claim_statement(self, event: Event, starts: tuple[State, ...], exact: bool) -> str:
+        return arrows.claim(starts, exact)
+
+    def _arrow(
+        self,
+        event: Event,
+        to: State | None,
+        starts: tuple[State, ...],
+        names: tuple[str, ...],
+        exact: bool,
+    ) -> str:
+        return arrows.arrow(event, to, starts, names, exact)
+
     def _claim(
         self, change: Change, starts: tuple[State, ...], exact: bool, bound: dict[str, Any]
     ) -> bool:
         """Whether the remote id is the step's from now on, or not to be claimed at all."""
         bound = {**bound, "account": bound.get("account")}
-        if self._db.execute(arrows.claim(starts, exact), bound).rowcount == 1:
+        statement = self._claim_statement(change.event, starts, exact)
+        if self._db.execute(statement, bound).rowcount == 1:
             return True
         owner = self._db.execute(arrows.CLAIM_OWNER, bound).fetchone()
         return owner is None or owner[0] == change.step_id  # else the step itself is elsewhere

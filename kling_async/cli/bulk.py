@@ -7,13 +7,15 @@ from array import array
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from attrs import frozen
+from attrs import evolve, frozen
 
 from ..bulk.inputs import read_rows
+from ..bulk.jobs import BulkJob
 from ..bulk.ledger import Ledger
+from ..bulk.places import Place, is_there, open_ledger, read_ledger
 from ..bulk.preflight import Checked, KnownRows, check_input
 from ..bulk.problems import InputError, InputProblem
 from ..bulk.recipes import AVATARS, TALKING, Recipe, chain_of
@@ -21,29 +23,34 @@ from ..bulk.records import Row, RowInput
 from ..bulk.runner import Chunks
 from ..bulk.selection import Selection
 from ..bulk.sources import in_chunks, registered, reopened
-from ..bulk.sqlite import open_ledger, read_ledger
 from ..client import AsyncKlingClient
-from ..errors import AccountRequiredError, LedgerError
+from ..errors import AccountRequiredError, ConfigurationError, LedgerError
 from ..models.avatars import is_template_id
 from ..models.operations import request_type
 from .choice import Choice, check_met, with_choice
 from .dryrun import DryRun, unasked
 from .dryrun import dry_run as tell_dry_run
+from .ending import tell
 from .faults import FaultTable, left_out, say_left_out
 from .init import init_command
 from .job import JobOptions, drive, with_job
 from .ledger import (
     INPUT,
     INPUT_FILE,
+    LEDGER,
     ROWS_OF_INPUT,
     copy_command,
     export_command,
     status_command,
 )
-from .progress import Reach
+from .progress import Reach, many
 from .report import report_command
 from .session import DONE, EMULATED_SERVICE, TROUBLE, Session, run, with_session
 from .settle import settle_command
+from .streams import echo
+
+if TYPE_CHECKING:
+    from ..bulk.postgres_session import LedgerAddress
 
 
 @click.group()
@@ -74,7 +81,18 @@ def _saving(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @bulk.command("run")
 @click.argument("input", type=INPUT)
-@click.option("--ledger", required=True, type=INPUT, help="The file that remembers every row.")
+@click.option(
+    "--ledger",
+    required=True,
+    type=LEDGER,
+    help="The file that remembers every row; or postgresql://user@host/db#name, for several "
+    "machines.",
+)
+@click.option(
+    "--submit",
+    is_flag=True,
+    help="Bring the rows into a ledger in PostgreSQL and return; workers carry them out.",
+)
 @click.option(
     "--operation",
     metavar="NAME",
@@ -116,7 +134,8 @@ def run_command(
     session: Session,
     order: JobOptions,
     input: Path,
-    ledger: Path,
+    ledger: Path | LedgerAddress,
+    submit: bool,
     choice: Choice,
     dry_run: bool,
     despite_loss: bool,
@@ -129,6 +148,7 @@ def run_command(
     """
 
     async def work() -> int:
+        _check_shared(session, ledger, submit)
         recipe, selection = order.recipe(input), choice.selection()
         with choice.faults(input, ledger, as_json=order.as_json) as faults:
             looked = _Looked(order, choice, selection, faults)
@@ -167,28 +187,33 @@ def run_command(
                 await book.set_fact(ROWS_OF_INPUT, str(checked.all_rows))
                 input_file = await asyncio.to_thread(input.absolute)
                 await book.set_fact(INPUT_FILE, str(input_file))
-                code = await drive(
+                if submit:
+                    return await _submitted(job, rows, ledger)
+                ended = await drive(
                     job.run,
                     rows,
                     ledger,
                     checked.rows,
                     as_json=order.as_json,
+                    progress=order.progress,
                     emulated=session.emulated,
                     reach=reach,
                     lines=lines,
                 )
                 if not order.as_json:
                     if selection.bad:
-                        click.echo(left_out(len(selection.bad)))
+                        echo(left_out(len(selection.bad)))
                     if videos and not order.video:
-                        click.echo(unasked(videos))
-                return TROUBLE if selection.bad and code == DONE else code
+                        echo(unasked(videos))
+        if selection.bad and ended.code == DONE:
+            ended = evolve(ended, code=TROUBLE)
+        return await tell(order.on_done, ledger, ended)
 
     run(work())
 
 
 @bulk.command("retry")
-@click.argument("ledger", type=INPUT)
+@click.argument("ledger", type=LEDGER)
 @_saving
 @click.option(
     "--pay-again",
@@ -197,7 +222,7 @@ def run_command(
 )
 @with_job
 @with_session
-def retry_command(session: Session, order: JobOptions, ledger: Path) -> None:
+def retry_command(session: Session, order: JobOptions, ledger: Path | LedgerAddress) -> None:
     """Try the failed rows of LEDGER again, and no others.
 
     With --video also failed videos, each from the step that failed: a video that was made and could
@@ -205,6 +230,7 @@ def retry_command(session: Session, order: JobOptions, ledger: Path) -> None:
     """
 
     async def work() -> int:
+        _check_shared(session, ledger)
         recipe: Recipe | None = None
         async with read_ledger(ledger) as book:
             first = [row async for row in book.rows(page=1, states=["failed"])][:1]
@@ -217,9 +243,9 @@ def retry_command(session: Session, order: JobOptions, ledger: Path) -> None:
             total, accounts = await book.to_reopen(numbers=numbers), await book.accounts()
             unasked = await book.to_reopen() - total
         if unasked:
-            click.echo(f"{unasked} rows have only failed videos; --video tries them again")
+            echo(f"{unasked} rows have only failed videos; --video tries them again")
         if not total:
-            click.echo(f"no row of {ledger} has failed; nothing to do")
+            echo(f"no row of {ledger} has failed; nothing to do")
             return 0
         reach = Reach()
         async with session.client(accounts, [reach]) as kling:
@@ -229,17 +255,44 @@ def retry_command(session: Session, order: JobOptions, ledger: Path) -> None:
                 if session.emulated:
                     rows = await _anew(book, rows)
                 job = await order.job(kling, book, ledger, recipe)
-                return await drive(
+                ended = await drive(
                     job.run,
                     rows,
                     ledger,
                     total,
                     as_json=order.as_json,
+                    progress=order.progress,
                     emulated=session.emulated,
                     reach=reach,
                 )
+        return await tell(order.on_done, ledger, ended)
 
     run(work())
+
+
+def _check_shared(session: Session, ledger: Path | LedgerAddress, submit: bool = False) -> None:
+    """ConfigurationError where the options do not suit the kind of ledger."""
+    if isinstance(ledger, Path):
+        if submit:
+            raise ConfigurationError(
+                "--submit leaves the rows to workers, which need a ledger in PostgreSQL: "
+                "--ledger postgresql://user@host/db#name"
+            )
+    elif session.emulated:
+        raise ConfigurationError(
+            "--emulator is within one process, and a ledger in PostgreSQL is for several: start "
+            "`kling-async emulator`, and give its address by KLING_BASE_URL"
+        )
+
+
+async def _submitted(job: BulkJob, rows: Chunks, ledger: Place) -> int:
+    """The rows are in the ledger, for workers."""
+    registered_rows = await job.submitted(rows)
+    echo(
+        f"{many(registered_rows, 'row')} submitted to {ledger}; `kling-async worker` carries them "
+        f"out, and `kling-async bulk status {ledger}` shows how far they are"
+    )
+    return 0
 
 
 def _noting_lines(rows: Generator[RowInput], lines: array[int]) -> Generator[RowInput]:
@@ -293,13 +346,15 @@ class _Looked:
         return checked
 
 
-async def _checked(session: Session, input: Path, ledger: Path, looked: _Looked) -> Checked:
+async def _checked(
+    session: Session, input: Path, ledger: Path | LedgerAddress, looked: _Looked
+) -> Checked:
     """The whole input looked at, beside the ledger and the accounts."""
-    if await asyncio.to_thread(ledger.exists):
+    if await is_there(ledger):
         async with read_ledger(ledger) as known:
             checked = await looked.at(input, known)
     else:
-        if not await asyncio.to_thread(ledger.parent.is_dir):
+        if isinstance(ledger, Path) and not await asyncio.to_thread(ledger.parent.is_dir):
             raise LedgerError(f"no ledger can be made at {ledger}: its folder does not exist")
         checked = await looked.at(input)
     registry = session.registry()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
-import click
 from attrs import define, field
 
 from ..bulk.flat import SHOWN, ResultState, flat
@@ -15,6 +13,7 @@ from ..bulk.machine import State
 from ..bulk.problems import cause_of
 from ..bulk.records import Row
 from ..models.text import printable
+from .streams import echo, echo_json
 
 SHOWN_ROWS = 20
 """Rows of a cause that are named where not all are wanted."""
@@ -59,12 +58,12 @@ def say(found: list[Cause], state: ResultState, *, as_json: bool) -> None:
         ]
         total = sum(one.count for one in found)
         said = {"state": state, "count": total, "causes": groups, "rows": rows}
-        click.echo(json.dumps(said, ensure_ascii=False))
+        echo_json(said)
         return
     if not found:
-        click.echo(f"no row is {state}")
+        echo(f"no row is {state}")
     for line in _lines(found, state):
-        click.echo(line)
+        echo(line)
 
 
 def _lines(found: list[Cause], state: ResultState) -> Iterator[str]:

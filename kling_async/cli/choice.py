@@ -30,9 +30,10 @@ class Choice:
         """The rows that are wanted, for one run."""
         return Selection(self.limit, self.only, self.skip_bad)
 
-    def faults(self, input: Path, ledger: Path, *, as_json: bool) -> FaultTable:
+    def faults(self, input: Path, ledger: object, *, as_json: bool) -> FaultTable:
         """Where every fault of the input goes."""
-        return FaultTable(self.faults_to, as_json=as_json, apart_from=[input, ledger])
+        files = [input, ledger] if isinstance(ledger, Path) else [input]
+        return FaultTable(self.faults_to, as_json=as_json, apart_from=files)
 
 
 def check_met(selection: Selection, input: Path) -> None:

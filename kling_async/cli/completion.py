@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
+from .streams import echo_raw
+
 NAME, VARIABLE = "kling-async", "_KLING_ASYNC_COMPLETE"
 """The program, and the variable by which click is asked for completions."""
 
@@ -21,4 +23,4 @@ def completion_command(context: click.Context, shell: str) -> None:
     found = get_completion_class(shell)
     assert found is not None  # click has all three
     completes = found(context.find_root().command, {}, NAME, VARIABLE)
-    click.echo(completes.source_template % completes.source_vars())
+    echo_raw(completes.source_template % completes.source_vars())

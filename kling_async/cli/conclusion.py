@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 
-import click
-from attrs import asdict
-
+from ..bulk.places import Place
 from ..bulk.runner import BulkRun
 from .progress import Meter, going_on, many
+from .streams import echo, echo_json
 
 
 def conclude(
     run: BulkRun,
     meter: Meter,
-    ledger: Path,
+    ledger: Place,
     total: int,
     *,
     interrupted: bool,
@@ -35,14 +32,14 @@ def conclude(
         emulated: on the built-in emulator, so the commands that are shown need it, too.
     """
     if as_json:
-        summary = {"type": "summary", **asdict(meter.now()), "interrupted": interrupted}
-        click.echo(json.dumps({**summary, "stopped_because": run.stopped_because}))
+        summary = {"type": "summary", **meter.now().facts(), "interrupted": interrupted}
+        echo_json({**summary, "stopped_because": run.stopped_because})
         return
     for line in _lines(run, meter, ledger, total, " --emulator" if emulated else ""):
-        click.echo(line)
+        echo(line)
 
 
-def _lines(run: BulkRun, meter: Meter, ledger: Path, total: int, there: str) -> Iterator[str]:
+def _lines(run: BulkRun, meter: Meter, ledger: Place, total: int, there: str) -> Iterator[str]:
     counts, rows, videos = run.counts, run.counts.of(1), run.counts.of(2)
     made, talks = "created" if run.makes_avatars else "done", run.made == 2
     parts = [f"{rows.done} of {total} rows {made}"]
@@ -80,7 +77,7 @@ def _lines(run: BulkRun, meter: Meter, ledger: Path, total: int, there: str) -> 
     yield f"Results: kling-async bulk export {ledger} --to results.csv"
 
 
-def _of_videos(run: BulkRun, ledger: Path, there: str) -> Iterator[str]:
+def _of_videos(run: BulkRun, ledger: Place, there: str) -> Iterator[str]:
     videos = run.counts.of(2)
     parts = [f"{many(videos.done, 'video')} saved" + (f" in {run.folder}" if videos.done else "")]
     parts += _counted((videos.failed, "failed"), (videos.unknown, "unknown"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import shutil
 import sys
@@ -23,7 +22,10 @@ from .. import settings
 from ..client import AsyncKlingClient
 from ..errors import APIError, KlingError
 from ..models.prices import HUNDREDTHS
+from ..models.text import printable
+from .config import Setting
 from .session import DONE, TROUBLE, Session, run, with_session
+from .streams import echo_json, echo_raw
 
 LEAST_FREE_BYTES = 1 << 30
 """On the disk of this folder; a video is some 10 MB."""
@@ -52,10 +54,11 @@ def doctor_command(session: Session, as_json: bool) -> None:
         code = DONE
         async for one in _findings(session):
             if as_json or not sys.stdout.isatty():
-                click.echo(json.dumps(asdict(one), ensure_ascii=False))
+                echo_json(asdict(one))
             else:
                 colour = {"fine": "green", "look": "yellow", "wrong": "red"}[one.state]
-                click.echo(f"{click.style(f'{one.state:5}', fg=colour)} {one.what}: {one.said}")
+                state = click.style(f"{one.state:5}", fg=colour)
+                echo_raw(f"{state} {printable(one.what)}: {printable(one.said)}")
             code = TROUBLE if one.state == "wrong" else code
         return code
 
@@ -65,6 +68,9 @@ def doctor_command(session: Session, as_json: bool) -> None:
 async def _findings(session: Session) -> AsyncIterator[Finding]:
     named = [one for one in VARIABLES if os.environ.get(one)]
     yield Finding("environment", "fine", f"{', '.join(named) or 'nothing'} set")
+    settings_found: list[Setting] = click.get_current_context().find_root().obj or []
+    for given in settings_found:
+        yield Finding(f"setting {given.name}", "fine", f"{given.shown}, from {given.source}")
     yield _proxy()
     yield await asyncio.to_thread(_disk, Path.cwd())
     yield await asyncio.to_thread(_temporary)

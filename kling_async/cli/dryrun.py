@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import math
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import click
 from attrs import define, field, frozen
 
 from .._limits.limits import RateLimit
 from ..bulk.already import looks_made
 from ..bulk.health import LooksMadeError, name_of
 from ..bulk.inputs import read_rows
+from ..bulk.places import is_there, read_ledger
 from ..bulk.preflight import Checked
 from ..bulk.problems import InputError
 from ..bulk.recipes import TALKING, Recipe
 from ..bulk.selection import Selection
 from ..bulk.sources import in_chunks
-from ..bulk.sqlite import read_ledger
 from ..bulk.voices import check_avatars, check_voices
 from ..client import AsyncKlingClient
 from ..errors import KlingError
@@ -31,6 +28,10 @@ from .choice import Choice
 from .faults import FaultTable
 from .job import JobOptions
 from .progress import duration, many
+from .streams import echo, echo_json
+
+if TYPE_CHECKING:
+    from ..bulk.postgres_session import LedgerAddress
 
 JOB_S = (100, 250)
 """How long a job of 5 seconds of video was seen to take (a user's production numbers)."""
@@ -45,7 +46,7 @@ class DryRun:
     selection: Selection
     checked: Checked
     input: Path
-    ledger: Path
+    ledger: Path | LedgerAddress
     rate: RateLimit | None
 
     @property
@@ -91,7 +92,7 @@ async def dry_run(kling: AsyncKlingClient, dry: DryRun, faults: FaultTable) -> i
         _say_json(dry, plan)
     else:
         for line in _lines(dry, plan, await _done(dry.ledger)):
-            click.echo(line)
+            echo(line)
     return 1 if dry.selection.bad else 0
 
 
@@ -166,23 +167,20 @@ def _of_account(one: Mapping[str, Any]) -> str:
 
 def _say_json(dry: DryRun, plan: _Plan) -> None:
     checked = dry.checked
-    click.echo(
-        json.dumps(
-            {
-                "type": "dry run",
-                "rows": checked.rows,
-                "rows_of_input": checked.all_rows,
-                "left_out": len(dry.selection.bad),
-                "to_make": plan.made,
-                "requests": plan.requests,
-                "at_least_s": plan.at_least_s,
-                "jobs": plan.jobs,
-                "credits": checked.hundredths / HUNDREDTHS,
-                "unpriced": dict(checked.unpriced),
-                "accounts": plan.accounts,
-            },
-            ensure_ascii=False,
-        )
+    echo_json(
+        {
+            "type": "dry run",
+            "rows": checked.rows,
+            "rows_of_input": checked.all_rows,
+            "left_out": len(dry.selection.bad),
+            "to_make": plan.made,
+            "requests": plan.requests,
+            "at_least_s": plan.at_least_s,
+            "jobs": plan.jobs,
+            "credits": checked.hundredths / HUNDREDTHS,
+            "unpriced": dict(checked.unpriced),
+            "accounts": plan.accounts,
+        },
     )
 
 
@@ -247,7 +245,7 @@ async def _check_new(kling: AsyncKlingClient, dry: DryRun) -> None:
             seen += map(evidence.sighting, await kling.send(listing))
         read = read_rows(dry.input, recipe, keep_columns=dry.choice.keep_columns)
         chunks = dry.selection.of(in_chunks(read))
-        if await asyncio.to_thread(dry.ledger.exists):
+        if await is_there(dry.ledger):
             async with read_ledger(dry.ledger) as known:
                 claimed = await known.owners(account, evidence.kind, {one.id for one in seen})
                 seen = [one for one in seen if one.id not in claimed]
@@ -258,8 +256,8 @@ async def _check_new(kling: AsyncKlingClient, dry: DryRun) -> None:
             raise LooksMadeError(account, evidence.kind, found)
 
 
-async def _done(ledger: Path) -> int:
-    if not await asyncio.to_thread(ledger.exists):
+async def _done(ledger: Path | LedgerAddress) -> int:
+    if not await is_there(ledger):
         return 0
     async with read_ledger(ledger) as book:
         return (await book.step_counts()).get((1, "done"), 0)

@@ -10,6 +10,7 @@ import click
 from .._limits.limits import RateLimit
 from ..errors import ConfigurationError
 from .session import INTERRUPTED, fail, rate_of, run
+from .streams import echo
 
 
 def _span_of(context: click.Context, option: click.Parameter, text: str) -> tuple[float, float]:
@@ -109,8 +110,8 @@ def emulator(
         raise click.UsageError(str(exc)) from None
 
     def ready(base_url: str) -> None:
-        click.echo(f"listening on {base_url}")
-        click.echo(f"export KLING_BASE_URL={base_url} USEAPI_TOKEN={token or 'user:1-emulator'}")
+        echo(f"listening on {base_url}")
+        echo(f"export KLING_BASE_URL={base_url} USEAPI_TOKEN={token or 'user:1-emulator'}")
 
     async def work() -> int:
         try:

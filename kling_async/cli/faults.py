@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from ..bulk.cells import harmless
 from ..bulk.preflight import Checked
 from ..bulk.problems import EqualProblems, InputError, InputProblem
 from ..errors import LedgerError
+from .streams import echo, echo_json
 
 COLUMNS: Sequence[str] = ("line", "key", "column", "value", "fault", "remedy")
 
@@ -62,7 +62,7 @@ class FaultTable:
         if self._file is not None:
             self._write(said)
         if self._as_json:
-            click.echo(json.dumps({"type": "fault", **said}, ensure_ascii=False))
+            echo_json({"type": "fault", **said})
 
     def _write(self, said: Mapping[str, Any]) -> None:
         assert self._file is not None
@@ -110,15 +110,15 @@ def say_left_out(checked: Checked, bad: int, *, as_json: bool) -> None:
         say_groups(checked.faults, checked.all_rows, bad)
         return
     for line in checked.fault_lines:
-        click.echo(line, err=True)
-    click.echo(left_out(bad), err=True)
+        echo(line, err=True)
+    echo(left_out(bad), err=True)
 
 
 def say_groups(groups: Sequence[EqualProblems], rows: int, bad: int) -> None:
     """The kinds of faults, as one JSON object."""
     said: dict[str, Any] = {"type": "faults", "rows": rows, "bad": bad}
     said["groups"] = [one.as_json() for one in groups]
-    click.echo(json.dumps(said, ensure_ascii=False))
+    echo_json(said)
 
 
 def left_out(bad: int) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,8 @@ from ..bulk.results import row_name
 from ..bulk.sqlite import read_ledger
 from .ledger import INPUT, moment
 from .session import run
-from .tables import print_table
+from .streams import echo, echo_json
+from .tables import on_terminal, print_table
 
 
 @click.command("history")
@@ -37,11 +36,11 @@ def history_command(ledger: Path, key: str, as_json: bool) -> None:
             }
             for one in notes
         ]
-        if as_json or not sys.stdout.isatty():
+        if as_json or not on_terminal():
             for one in told:
-                click.echo(json.dumps(one, ensure_ascii=False))
+                echo_json(one)
         else:
-            click.echo(f"{row_name(row)}: {row.state}")
+            echo(f"{row_name(row)}: {row.state}")
             print_table(told)
         return 0
 

@@ -12,6 +12,7 @@ from ..bulk.template import pictures, rows_of, write_template
 from .ledger import INPUT, overwrite_option
 from .progress import many
 from .session import run
+from .streams import echo
 
 
 @click.command("init")
@@ -41,8 +42,8 @@ def init_command(pictures_named: tuple[str, ...], to: Path, overwrite: bool) -> 
             workbook = ending == ".xlsx"
             written = await asyncio.to_thread(write_template, unfinished, rows, workbook=workbook)
         others = f"; {many(found.others, 'other file')} left out" if found.others else ""
-        click.echo(f"{many(written, 'row')} written to {to}{others}")
-        click.echo(f"Check it: kling-async bulk run {to} --ledger {to.stem}.sqlite --dry-run")
+        echo(f"{many(written, 'row')} written to {to}{others}")
+        echo(f"Check it: kling-async bulk run {to} --ledger {to.stem}.sqlite --dry-run")
         return 0
 
     run(work())

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import click
 from attrs import evolve, frozen
@@ -19,6 +18,7 @@ from ..bulk.health import WAIT_FOR_SERVER_S
 from ..bulk.inputs import steps_in
 from ..bulk.jobs import BulkJob, Equipment, job_over, nameable
 from ..bulk.ledger import Ledger
+from ..bulk.places import Place
 from ..bulk.recipes import AVATARS, TALKING, Recipe, chain_of
 from ..bulk.records import Row
 from ..bulk.results import flat_result, trouble_of
@@ -29,8 +29,10 @@ from ..models.operations import request_type
 from ..models.prices import HUNDREDTHS
 from ..settings import RECONCILE_WITHIN_S
 from .conclusion import conclude
-from .progress import Display, Meter, Reach, display, going_on, many, shown
+from .ending import Ended
+from .progress import Display, Meter, Reach, Shape, display, going_on, many, shown
 from .session import DONE, INTERRUPTED, TROUBLE
+from .streams import echo_json
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -48,6 +50,8 @@ class JobOptions:
 
     concurrency: Concurrency
     as_json: bool
+    progress: Shape
+    on_done: str | None
     reconcile_within_s: float
     resend_after_absence: bool
     wait_for_server_s: float
@@ -76,7 +80,7 @@ class JobOptions:
         return any(one.request.starts_task for one in recipe.steps[: recipe.made])
 
     async def job(
-        self, kling: AsyncKlingClient, ledger: Ledger, path: Path, recipe: Recipe | None
+        self, kling: AsyncKlingClient, ledger: Ledger, path: Place, recipe: Recipe | None
     ) -> BulkJob:
         """A job over `ledger`, as these options want it."""
         folder: Path | None = None
@@ -111,11 +115,13 @@ class JobOptions:
         return Budget(self.max_videos, None if credits is None else round(credits * HUNDREDTHS))
 
 
-async def _folder(ledger: Ledger, path: Path, named: Path | None) -> Path:
+async def _folder(ledger: Ledger, path: Place, named: Path | None) -> Path:
     """Where files go: as named, else as in the run before, else beside the ledger."""
     known = await ledger.fact(FOLDER)
     if named is None:
-        beside = path.parent / f"{path.stem}-videos"
+        # A database has no folder: then beside the command.
+        file = path if isinstance(path, Path) else Path(getattr(path, "name", "ledger"))
+        beside = file.parent / f"{file.stem}-videos"
         named = Path(known) if known is not None else beside
     folder = nameable(named.absolute())
     await ledger.set_fact(FOLDER, str(folder))
@@ -130,6 +136,8 @@ def with_job(command: F) -> F:
         *,
         concurrency: Concurrency,
         as_json: bool,
+        progress: Shape,
+        on_done: str | None,
         single_writer: bool,
         reconcile_within_s: float,
         resend_after_absence: bool,
@@ -150,6 +158,8 @@ def with_job(command: F) -> F:
         order = JobOptions(
             concurrency,
             as_json,
+            "json" if as_json else progress,
+            on_done,
             reconcile_within_s,
             resend_after_absence,
             wait_for_server_s,
@@ -162,7 +172,10 @@ def with_job(command: F) -> F:
             max_videos,
             max_credits,
         )
-        bounded = max_videos is not None or max_credits is not None
+        source = click.get_current_context().get_parameter_source
+        asked = [source(one) for one in ("max_videos", "max_credits")]
+        # As a setting it bounds those runs alone that begin jobs.
+        bounded = click.core.ParameterSource.COMMANDLINE in asked
         if bounded and not order.begins_jobs(options["input"]):
             raise click.UsageError(
                 "--max-videos and --max-credits bound jobs, and this run begins none: add --video, "
@@ -206,6 +219,19 @@ _OPTIONS = (
     ),
     click.option("--json", "as_json", is_flag=True, help="Results and progress as JSON lines."),
     click.option(
+        "--progress",
+        type=click.Choice(get_args(Shape)),
+        default="auto",
+        show_default=True,
+        help="How progress is shown on stderr: auto is a bar on a terminal, and lines in a pipe.",
+    ),
+    click.option(
+        "--on-done",
+        metavar="COMMAND",
+        help="Run this command once the run is over, also where rows failed: it finds the ledger, "
+        "the counts and the exit code in its environment (KLING_BULK_...).",
+    ),
+    click.option(
         "--reconcile-within",
         "reconcile_within_s",
         type=click.FloatRange(0),
@@ -239,27 +265,29 @@ _OPTIONS = (
 async def drive(
     run: BulkRun,
     rows: AsyncGenerator[Sequence[Row], None],
-    ledger: Path,
+    ledger: Place,
     total: int,
     *,
     as_json: bool,
+    progress: Shape,
     emulated: bool,
     reach: Reach,
     lines: Sequence[int] = (),
-) -> int:
-    """Run to the end, or to Ctrl-C; the exit code.
+) -> Ended:
+    """Run to the end, or to Ctrl-C; its exit code, and where it stands then.
 
     Args:
         run: what to run.
         rows: in chunks, as the ledger has them.
         ledger: its ledger, for the commands that are shown.
         total: how many rows there are.
-        as_json: results and progress as JSON lines.
+        as_json: results as JSON lines.
+        progress: how it is shown.
         emulated: on the built-in emulator.
         reach: a hook of the run's client.
         lines: on which the rows of the input begin, in turn; filled while it is read.
     """
-    screen = display(total, as_json=as_json)
+    screen = display(total, progress)
     meter = Meter(run, total, reach)
     interrupted = False
 
@@ -273,7 +301,7 @@ async def drive(
             async for row in results:
                 meter.saw(row)
                 if as_json:
-                    click.echo(json.dumps({"type": "row", **flat_result(row)}, ensure_ascii=False))
+                    echo_json({"type": "row", **flat_result(row)})
                     continue
                 line = next(iter(lines[row.row.position - 1 : row.row.position]), 0) or None
                 trouble = trouble_of(row, line=line, before=meter.began_at)
@@ -282,9 +310,8 @@ async def drive(
                     screen.say(trouble)
     said = {"interrupted": interrupted, "as_json": as_json, "emulated": emulated}
     conclude(run, meter, ledger, total, **said)
-    if interrupted:
-        return INTERRUPTED
-    return DONE if run.counts.done == total else TROUBLE
+    code = DONE if run.counts.done == total else TROUBLE
+    return Ended(INTERRUPTED if interrupted else code, meter.now())
 
 
 @contextmanager

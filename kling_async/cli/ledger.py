@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import shlex
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -15,12 +15,18 @@ from ..bulk.export import export
 from ..bulk.flat import ResultState, flat, is_avatar
 from ..bulk.ledger import LedgerReader
 from ..bulk.machine import STATES, State
+from ..bulk.places import Place, place_of, read_ledger
 from ..bulk.records import MISSING, Row, Step
 from ..bulk.results import noun_of
-from ..bulk.sqlite import copy_ledger, read_ledger
+from ..bulk.sqlite import copy_ledger
 from ..bulk.sqlite_names import BESIDE
+from ..errors import ConfigurationError
 from .causes import causes, say
 from .session import run
+from .streams import echo, echo_json
+
+if TYPE_CHECKING:
+    from ..bulk.postgres_session import LedgerAddress
 
 INPUT = click.Path(path_type=Path)
 TROUBLED: tuple[State, ...] = ("failed", "doubt", "unknown")
@@ -37,8 +43,29 @@ overwrite_option = click.option(
 )
 
 
+class LedgerParam(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.2
+    """A ledger: a file, or the address of one in PostgreSQL."""
+
+    name = "ledger"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Path | LedgerAddress:
+        """The file or the address; an address that is none is wrong usage."""
+        if not isinstance(value, str):
+            found: Path | LedgerAddress = value
+            return found
+        try:
+            return place_of(value)
+        except ConfigurationError as exc:
+            self.fail(str(exc), param, ctx)
+
+
+LEDGER = LedgerParam()
+
+
 @click.command("status")
-@click.argument("ledger", type=INPUT)
+@click.argument("ledger", type=LEDGER)
 @click.option(
     "--state",
     "wanted",
@@ -48,7 +75,7 @@ overwrite_option = click.option(
 @click.option("--all", "every", is_flag=True, help="With --state: all of them.")
 @click.option("--json", "json_wanted", is_flag=True, help="As one JSON object.")
 def status_command(
-    ledger: Path, wanted: ResultState | None, every: bool, json_wanted: bool
+    ledger: Path | LedgerAddress, wanted: ResultState | None, every: bool, json_wanted: bool
 ) -> None:
     """Show what LEDGER knows: counts, and the first failed and unknown rows."""
     if every and wanted is None:
@@ -69,19 +96,19 @@ def status_command(
             if videos:
                 listed = {one: [flat(r) for r in troubled[2, one][:SHOWN]] for one in TROUBLED}
                 shown["videos"] = {"counts": _saved(videos), **listed}
-            click.echo(json.dumps(shown, ensure_ascii=False))
+            echo_json(shown)
             return 0
-        click.echo(f"{sum(firsts.values())}{of} rows: {_listed(firsts)}")
+        echo(f"{sum(firsts.values())}{of} rows: {_listed(firsts)}", result=True)
         if videos:
-            click.echo(f"{sum(videos.values())} videos: {_listed(_saved(videos))}")
+            echo(f"{sum(videos.values())} videos: {_listed(_saved(videos))}")
         for number, what in ((1, "rows"), (2, "videos")):
             for state in TROUBLED:
                 rows = troubled[number, state]
                 for row in rows[:SHOWN]:
-                    click.echo(_told(row, row.steps[number - 1], ledger))
+                    echo(_told(row, row.steps[number - 1], ledger))
                 if counts.get((number, state), 0) > SHOWN:
                     more = f"... and more {state} {what}; see"
-                    click.echo(f"{more} `kling-async bulk status {ledger} --state {state} --all`")
+                    echo(f"{more} `kling-async bulk status {ledger} --state {state} --all`")
         return 0
 
     run(work())
@@ -108,7 +135,7 @@ def _saved(counts: Mapping[State, int]) -> dict[str, int]:
 
 
 @click.command("export")
-@click.argument("ledger", type=INPUT)
+@click.argument("ledger", type=LEDGER)
 @click.option("--to", required=True, type=INPUT, help="results.csv, results.jsonl or results.xlsx")
 @overwrite_option
 @click.option(
@@ -117,7 +144,7 @@ def _saved(counts: Mapping[State, int]) -> dict[str, int]:
     help="Each text of a .csv as it is, for programs. Default: an apostrophe before what a "
     "spreadsheet takes for a formula, and a byte order mark.",
 )
-def export_command(ledger: Path, to: Path, overwrite: bool, raw: bool) -> None:
+def export_command(ledger: Path | LedgerAddress, to: Path, overwrite: bool, raw: bool) -> None:
     """Write every row of LEDGER with its result and the input's own columns."""
 
     async def work() -> int:
@@ -126,32 +153,36 @@ def export_command(ledger: Path, to: Path, overwrite: bool, raw: bool) -> None:
             written = await export(book, to, overwrite=overwrite, raw=raw, kept=kept)
             of = await _of_input(book)
         others = "; the others were not begun" if of else ""
-        click.echo(f"{written}{of} rows written to {to}{others}")
+        echo(f"{written}{of} rows written to {to}{others}")
         return 0
 
     run(work())
 
 
-async def never_replaced(book: LedgerReader, ledger: Path) -> list[Path]:
-    """The ledger, what lies beside it while it is open, and the input of its last run."""
-    real = await asyncio.to_thread(ledger.resolve)
-    beside = [real.with_name(real.name + end) for end in BESIDE]
+async def never_replaced(book: LedgerReader, ledger: Path | LedgerAddress) -> list[Path]:
+    """The ledger's files, those beside them while it is open, and the input of its last run."""
+    files: list[Path] = []
+    if isinstance(ledger, Path):
+        real = await asyncio.to_thread(ledger.resolve)
+        files = [ledger, *(real.with_name(real.name + end) for end in BESIDE)]
     given = await book.fact(INPUT_FILE)
-    return [ledger, *beside, *([] if given is None else [Path(given)])]
+    return files if given is None else [*files, Path(given)]
 
 
 @click.command("copy")
-@click.argument("ledger", type=INPUT)
+@click.argument("ledger", type=LEDGER)
 @click.argument("target", type=INPUT)
-def copy_command(ledger: Path, target: Path) -> None:
+def copy_command(ledger: Path | LedgerAddress, target: Path) -> None:
     """Copy LEDGER into the new file TARGET, also while a run is using it.
 
     A plain copy of the file may miss what was written last.
     """
 
     async def work() -> int:
+        if not isinstance(ledger, Path):
+            raise ConfigurationError("a ledger in PostgreSQL is copied by pg_dump")
         await copy_ledger(ledger, target)
-        click.echo(f"copied to {target}")
+        echo(f"copied to {target}")
         return 0
 
     run(work())
@@ -168,7 +199,7 @@ def _listed(counts: Mapping[Any, int]) -> str:
     return ", ".join(f"{n} {said.get(state, state)}" for state, n in counts.items()) or "none"
 
 
-def _told(row: Row, step: Step, ledger: Path) -> str:
+def _told(row: Row, step: Step, ledger: Place) -> str:
     """A failed or unknown step, with what can be done."""
     account = step.account or "not named"
     video = step.number > 1
@@ -186,7 +217,7 @@ def _told(row: Row, step: Step, ledger: Path) -> str:
                 f"{ledger}{more}` looks for it again; --pay-again begins it once more"
             )
         return f"{head}{named}: {step.error}{missing}"
-    settle = f"kling-async bulk settle {ledger} {row.key}"
+    settle = shlex.join(["kling-async", "bulk", "settle", str(ledger), row.key])
     could_be = ", ".join(step.candidates) or "none listed"
     noun = noun_of(step) if noun_of(step) != "task" else "job"
     cost = f"one {noun} more than wanted, if it exists and is sent again"

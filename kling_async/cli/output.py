@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn
 
@@ -11,17 +10,18 @@ import click
 from ..client import AsyncKlingClient
 from ..models.responses import Model
 from .session import Session, run
+from .streams import echo, echo_json
+from .tables import print_list
 
 email_option = click.option("--email", metavar="EMAIL", help="The Kling account of this call.")
 
 
 def show(result: Any) -> None:
-    """Print a result as the API gave it; lists one object a line."""
+    """Print a result as the API gave it; lists as a table on a terminal, else one object a line."""
     if isinstance(result, list):
-        for one in result:
-            click.echo(json.dumps(one.raw, ensure_ascii=False))
+        print_list([one.raw for one in result])
     elif isinstance(result, Model) and result.raw is not None:  # a delete may have no body
-        click.echo(json.dumps(result.raw, ensure_ascii=False, indent=2))
+        echo_json(result.raw, indent=2)
 
 
 def answer(
@@ -40,4 +40,4 @@ def answer(
 
 def say(text: str) -> None:
     """Tell the user something that is not the result."""
-    click.echo(text, err=True)
+    echo(text, err=True)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-import click
 from attrs import asdict, frozen
 
 from ..bulk.results import RowResult, is_earlier
@@ -19,6 +17,7 @@ from ..bulk.runner import BulkRun
 from ..errors import NotSentError
 from ..models.text import printable
 from ..stats import AttemptEvent
+from .streams import echo, echo_json
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -63,6 +62,10 @@ class Snapshot:
     def percent(self) -> int:
         """How much is settled; 100 only where all is."""
         return 100 * self.settled // self.total if self.total else 100
+
+    def facts(self) -> dict[str, Any]:
+        """All of it, for programs."""
+        return {**asdict(self), "percent": self.percent}
 
     @property
     def head(self) -> str:
@@ -223,11 +226,11 @@ class Lines:
 
     def show(self, now: Snapshot) -> None:
         """One line."""
-        click.echo(str(now), err=True)
+        echo(str(now), err=True)
 
     def say(self, text: str) -> None:
         """One line."""
-        click.echo(text, err=True)
+        echo(text, err=True)
 
     def close(self, now: Snapshot) -> None:
         """The final count."""
@@ -241,11 +244,11 @@ class JSONLines:
 
     def show(self, now: Snapshot) -> None:
         """One object."""
-        click.echo(json.dumps({"type": "progress", **asdict(now)}), err=True)
+        echo_json({"type": "progress", **now.facts()}, err=True)
 
     def say(self, text: str) -> None:
         """One object."""
-        click.echo(json.dumps({"type": "message", "text": text}, ensure_ascii=False), err=True)
+        echo_json({"type": "message", "text": text}, err=True)
 
     def close(self, now: Snapshot) -> None:
         """The final count."""
@@ -296,10 +299,15 @@ def _drawn(now: Snapshot) -> RenderableType:
     return Group(first, Text(now.counts, no_wrap=True, overflow="ellipsis"))
 
 
-def display(total: int, *, as_json: bool) -> Display:
-    """The display that suits where stderr goes."""
-    if as_json:
+Shape = Literal["auto", "lines", "json"]
+
+
+def display(total: int, shape: Shape) -> Display:
+    """The display that is wanted; "auto": what suits where stderr goes."""
+    if shape == "json":
         return JSONLines()
+    if shape == "lines":
+        return Lines()
     moves = sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown", "")
     return Bar(total) if moves else Lines()
 

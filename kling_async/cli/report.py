@@ -10,6 +10,7 @@ import click
 from ..bulk.sqlite import read_ledger
 from .ledger import never_replaced, overwrite_option
 from .session import run
+from .streams import echo
 
 
 @click.command("report")
@@ -40,7 +41,7 @@ def report_command(ledger: Path, to: Path, overwrite: bool) -> None:
                     kept=await never_replaced(book, ledger),
                     told=bar.update,
                 )
-        click.echo(f"{rows} rows shown in {to}; open it in a browser")
+        echo(f"{rows} rows shown in {to}; open it in a browser")
         return 0
 
     run(work())

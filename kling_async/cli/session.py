@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
@@ -27,6 +28,8 @@ from ..errors import (
 )
 from ..settings import accounts as accounts_of_environment
 from ..stats import Hook
+from .logs import start_log
+from .streams import echo
 
 if TYPE_CHECKING:
     from ..emulator import Emulator
@@ -129,8 +132,11 @@ def with_session(command: F) -> F:
         transport: str | None,
         emulated: bool,
         faults: str | None,
+        verbose: int,
+        log_file: Path | None,
         **options: Any,
     ) -> Any:
+        start_log(verbose, log_file)
         if faults and not emulated:
             raise click.UsageError("--faults works with --emulator only")
         session = Session(accounts, choose, base_url, rate, transport, emulated, faults)
@@ -176,6 +182,15 @@ _SHARED = (
     click.option(
         "--faults", metavar="FAULTS", help="With --emulator: what shall go wrong; see the docs."
     ),
+    click.option(
+        "-v", "--verbose", count=True, help="Say on stderr what is done; -vv: each attempt, too."
+    ),
+    click.option(
+        "--log-file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Append what is done to this file; how much, says KLING_LOG (debug, info, warning or "
+        "error).",
+    ),
 )
 
 
@@ -195,7 +210,7 @@ def fail(error: KlingError) -> NoReturn:
     here = ""
     if isinstance(error, AccountRequiredError) and "--" not in error.text:
         here = ". On the command line: --email, or --choose round_robin"
-    click.echo(f"kling-async: {error}{here}", err=True)
+    echo(f"kling-async: {error}{here}", err=True)
     wrong_use = (InvalidRequestError, ConfigurationError, AccountRequiredError, LedgerError)
     # An InputError is a fault of the user's file; it has problems, as invalid requests do.
     at_fault = isinstance(error, wrong_use) or hasattr(error, "problems")

@@ -9,16 +9,18 @@ from pathlib import Path
 import click
 
 from ..bulk.decisions import Decision, Word, read_decisions
+from ..bulk.places import Place
 from ..bulk.records import Row, Step
 from ..bulk.results import noun_of
 from ..bulk.settle import settle, settle_many, unknown_rows
 from ..models.checks import Digits
-from .ledger import INPUT
+from .ledger import INPUT, LEDGER
 from .session import run
+from .streams import echo
 
 
 @click.command("settle")
-@click.argument("ledger", type=INPUT)
+@click.argument("ledger", type=LEDGER)
 @click.argument("rows", nargs=-1, metavar="[ROW]...")
 @click.option("--all-unknown", is_flag=True, help="All rows whose outcome is unknown.")
 @click.option(
@@ -45,7 +47,7 @@ from .session import run
 )
 @click.option("--abandon-video", is_flag=True, help="Leave the video, whatever became of it.")
 def settle_command(
-    ledger: Path,
+    ledger: Place,
     rows: tuple[str, ...],
     all_unknown: bool,
     decisions: Path | None,
@@ -88,7 +90,7 @@ def settle_command(
     async def one() -> int:
         at = number or 1
         settled = await settle(ledger, rows[0], decision, adopt=named, step=at)
-        click.echo(f"row {rows[0]}: {_what_now(settled, settled.steps[at - 1], decision)}")
+        echo(f"row {rows[0]}: {_what_now(settled, settled.steps[at - 1], decision)}")
         return 0
 
     async def many() -> int:
@@ -102,7 +104,7 @@ def settle_command(
             file = str(ledger)
         settled = await settle_many(ledger, words, file=file, again=decisions is not None)
         for line in _summary(settled, len(words)):
-            click.echo(line)
+            echo(line)
         return 0
 
     run(one() if len(rows) == 1 else many())

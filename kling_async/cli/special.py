@@ -6,7 +6,6 @@ could read them in the list of processes, and the shell would keep them in its h
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from contextlib import aclosing
@@ -23,6 +22,8 @@ from ..models.assets import FILE_TYPES
 from ..models.tasks import CONTENT_TYPES, Task
 from .output import answer, email_option, say
 from .session import Session, with_session
+from .streams import echo, echo_json
+from .tables import print_list
 
 PASSWORD, PASS_TOKEN, DID, USER_ID = (
     "KLING_PASSWORD",
@@ -79,12 +80,12 @@ def avatars_get(session: Session, avatar_id: str, email: str | None) -> None:
 @email_option
 @with_session
 def tasks_list(session: Session, every: bool, **fields: Any) -> None:
-    """List the latest tasks, newest first, one JSON object a line."""
+    """List the latest tasks, newest first: a table, or JSON lines in a pipe and with --all."""
 
     async def pages(kling: AsyncKlingClient) -> None:
         async with aclosing(kling.tasks.iter(**fields)) as history:
             async for one in history:
-                click.echo(json.dumps(one.raw, ensure_ascii=False))
+                echo_json(one.raw)
 
     answer(session, pages if every else lambda kling: kling.tasks.list(**fields))
 
@@ -207,9 +208,9 @@ def assets_download(
 
     def shown(done: Download) -> None:
         told = {"path": str(done.path), "bytes": done.size_bytes, "clean": done.clean}
-        click.echo(json.dumps(told, ensure_ascii=False))
+        echo_json(told)
         if done.reason:
-            click.echo(f"With watermark: {done.reason}", err=True)
+            say(f"With watermark: {done.reason}")
 
     answer(session, fetched, shown)
 
@@ -243,11 +244,10 @@ def tts_create(
 @accounts.command("list")
 @with_session
 def accounts_list(session: Session) -> None:
-    """List the accounts, one JSON object a line; sessions are left out."""
+    """List the accounts: a table, or JSON lines in a pipe; sessions are left out."""
 
     def shown(found: list[ServerAccount]) -> None:
-        for one in found:
-            click.echo(json.dumps({"email": one.email, "maxJobs": one.max_jobs}))
+        print_list([{"email": one.email, "maxJobs": one.max_jobs} for one in found])
 
     answer(session, lambda kling: kling.accounts.list(), shown)
 
@@ -309,7 +309,7 @@ def accounts_sync(session: Session) -> None:
     answer(
         session,
         lambda kling: kling.accounts.sync(),
-        lambda found: click.echo(",".join(one.email for one in found)),
+        lambda found: echo(",".join(one.email for one in found), result=True),
     )
 
 
@@ -333,4 +333,4 @@ def _shown(account: ServerAccount) -> None:
     raw = account.raw if isinstance(account.raw, dict) else {}
     hidden = ("session", "password")
     found = {name: value for name, value in raw.items() if name not in hidden}
-    click.echo(json.dumps(found, ensure_ascii=False, indent=2))
+    echo_json(found, indent=2)

@@ -281,7 +281,7 @@ class Emulator(Truth, Others):
 
 
 def _is_inspection(request: Request) -> bool:
-    return request.segments[:1] == (inspection.ROOT,)
+    return request.segments[:1] in ((inspection.ROOT,), (inspection.OPENAPI,))
 
 
 def _no_such_route(request: Request, match: Match) -> Reply:

@@ -1,5 +1,6 @@
 """What do tests see that run the emulator in another process? `/_emulator/...`.
 
+    GET  /openapi.json        the operations; served to anybody
     GET  /_emulator/state     what exists, what was asked, which faults are left
     POST /_emulator/faults    add faults: the text of `faulttext.py`, or {"faults": text}
     POST /_emulator/foreign   somebody else makes something: the arguments of `foreign_avatar`
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from attrs import asdict
 
+from . import openapi
 from .calls import Call
 from .envelopes import Refusal, bad_request, error, not_found
 from .faulttext import format_fault, parse_faults
@@ -30,14 +32,17 @@ if TYPE_CHECKING:
     from .emulator import Emulator
 
 ROOT = "_emulator"
+OPENAPI = "openapi.json"
 
 
 def answer(emulator: Emulator, request: Request) -> Reply:
     """The page asked for; Refusal 403 from afar, 404 or 405 where there is none."""
+    method = "GET" if request.method == "HEAD" else request.method
+    if request.segments == (OPENAPI,) and method == "GET":
+        return Reply.of_json(openapi.document())
     if not request.local:
         raise Refusal(error("Only served to a server that listens on loopback", 403))
     page = "/".join(request.segments[1:])
-    method = "GET" if request.method == "HEAD" else request.method
     if (method, page) == ("GET", "state"):
         return Reply.of_json(state(emulator))
     if (method, page) == ("POST", "faults"):

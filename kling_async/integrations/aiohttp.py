@@ -90,23 +90,27 @@ async def kling_errors(request: web.Request, handler: Handler) -> web.StreamResp
 
 
 async def media_of(
-    part: object, only: Literal["image", "audio", "video"] | None = "image"
+    part: object,
+    only: Literal["image", "audio", "video"] | None = "image",
+    *,
+    name: str = "file",
 ) -> Media:
     """The uploaded file as the client's methods take it; read and looked into in a thread.
 
     Args:
         part: a member of `await request.post()`; what is no file is refused.
         only: what else is refused; None: whatever the API takes.
+        name: of the form's field, for the answer where it holds no file; a file knows its own.
 
     Raises:
         InvalidRequestError: the API would refuse the file; the middleware above answers 422.
     """
     if not isinstance(part, web.FileField):
-        raise InvalidRequestError("the upload", {"file": "must be a file of a multipart form"})
+        raise InvalidRequestError("the upload", {name: "must be a file of a multipart form"})
     try:
         return await asyncio.to_thread(inspect, cast(BinaryIO, part.file), only=only)
     except MediaProblem as exc:
-        raise InvalidRequestError("the upload", {"file": str(exc)}) from None
+        raise InvalidRequestError("the upload", {part.name or name: str(exc)}) from None
 
 
 def webhook_route(receiver: WebhookReceiver) -> web.RouteDef:

@@ -25,6 +25,7 @@ import json
 import math
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 from attrs import field, frozen
 
@@ -94,6 +95,24 @@ def answer_to(error: KlingError) -> ErrorAnswer:
     return ErrorAnswer(status, body, headers)
 
 
+def openapi_responses() -> dict[int | str, dict[str, Any]]:
+    """All that `answer_to` may answer, by status, in OpenAPI's words; without references."""
+    meanings = [meaning for _, meaning in _MEANINGS]
+    meanings += [_MISCONFIGURED, _TASK_FAILED, (422, "invalid_request", "A field can't be sent.")]
+    meanings += [(status, "outcome_unknown", _UNKNOWN) for status in (502, 504)]
+    texts: dict[int, dict[str, str]] = {}
+    for status, name, text in meanings:
+        texts.setdefault(status, {})[name] = text
+    answers: dict[int | str, dict[str, Any]] = {}
+    for status, named in sorted(texts.items()):
+        content = {"application/problem+json": {"schema": _problem_schema(status, list(named))}}
+        if status == 422:
+            content["application/json"] = {"schema": _FIELD_PROBLEMS}
+        text = " ".join(f"`{name}`: {text}" for name, text in named.items())
+        answers[status] = {"description": text, "content": content}
+    return answers
+
+
 def log_line(error: KlingError, answer: ErrorAnswer) -> str:
     """What the service's own log says of it: everything but the secrets."""
     return f"answered {answer.status} to {type(error).__name__}: {without_secrets(str(error))}"
@@ -111,12 +130,35 @@ def _unprocessable(error: InvalidRequestError) -> ErrorAnswer:
     return ErrorAnswer(422, body, media_type="application/json")
 
 
+def _problem_schema(status: int, names: list[str]) -> dict[str, Any]:
+    texts = {one: {"type": "string"} for one in ("title", "detail")}
+    own = {"status": {"const": status}, "error": {"enum": names}}
+    more = {"outcome": {"const": "unknown"}, "task_id": _INTEGER, "retry_after_s": _INTEGER}
+    required = ["title", "status", "detail", "error"]
+    return {"type": "object", "properties": {**texts, **own, **more}, "required": required}
+
+
+_INTEGER = {"type": "integer"}
+_FIELD_PROBLEM = {
+    "type": "object",
+    "properties": {
+        "type": {"type": "string"},
+        "loc": {"type": "array", "items": {"type": ["string", "integer"]}},
+        "msg": {"type": "string"},
+    },
+    "required": ["type", "loc", "msg"],
+}
+_FIELD_PROBLEMS = {
+    "type": "object",
+    "properties": {"detail": {"type": "array", "items": _FIELD_PROBLEM}},
+}
+
+
 def _meaning(error: KlingError) -> tuple[int, str, str]:
     """Status, name for programs, text for people."""
     if isinstance(error, OutcomeUnknownError):
         answered = isinstance(error.__cause__, (APIError, UnexpectedResponseError))
-        text = "It may have been carried out: no clear answer came. Look before you repeat it."
-        return 502 if answered else 504, "outcome_unknown", text
+        return 502 if answered else 504, "outcome_unknown", _UNKNOWN
     if isinstance(error, TaskFailedError):
         return _task_failed(error)
     for kind, meaning in _MEANINGS:
@@ -124,9 +166,12 @@ def _meaning(error: KlingError) -> tuple[int, str, str]:
             status, name, text = meaning
             said = error.message if isinstance(error, _TELLS_WHY) else ""
             return status, name, f"{text} {_shortened(said)}".rstrip()
-    return 500, "misconfigured", "This service is not set up to do that."
+    return _MISCONFIGURED
 
 
+_UNKNOWN = "It may have been carried out: no clear answer came. Look before you repeat it."
+_MISCONFIGURED = (500, "misconfigured", "This service is not set up to do that.")
+_TASK_FAILED = (502, "task_failed", "Kling could not finish the job.")
 _TELLS_WHY = (BadRequestError, ContentModeratedError)
 
 _OWN_ACCOUNT = (502, "upstream_account", "This service's own account at Kling can't be used now.")
@@ -153,7 +198,7 @@ _MEANINGS: tuple[tuple[type[KlingError], tuple[int, str, str]], ...] = (
 def _task_failed(error: TaskFailedError) -> tuple[int, str, str]:
     if isinstance(error, TaskModeratedError):
         return 422, "content_moderated", "Kling refused the content."
-    return 502, "task_failed", "Kling could not finish the job."
+    return _TASK_FAILED
 
 
 def _wait_s(error: KlingError) -> float | None:

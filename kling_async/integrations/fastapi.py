@@ -27,7 +27,7 @@ from ..client import AsyncKlingClient
 from ..errors import ConfigurationError, InvalidRequestError, KlingError
 from ..models.media import Media, MediaProblem, inspect
 from ..webhooks import MOST_BYTES, WebhookReceiver
-from .answers import answer_to, log_line
+from .answers import answer_to, log_line, openapi_responses
 from .options import takes_client_options
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -78,6 +78,10 @@ async def get_kling(connection: HTTPConnection) -> AsyncKlingClient:
 
 Kling = Annotated[AsyncKlingClient, Depends(get_kling)]
 """A parameter of this type is the app's client: `async def create(kling: Kling): ...`."""
+
+
+KLING_RESPONSES = openapi_responses()
+"""What routes may answer where a call fails: `@app.post("/avatars", responses=KLING_RESPONSES)`."""
 
 
 def install_error_handlers(app: FastAPI) -> None:

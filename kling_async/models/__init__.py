@@ -68,3 +68,6 @@ if not _TYPE_CHECKING:
         from .task_requests import TaskRequest
 
         return TaskRequest
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

@@ -246,10 +246,10 @@ class CreateAvatar(Request[CreatedAvatar]):
     image: MediaSource | Media | None = file("image_url", "image")
     nickname: str | None = body("nickname", Text(NICKNAME_CHARS))
     prompt: str | None = body("prompt", Text(PROMPT_CHARS))
-    scene: str | None = body("scene", OneOf(SCENES))
+    scene: Scene | None = body("scene", OneOf(SCENES))
     tts_speaker: str | None = body("ttsSpeaker", Text())
     tts_speed: float | None = body("ttsSpeed", SPEED)
-    tts_emotion: str | None = body("ttsEmotionKey", OneOf(EMOTIONS))
+    tts_emotion: Emotion | None = body("ttsEmotionKey", OneOf(EMOTIONS))
 
     def cross_problems(self) -> dict[str, str]:
         """Exactly one of the two images."""

@@ -172,6 +172,8 @@ class Email(Check):
         name, _, host = value.rpartition("@")
         if not name or not host or value.split() != [value] or not _is_sendable(value):
             return f"{value[:80]!r} is not an e-mail address"
+        if not value.isprintable():  # as pasted from a web page; repr() shows it
+            return f"has an invisible character: {value[:80]!r}; type the address anew"
         return None
 
 

@@ -14,7 +14,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints
 
-from attrs import NOTHING, Attribute, field, fields, frozen
+from attrs import NOTHING, Attribute, field, fields, frozen, has
 from cattrs import Converter
 
 from ..errors import JSON
@@ -60,6 +60,13 @@ class Model:
         """The value that this JSON stands for; ValueError where it breaks the contract."""
         return _converter().structure(value, cls)
 
+    def to_dict(self) -> dict[str, Any]:
+        """What is known of it as plain JSON values: its fields by our names, `extra` among them.
+
+        `raw` has the answer in the API's own names; neither it nor `meta` is in here.
+        """
+        return plain(self)
+
     @classmethod
     def _flattened(cls, value: Mapping[str, Any]) -> Mapping[str, Any]:
         """`value` with the fields where `from_api` looks for them; what moves is not copied."""
@@ -69,6 +76,20 @@ class Model:
         # `extra` is a read-only view, which can't be pickled.
         known = {one.name: getattr(self, one.name) for one in fields(type(self))}
         return _rebuild, (type(self), {**known, "extra": dict(self.extra)})
+
+
+def plain(result: Any) -> dict[str, Any]:
+    """A result's fields as what JSON can carry: dicts and lists, members that are results too."""
+    kept = (one.name for one in fields(type(result)) if one.name not in ("raw", "meta"))
+    return {name: _plain(getattr(result, name)) for name in kept}
+
+
+def _plain(value: Any) -> Any:
+    if has(type(value)):
+        return plain(value)
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
 def list_of(cls: type[M], value: JSON) -> list[M]:

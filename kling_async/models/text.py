@@ -6,8 +6,10 @@ control characters, which a terminal obeys.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from ..errors import JSON
 
@@ -43,10 +45,20 @@ def printable(text: str) -> str:
     return _UNSEEN.sub(_escaped, encodable(text))
 
 
+def json_shown(value: Any, indent: int | None = None) -> str:
+    """`value` as JSON that can be shown anywhere: what is not seen is escaped, as JSON does it."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    return _UNSEEN.sub(lambda found: json.dumps(found[0])[1:-1], _HALVES.sub(_half, text))
+
+
 def on_one_line(text: str, most_chars: int | None = None) -> str:
     """`text` as it can be shown within a line, cut to `most_chars` characters."""
     shown = printable(" ".join(text.split()))
     return shown if most_chars is None else shown[:most_chars]
+
+
+def _half(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
 
 
 def _escaped(found: re.Match[str]) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 from attrs import field, frozen
 
 from ..errors import UnexpectedResponseError
-from .avatars import AVATAR_ID, EMOTIONS, PROMPT_CHARS, AnyAvatar
+from .avatars import AVATAR_ID, EMOTIONS, PROMPT_CHARS, AnyAvatar, Emotion
 from .checks import SPEED, Boolean, Integer, Number, OneOf, Text, Url, exactly_one
 from .fields import Part, body, file, files, numbered
 from .media import Media, MediaSource
@@ -69,7 +69,7 @@ class CreateAvatarVideo(TaskRequest):
     text: str | None = body("text", Text(TEXT_CHARS))
     speaker_id: str | Voice | None = body("speakerId", SPEAKER_ID)
     speed: float | None = body("speed", SPEED)
-    emotion: str | None = body("emotion", OneOf(EMOTIONS))
+    emotion: Emotion | None = body("emotion", OneOf(EMOTIONS))
     prompt: str | None = body("prompt", Text(PROMPT_CHARS))
     mode: VideoMode | None = body("mode", OneOf(VIDEO_MODES))
     render_speech: bool = field(default=False, metadata={"check": Boolean()})

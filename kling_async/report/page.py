@@ -118,7 +118,7 @@ def _template() -> Template:
 
 
 def _part(name: str) -> str:
-    return files(__package__).joinpath(name).read_text("utf-8")
+    return files("kling_async.report").joinpath(name).read_text("utf-8")
 
 
 def _hash_of(script: str) -> str:

@@ -132,7 +132,8 @@ class Avatars(Resource):
                 one of `text` (with `speaker_id`, and perhaps `speed` and `emotion`; default: the
                 voice it gives the avatar), `audio` (a path) and `audio_url`, and may hold
                 `video_prompt` and `mode`. `avatar_id` in place of an image: it exists already.
-            ledger: the SQLite file that remembers every row; made where it is missing.
+            ledger: the SQLite file that remembers every row, or `postgresql://user@host/db#name`,
+                which any number of machines may share; made where it is missing.
             concurrency: rows under way at once, at least 1; "auto", the default: as many as the
                 rate and the time of the answers ask for, 8 to 256 (32 without a rate limit).
             single_writer: has no effect any more: texts alone settle no lost answer. Default False.

@@ -51,7 +51,8 @@ class Bulk(Resource):
             rows: requests of operations that make something (`Safety.PAID`), mixed, too; or
                 mappings of their fields, perhaps with a `key` (its name in the ledger; default:
                 derived from its content) and an `operation`. Read as they are needed.
-            ledger: the SQLite file that remembers every row; made where it is missing.
+            ledger: the SQLite file that remembers every row, or `postgresql://user@host/db#name`,
+                which any number of machines may share; made where it is missing.
             operation: what mappings are that don't say so: a request type, or its operation's name
                 (`"avatars.create"`). Several are the steps of each row, on what the one before
                 made; its fields are then named `OPERATION.FIELD`. Default: none; each says it.
@@ -112,8 +113,8 @@ class Bulk(Resource):
         Raises:
             LedgerError: there is none, or it can't be read.
         """
+        from ..bulk.places import read_ledger
         from ..bulk.results import RowResult, bulk_result
-        from ..bulk.sqlite import read_ledger
 
         async with read_ledger(ledger) as reader:
             async for row in reader.rows():

@@ -74,6 +74,7 @@ from kling_async.emulator.fields import Fields
 from kling_async.emulator.messages import Request as Wire
 from kling_async.emulator.operation import API_ROOT
 from kling_async.emulator.operations import OPERATIONS as EMULATED
+from kling_async.models import credits
 from kling_async.models.checks import (
     Boolean,
     Check,
@@ -89,6 +90,7 @@ from kling_async.models.checks import (
 )
 from kling_async.models.fields import FileOrAddress, PartOf, wire_names
 from kling_async.models.operations import operations
+from kling_async.models.prices import HUNDREDTHS, PRICES, Price
 
 ME = "demo@example.com"
 TOKEN = "user:1-contract"
@@ -505,3 +507,35 @@ async def sent_raw(emulator: Emulator, base: Request[Any], one: Attribute[Any], 
         headers = {"authorization": f"Bearer {TOKEN}", "content-type": out.content_type or ""}
         answer = await plain.request(out.method, url, content=content, headers=headers)
         return answer.status_code
+
+
+# --- prices -----------------------------------------------------------------------------------
+
+
+def priced(price: Price, there: World) -> Iterator[Request[Any]]:
+    """A request of each operation that this line of the price list is about, and starts a task."""
+    for operation, type_ in OURS.items():
+        no_such = (operation, price.when.get("model_name")) == ("videos.text2video", "kling-v2-1")
+        if type_.route in price.routes and type_.starts_task and not no_such:
+            names = {wire: one.name for one in fields(type_) for wire in wire_names(one)}
+            said = {names[name]: value for name, value in price.when.items() if value != ""}
+            yield evolve(_BARE.get(operation) or requests(there)[operation][0], **said)
+
+
+async def test_a_job_is_charged_what_it_is_said_to_cost() -> None:
+    compared = set[str]()
+    async with fresh() as (kling, emulator, there):
+        given = [one for these in requests(there).values() for one in these if one.starts_task]
+        listed = [one for price in PRICES for one in priced(price, there)]
+        assert len(listed) >= len([price for price in PRICES if price.hundredths])
+        for request in (*given, *listed):
+            said = credits(request)
+            assert said is not None or request not in listed, request
+            if said is not None:
+                await kling.send(request)
+                assert emulator.tasks[-1].credits * HUNDREDTHS == said, request
+                compared.add(request.operation)
+    assert compared == {
+        "videos.text2video", "videos.image2video_frames", "videos.omni", "videos.extend",
+        "images.enhance", "images.omni",
+    }  # fmt: skip

@@ -85,6 +85,14 @@ async def test_a_warm_create_enters_few_functions_of_ours() -> None:
     assert len(entered) <= 80, sorted(entered)
 
 
+def test_the_command_line_prints_in_one_place() -> None:
+    """So no control character of a server's reaches a terminal, and no full disk ends a run."""
+    prints = re.compile(r"(click\.echo|(?<!\.)\bprint)\(")
+    assert {name for name, path in FILES.items() if prints.search(path.read_text())} == {
+        "cli.streams"
+    }
+
+
 # --- who imports whom -------------------------------------------------------------------------
 
 
@@ -156,12 +164,15 @@ LAYERS: list[set[str]] = [
     {"_calls.*"},
     {"_polling.*", "_files.*"},
     {"bulk.*"},
+    {"distributed.*"},
     {"resources.*"},
     {"client"},
+    {"sync.*"},
     {"__init__"},
     {"emulator.*"},
     {"report.*"},
-    {"cli.*", "__main__", "integrations.*", "pytest_plugin"},
+    {"integrations.*", "pytest_plugin"},
+    {"cli.*", "__main__"},
 ]
 
 
@@ -208,6 +219,7 @@ def test_only_the_wire_and_its_transports_import_httpx() -> None:
     ("aiohttp", {"_transport", "integrations"}),
     ("sqlite3", {"bulk"}), ("cattrs", {"models"}), ("click", {"cli", "__main__"}),
     ("rich", {"cli", "__main__"}), ("jinja2", {"report"}), ("PIL", {"report"}),
+    ("psycopg", {"bulk", "distributed"}),
 ])  # fmt: skip
 def test_each_library_has_one_place(library: str, rooms: set[str]) -> None:
     users = {name.partition(".")[0] for name, path in LIBRARY.items() if library in tops(path)}
@@ -217,7 +229,7 @@ def test_each_library_has_one_place(library: str, rooms: set[str]) -> None:
 # --- a light import ---------------------------------------------------------------------------
 
 HEAVY = {"click", "rich", "h11", "multipart", "python_multipart", "aiohttp", "sqlite3",
-         "httpx_aiohttp", "fastapi", "pytest"}  # fmt: skip
+         "httpx_aiohttp", "fastapi", "psycopg", "pytest"}  # fmt: skip
 SCRIPT = """
 import sys
 import httpx, attrs, cattrs, tenacity, aiolimiter
@@ -323,7 +335,7 @@ def test_requests_with_files_are_built_off_the_loop_in_two_places() -> None:
 
 
 PUBLIC = {"accounts", "client", "clock", "errors", "pytest_plugin", "stats", "webhooks"}
-PUBLIC_ROOMS = ("models.", "resources.", "integrations.")
+PUBLIC_ROOMS = ("models.", "resources.", "sync.client", "sync.resources", "integrations.")
 
 
 @pytest.mark.parametrize("name", sorted(

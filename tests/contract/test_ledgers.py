@@ -32,7 +32,9 @@ from kling_async.bulk.ledger import Ledger
 from kling_async.bulk.machine import ARROWS, EVENTS, STATES, WRITES
 from kling_async.bulk.records import Applied, Change, Listed, WorkRecord
 
-FORM_NAMES = sorted(FORMS)
+FORM_NAMES = [
+    pytest.param(one, marks=[pytest.mark.heavy] if one == "postgres" else []) for one in FORMS
+]
 OTHER = "b@example.com"
 
 

@@ -7,6 +7,8 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
+from databases import database
+
 from kling_async.bulk.ledger import Ledger
 from kling_async.bulk.machine import State
 from kling_async.bulk.records import (
@@ -24,8 +26,19 @@ SERVICE = "api.example.com"
 ACCOUNT = "a@example.com"
 
 Opener = Callable[[], AbstractAsyncContextManager[Ledger]]
+
+
+def in_postgres(folder: Path) -> Opener:
+    """A ledger of this name in the PostgreSQL of this test session."""
+    from kling_async.bulk.postgres import open_postgres
+
+    address = f"{database()}#{folder}"
+    return lambda: open_postgres(address, service=SERVICE)
+
+
 FORMS: dict[str, Callable[[Path], Opener]] = {
     "sqlite": lambda folder: lambda: open_ledger(folder / "jobs.sqlite", service=SERVICE),
+    "postgres": in_postgres,
 }
 """Each form of a ledger: what opens one and the same again and again."""
 

@@ -55,6 +55,15 @@ def test_several_and_none_named() -> None:
         assert part in str(caught.value)
 
 
+@pytest.mark.parametrize("unseen", ["\u200b", "\u202a", "\ufeff", "\x1b", "\xad"])
+def test_an_invisible_character_is_refused_and_shown(unseen: str) -> None:
+    """It comes with what was pasted, and would name an account that nobody has."""
+    with pytest.raises(ConfigurationError, match=r"invisible character: '.*type the") as got:
+        AccountRegistry([f"ada@example.com{unseen}x"])
+    assert repr(unseen)[1:-1] in str(got.value)
+    assert str(got.value).isprintable()
+
+
 def test_round_robin_takes_turns() -> None:
     registry = AccountRegistry([ADA, BEN, EVE], choose="round_robin")
     assert [registry.choose(None) for _ in range(7)] == [ADA, BEN, EVE, ADA, BEN, EVE, ADA]

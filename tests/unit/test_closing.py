@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 
@@ -50,6 +51,7 @@ class Held(httpx.AsyncBaseTransport):
         return httpx.Response(self.status, stream=Body(self))
 
     async def aclose(self) -> None:
+        await asyncio.sleep(0)  # aiohttp's session takes a few steps, too
         self.closed = True
 
 
@@ -178,6 +180,20 @@ async def test_closing_that_is_cancelled_while_waiting_ends_closes_too(
     assert closing.cancelled()
     assert transport.closed
     assert isinstance(wait.exception(), ConfigurationError)
+
+
+async def test_closing_in_a_cancelled_scope_of_anyio_closes_all(transport: Held) -> None:
+    """There every wait is cancelled, again and again; web frameworks use such scopes."""
+    with anyio.CancelScope() as scope:
+        async with client(transport) as kling:
+            create = asyncio.create_task(kling.avatars.create(image_url=URL))
+            await transport.began.wait()
+            scope.cancel()
+            await asyncio.sleep(0)
+    assert transport.closed
+    assert kling._wire._under_way == set()
+    with pytest.raises(OutcomeUnknownError, match="closed before the answer came"):
+        await create
 
 
 @pytest.mark.parametrize("what", ["call", "download"])

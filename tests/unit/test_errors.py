@@ -63,6 +63,7 @@ ARGUMENTS: dict[str, Any] = {
     "code": "T.POT",
     "body": {"error": ["teapot"]},
     "retry_after_s": 7.5,
+    "headers": {"x-request-id": "r1"},
     "errno": 28,
     "task": {"id": 7},
     "context": CONTEXT,

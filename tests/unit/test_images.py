@@ -177,3 +177,18 @@ async def test_rows_of_files_and_addresses(tmp_path: Path) -> None:
     first = next(one for one in emulator.tasks if len(one.input_urls) == 2)
     assert first.input_urls[1] == A
     assert first.input_urls[0] in {one.url for one in emulator.uploads}
+
+
+@pytest.mark.parametrize(("size", "resolution", "larger"), [
+    ((800, 1200), "2k", (1664, 2496)), ((800, 1200), "4k", (3344, 5008)),
+    ((1000, 1000), None, (2048, 2048)),
+])  # fmt: skip
+async def test_an_enhanced_picture_keeps_its_ratio(
+    size: tuple[int, int], resolution: Any, larger: tuple[int, int]
+) -> None:
+    emulator = Emulator([ADA], job_s=0.0)
+    async with client(emulator) as kling:
+        task = await kling.images.enhance(image=sample_png(1, *size), resolution=resolution)
+    (work,) = emulator.tasks[0].works
+    assert (work.width, work.height) == larger
+    assert emulator.tasks[0].id == task.id

@@ -19,7 +19,14 @@ import attrs
 import httpx
 import pytest
 
-from kling_async import AddAccount, AsyncKlingClient, CreateAvatar, KlingError, RetryPolicy
+from kling_async import (
+    AddAccount,
+    APIError,
+    AsyncKlingClient,
+    CreateAvatar,
+    KlingError,
+    RetryPolicy,
+)
 from kling_async._transport.protocol import encode
 from kling_async.emulator import Emulator, Fault, sample_png
 
@@ -162,6 +169,17 @@ async def test_nor_in_a_ledger(open_client: Open, tmp_path: Path, no_waiting: An
         assert MARK.encode() not in file.read_bytes(), file.name
 
 
+async def test_nor_in_the_headers_that_an_error_shows(open_client: Open) -> None:
+    def echo_head(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(400, headers={"x-echo": request.headers["authorization"]})
+
+    kling = await open_client(token=TOKEN, transport=httpx.MockTransport(echo_head), retry=ONCE)
+    with pytest.raises(APIError) as caught:
+        await kling.accounts.list()
+    assert caught.value.headers["x-echo"] == "Bearer ***"
+    assert tokens_in(*texts_of(caught.value)) == []
+
+
 async def test_nor_where_a_client_is_refused() -> None:
     bad = f"{TOKEN}\n"
     with pytest.raises(KlingError) as caught:
@@ -207,6 +225,8 @@ ADDED: list[tuple[str, Callable[[httpx.Request], httpx.Response], str]] = [
      "UnexpectedResponseError"),
     ("a list", lambda request: httpx.Response(200, json=[echo(request)]),
      "UnexpectedResponseError"),
+    ("headers", lambda request: httpx.Response(400, headers={"x-echo": request.content.decode()}),
+     "BadRequestError"),
     ("lost", cut, "OutcomeUnknownError"),
 ]  # fmt: skip
 

@@ -13,7 +13,6 @@ from . import (
     avatars,
     elements,
     image_jobs,
-    jobs,
     media,
     scheduler,
     tasks,
@@ -29,7 +28,6 @@ OPERATIONS: tuple[Operation, ...] = (
     *works.OPERATIONS,
     *avatars.OPERATIONS,
     *avatar_videos.OPERATIONS,
-    *jobs.OPERATIONS,
     *video_jobs.OPERATIONS,
     *video_lists.OPERATIONS,
     *image_jobs.OPERATIONS,
@@ -45,8 +43,7 @@ NAMES: tuple[str, ...] = tuple(operation.name for operation in OPERATIONS)
 _NO_JOBS = ("images.recognize_faces",)
 CREATES: tuple[str, ...] = (
     "avatars.create",
-    *(operation.name for operation in (*avatar_videos.OPERATIONS, *jobs.OPERATIONS)),
-    *(operation.name for operation in video_jobs.OPERATIONS),
+    *(operation.name for operation in (*avatar_videos.OPERATIONS, *video_jobs.OPERATIONS)),
     *(operation.name for operation in image_jobs.OPERATIONS if operation.name not in _NO_JOBS),
 )
 """What makes an avatar or begins a job."""

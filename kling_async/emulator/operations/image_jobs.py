@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
+from typing import cast
 
 from ..envelopes import bad_request, missing, not_found
 from ..messages import Reply
@@ -16,7 +17,7 @@ from ..operation import API_ROOT, Context, Operation
 from ..records import work_url
 from ..tasks import Work
 from .jobs import JobField, JobSpec, Values, choice, operations_of, text, whole
-from .media import upload_behind
+from .media import upload_behind, work_behind
 from .starting import Job, WorkPlan, read_tracking, start
 
 RATIOS: Mapping[str, float] = {
@@ -58,6 +59,17 @@ def pictures(count: str, default: int, resolution: str) -> Callable[[Values], tu
 
 def _each(credits: int) -> Callable[[Values], float]:
     return lambda given: credits * int(str(given.get("imageCount", 1)))
+
+
+def _with_ratio(context: Context, name: str) -> tuple[str, float]:
+    """The address of a picture and its ratio, 1 where the picture is not kept here."""
+    url = context.fields.web_url(name)
+    source = upload_behind(url, context, name, "image") or work_behind(url, context)
+    return url, source.width / source.height if source else 1.0
+
+
+def _enhanced(given: Values) -> tuple[str, float]:
+    return cast(tuple[str, float], given["image"])
 
 
 def _arguments(*names: str) -> Callable[[Values], Mapping[str, object]]:
@@ -117,7 +129,6 @@ def _fits_version(given: Values) -> None:
 IMAGE_JOBS: tuple[JobSpec, ...] = (
     JobSpec(
         name="images.virtual_try_on",
-        path="/images/virtual-try-on",
         task_type="mmu_img2img_aitryon",
         fields=(
             image("humanImage", required=True), image("dressInput"), image("upperInput"),
@@ -126,12 +137,10 @@ IMAGE_JOBS: tuple[JobSpec, ...] = (
         arguments=lambda given: {"imageCount": given.get("imageCount", 1)},
         works=pictures("imageCount", 1, "1k"),
         credits=_each(2),
-        makes="image",
         rules=(_wears,),
     ),
     JobSpec(
         name="images.kolors",
-        path="/images/kolors",
         task_type="mmu_txt2img_aiweb",
         fields=(
             text("prompt", required=True),
@@ -155,12 +164,10 @@ IMAGE_JOBS: tuple[JobSpec, ...] = (
         },
         works=lambda given: pictures("imageCount", _kolors_count(given), "2k")(given),
         credits=_each(1),
-        makes="image",
         rules=(_has_reference,),
     ),
     JobSpec(
         name="images.kolors_elements",
-        path="/images/kolors-elements",
         task_type="mmu_img2img_multi",
         fields=(
             text("prompt"), *images("subjectImage", 4), image("sceneImage"), image("styleImage"),
@@ -169,12 +176,10 @@ IMAGE_JOBS: tuple[JobSpec, ...] = (
         arguments=_arguments("prompt", "aspect_ratio", "imageCount"),
         works=pictures("imageCount", 1, "1k"),
         credits=_each(1),
-        makes="image",
         rules=(_is_something,),
     ),
     JobSpec(
         name="images.omni",
-        path="/images/omni",
         task_type="mmu_omni_image",
         fields=(
             JobField("prompt", "text", True),
@@ -195,18 +200,20 @@ IMAGE_JOBS: tuple[JobSpec, ...] = (
         },
         works=pictures("imageCount", 1, "1k"),
         credits=_each(4),
-        makes="image",
         rules=(_fits_version,),
     ),
     JobSpec(
         name="images.enhance",
-        path="/images/enhance",
         task_type="mmu_image_enhance",
-        fields=(image("image", required=True), choice("resolution", "2k", "4k")),
+        fields=(
+            JobField("image", "image", required=True, read=_with_ratio),
+            choice("resolution", "2k", "4k"),
+        ),
         arguments=lambda given: {"resolution": given.get("resolution", "2k")},
-        works=lambda given: (WorkPlan("image", 2048, 2048),),
+        inputs=lambda given: (("image", _enhanced(given)[0], None),),
+        works=lambda given: (WorkPlan("image", *size_px(
+            _enhanced(given)[1], SIDE_PX[str(given.get("resolution", "2k"))])),),
         credits=lambda given: 2 if given.get("resolution") == "4k" else 1,  # documented
-        makes="image",
     ),
 )  # fmt: skip
 

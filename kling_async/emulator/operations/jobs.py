@@ -1,9 +1,9 @@
-"""Which paid jobs are there, what do they take and what do they make? A table, one row for each.
+"""How is a paid job described, by what it takes and what it makes? A table has one row for each.
 
 A row says its fields and their limits, which of them are files, what no single field can say
 (`rules`), and the works it makes; the rest is the same for all and stands below the table. The
-scheduler trio and `email` belong to every row and are not listed. Text to video stands here; the
-rows of other files are in `video_jobs.py`.
+scheduler trio and `email` belong to every row and are not listed. The rows are in `video_jobs.py`
+and `image_jobs.py`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..messages import Reply
 from ..operation import API_ROOT, Context, Operation
 from .media import upload_behind
 from .starting import Input, Job, WorkPlan, read_tracking, start
-from .video_models import DEFAULT_S, MODELS, MOST_SHOTS, check_model, check_shots, size_px
+from .video_models import DEFAULT_S, MOST_SHOTS, size_px
 
 MAX_PROMPT_CHARS = 2500
 
@@ -61,14 +61,12 @@ class JobSpec:
     """One row of the table.
 
     Args:
-        name: what faults and call records say.
-        path: behind the root of the API.
+        name: what faults and call records say; its address follows from it.
         task_type: the vendor's name of the task.
         fields: what it takes besides `email` and the scheduler trio.
         arguments: what the task's record says of them; files are its inputs.
-        makes: the kind of its works.
-        works: the size and length of each work.
-        credits: what it costs.
+        works: the kind, size and length of each work.
+        credits: what it costs; default: an invented price.
         rules: what no single field can say; each raises Refusal.
         inputs: names, addresses and works of its inputs; default: its files.
         payloads: what its record says in `callbackPayloads`.
@@ -76,17 +74,26 @@ class JobSpec:
     """
 
     name: str
-    path: str
     task_type: str
     fields: tuple[JobField, ...]
-    arguments: Callable[[Values], Mapping[str, object]]
-    works: Callable[[Values], tuple[WorkPlan, ...]]
-    credits: Callable[[Values], float]
-    makes: Literal["video", "image"] = "video"
+    arguments: Callable[[Values], Mapping[str, object]] = lambda given: {}
+    works: Callable[[Values], tuple[WorkPlan, ...]] = lambda given: (one_video(),)
+    credits: Callable[[Values], float] = lambda given: 20
     rules: tuple[Callable[[Values], object], ...] = ()
     inputs: Callable[[Values], tuple[Input, ...]] | None = None
     payloads: Callable[[Values], tuple[Mapping[str, object], ...]] = lambda given: ()
     bare_status: bool = False
+
+    @property
+    def path(self) -> str:
+        """Behind the root of the API."""
+        return "/" + self.name.replace(".", "/").replace("_", "-")
+
+
+def one_video(mode: str = "std", ratio: str = "16:9", seconds: float = DEFAULT_S) -> WorkPlan:
+    """A video of that size and length."""
+    width, height = size_px(mode, ratio if ratio != "auto" else "16:9")
+    return WorkPlan("video", width, height, round(seconds * 1000))
 
 
 def text(name: str, *, required: bool = False) -> JobField:
@@ -110,77 +117,6 @@ SHOTS = tuple(
     for field in (text(f"shot_{number}_prompt"), whole(f"shot_{number}_duration", 1, 15))
 )
 """Several shots instead of `prompt` and `duration`."""
-
-
-# --- text2video -------------------------------------------------------------------------------
-
-
-def _model_of(given: Values) -> str:
-    return str(given.get("model_name", "kling-v1-6"))
-
-
-def _length_s(given: Values) -> int:
-    return check_shots(MODELS[_model_of(given)], given) or int(
-        str(given.get("duration", DEFAULT_S))
-    )
-
-
-def _mode_of(given: Values) -> str:
-    """Left out with a model that is pro only: what the server does is unknown, here pro."""
-    return str(given.get("mode", next(iter(MODELS[_model_of(given)].credits))))
-
-
-def _video_arguments(given: Values) -> dict[str, object]:
-    """Names of the record, which are the vendor's own and not those of the create."""
-    return {
-        **{name: given[name] for name in ("prompt", "negative_prompt") if name in given},
-        **{field.name: given[field.name] for field in SHOTS if field.name in given},
-        "kling_version": MODELS[_model_of(given)].version,
-        "duration": _length_s(given),
-        "aspect_ratio": given.get("aspect_ratio", "16:9"),
-        "model_mode": _mode_of(given),
-        **({"cfg": given["cfg_scale"]} if "cfg_scale" in given else {}),
-        **({"enable_audio": given["enable_audio"]} if "enable_audio" in given else {}),
-    }
-
-
-def _one_video(given: Values) -> tuple[WorkPlan, ...]:
-    width, height = size_px(_mode_of(given), str(given.get("aspect_ratio", "16:9")))
-    return (WorkPlan("video", width, height, _length_s(given) * 1000),)
-
-
-def _video_credits(given: Values) -> float:
-    return MODELS[_model_of(given)].credits[_mode_of(given)] * _length_s(given)
-
-
-TEXT2VIDEO = JobSpec(
-    name="videos.text2video",
-    path="/videos/text2video",
-    task_type="m2v_txt2video_hq",
-    fields=(
-        text("prompt"),
-        choice("model_name", *MODELS),
-        text("negative_prompt"),
-        JobField("cfg_scale", "number", low=0, high=1),
-        whole("duration", 3, 30),
-        choice("aspect_ratio", "16:9", "9:16", "1:1", "21:9"),
-        choice("mode", "std", "pro", "4k"),
-        JobField("enable_audio", "flag"),
-        *SHOTS,
-    ),
-    arguments=_video_arguments,
-    works=_one_video,
-    credits=_video_credits,
-    rules=(
-        lambda given: check_shots(MODELS[_model_of(given)], given),
-        lambda given: check_model(MODELS[_model_of(given)], given),
-    ),
-)
-
-
-# --- the table --------------------------------------------------------------------------------
-
-JOBS: tuple[JobSpec, ...] = (TEXT2VIDEO,)
 
 
 def work_of(spec: JobSpec) -> Callable[[Context], Reply]:
@@ -249,6 +185,3 @@ def operations_of(*specs: JobSpec) -> tuple[Operation, ...]:
         Operation(spec.name, "POST", f"{API_ROOT}{spec.path}", work_of(spec), email="body")
         for spec in specs
     )
-
-
-OPERATIONS = operations_of(*JOBS)

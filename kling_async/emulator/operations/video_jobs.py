@@ -1,4 +1,4 @@
-"""Which paid jobs make or change videos, besides text to video? Rows of the table in `jobs.py`.
+"""Which paid jobs make or change videos? Rows of the table in `jobs.py`.
 
 Prices that are not documented are invented, and so are the names of records, but for `extend` and
 `add-sound`, whose pages show them.
@@ -12,25 +12,33 @@ from ..envelopes import Refusal, bad_request, error_with_message, malformed, mis
 from ..operation import Context
 from ..records import work_url
 from ..tasks import Task
-from .jobs import SHOTS, JobField, JobSpec, Values, choice, operations_of, text, whole
+from .jobs import (
+    SHOTS,
+    JobField,
+    JobSpec,
+    Values,
+    choice,
+    one_video,
+    operations_of,
+    text,
+    whole,
+)
 from .media import upload_behind, work_behind
-from .starting import WorkPlan
 from .video_lists import EFFECTS, voice_for
 from .video_models import (
     DEFAULT_S,
     FRAME_MODELS,
+    MODELS,
     OMNI_VERSIONS,
     VideoModel,
     check_model,
     check_shots,
-    size_px,
 )
 
 MODES = choice("mode", "std", "pro")
 CFG = JobField("cfg_scale", "number", low=0, high=1)
 AUDIO = JobField("enable_audio", "flag")
 MAX_OLD_PROMPT_CHARS = 1700
-_CREDITS = 20  # of what has no documented price
 
 
 def _image(name: str, *, required: bool = False) -> JobField:
@@ -63,11 +71,6 @@ def _video_field(name: str, low_s: float, high_s: float) -> JobField:
     return JobField(name, "video", required=True, read=read)
 
 
-def _one(mode: str = "std", ratio: str = "16:9", seconds: float = DEFAULT_S) -> WorkPlan:
-    width, height = size_px(mode, ratio if ratio != "auto" else "16:9")
-    return WorkPlan("video", width, height, round(seconds * 1000))
-
-
 def _told(values: Values, *names: str, **more: object) -> dict[str, object]:
     """Arguments of a record: those of the names that were given, and what is said besides."""
     return {**{name: values[name] for name in names if name in values}, **more}
@@ -75,7 +78,6 @@ def _told(values: Values, *names: str, **more: object) -> dict[str, object]:
 
 def _of_model(
     name: str,
-    path: str,
     task_type: str,
     fields: Sequence[JobField],
     model_of: Callable[[Values], VideoModel],
@@ -83,35 +85,33 @@ def _of_model(
     needs_prompt: bool = True,
 ) -> JobSpec:
     """A row whose length, size and price follow from a model."""
+    has_ratio = any(field.name == "aspect_ratio" for field in fields)
 
-    def mode(given: Values) -> str:
-        return str(given.get("mode", next(iter(model_of(given).credits))))
+    def ratio(given: Values) -> str:
+        return str(given.get("aspect_ratio", "16:9"))
 
     def length_s(given: Values) -> int:
         shots_s = check_shots(model_of(given), given, needs_prompt=needs_prompt)
         return shots_s or int(str(given.get("duration", DEFAULT_S)))
 
-    def credits(given: Values) -> float:
-        return model_of(given).credits[mode(given)] * length_s(given) * int(str(_count(given)))
-
     return JobSpec(
         name=name,
-        path=path,
         task_type=task_type,
         fields=tuple(fields),
         arguments=lambda given: _told(
             given,
-            *("prompt", "negative_prompt", "aspect_ratio", "enable_audio"),
+            *("prompt", "negative_prompt", "enable_audio"),
             *(field.name for field in SHOTS),
             kling_version=model_of(given).version,
             duration=length_s(given),
-            model_mode=mode(given),
+            model_mode=model_of(given).mode(given),
+            **({"aspect_ratio": ratio(given)} if has_ratio else {}),
+            **({"cfg": given["cfg_scale"]} if "cfg_scale" in given else {}),
         ),
         works=lambda given: (
-            (_one(mode(given), str(given.get("aspect_ratio", "16:9")), length_s(given)),)
-            * _count(given)
+            (one_video(model_of(given).mode(given), ratio(given), length_s(given)),) * _count(given)
         ),
-        credits=credits,
+        credits=lambda given: model_of(given).credits_of(given) * length_s(given) * _count(given),
         rules=(length_s, lambda given: check_model(model_of(given), given), *rules),
     )
 
@@ -120,7 +120,7 @@ def _count(given: Values) -> int:
     return int(str(given.get("count", 1)))
 
 
-# --- pictures ---------------------------------------------------------------------------------
+# --- texts and pictures -----------------------------------------------------------------------
 
 
 def _frame_model(given: Values) -> VideoModel:
@@ -133,7 +133,7 @@ def _frame_rules(given: Values) -> None:
         raise missing("image")
     if "image_tail" in given and model.version in ("2.1-master", "3.0-turbo"):
         raise bad_request("Parameter image_tail is not supported by this model")
-    if model.pro_for_audio and given.get("enable_audio") and "image_tail" in given:
+    if model.with_audio and given.get("enable_audio") and "image_tail" in given:
         raise bad_request("Parameter enable_audio excludes image_tail with this model")
     _element_rules(model.version == "3.0", given)
 
@@ -153,9 +153,18 @@ def _elements_rules(given: Values) -> None:
     _element_rules(is_v3, given)
 
 
+TEXT = _of_model(
+    "videos.text2video",
+    "m2v_txt2video_hq",
+    (
+        *(text("prompt"), choice("model_name", *MODELS), text("negative_prompt"), CFG),
+        *(whole("duration", 3, 30), choice("aspect_ratio", "16:9", "9:16", "1:1", "21:9")),
+        *(choice("mode", "std", "pro", "4k"), AUDIO, *SHOTS),
+    ),
+    lambda given: MODELS[str(given.get("model_name", "kling-v1-6"))],
+)
 FRAMES = _of_model(
     "videos.image2video_frames",
-    "/videos/image2video-frames",
     "m2v_img2video_hq",
     (
         *(_image("image"), _image("image_tail"), *_numbered(_element, "element", 1, 3)),
@@ -168,7 +177,6 @@ FRAMES = _of_model(
 )
 ELEMENTS = _of_model(
     "videos.image2video_elements",
-    "/videos/image2video-elements",
     "m2v_multi_img2video",
     (
         *(text("prompt", required=True), *_numbered(_image, "image", 0, 3)),
@@ -193,7 +201,6 @@ def _effect_rules(given: Values) -> None:
 
 EFFECT = JobSpec(
     name="videos.image2video_effects",
-    path="/videos/image2video-effects",
     task_type="m2v_effects",
     fields=(
         *(JobField("effect", "text", required=True, max_chars=200), _image("image", required=True)),
@@ -202,8 +209,6 @@ EFFECT = JobSpec(
     arguments=lambda given: _told(
         given, "effect", "prompt", model_mode=given.get("mode", _effect_mode(given))
     ),
-    works=lambda given: (_one(),),
-    credits=lambda given: _CREDITS,
     rules=(_effect_rules,),
 )
 
@@ -248,7 +253,6 @@ def _omni_rules(given: Values) -> None:
 
 OMNI = _of_model(
     "videos.omni",
-    "/videos/omni",
     "m2v_omni_video",
     (
         *(text("prompt"), choice("omni_version", *OMNI_VERSIONS), whole("duration", 3, 30)),
@@ -295,7 +299,6 @@ def _extended_input(given: Values) -> tuple[tuple[str, str, int], ...]:
 
 EXTEND = JobSpec(
     name="videos.extend",
-    path="/videos/extend",
     task_type="m2v_extend_video",
     fields=(
         JobField("task_id", "text", required=True, read=_succeeded),
@@ -305,9 +308,8 @@ EXTEND = JobSpec(
         given, "prompt", "negative_prompt", "enable_audio", cfg=given.get("cfg_scale", 0.5)
     ),
     works=lambda given: (
-        _one(seconds=_source(given).planned_works[0].duration_ms / 1000 + DEFAULT_S),
+        one_video(seconds=_source(given).planned_works[0].duration_ms / 1000 + DEFAULT_S),
     ),
-    credits=lambda given: _CREDITS,
     inputs=_extended_input,
 )
 
@@ -326,27 +328,19 @@ def _sound_payload(given: Values) -> tuple[Mapping[str, object], ...]:
 
 ADD_SOUND = JobSpec(
     name="videos.add_sound",
-    path="/videos/add-sound",
     task_type="kwave_video2audio",
     fields=(_video_field("video", 3, 20), JobField("cropVideoOriginalSound", "flag")),
     arguments=lambda given: {"biz": "klingai", "imageCount": 1, "duration": 20},
-    works=lambda given: (_one(),),
-    credits=lambda given: _CREDITS,
     payloads=_sound_payload,
     bare_status=True,
 )
 LIPSYNC = JobSpec(
     name="videos.lipsync",
-    path="/videos/lipsync",
     task_type="m2v_video_lip_sync",
     fields=(_video_field("video", 0, 60), JobField("audio", "audio", required=True)),
-    arguments=lambda given: {},
-    works=lambda given: (_one(),),
-    credits=lambda given: _CREDITS,
 )
 MOTION_CREATE = JobSpec(
     name="videos.motion_create",
-    path="/videos/motion-create",
     task_type="m2v_motion_control",
     fields=(
         *(_image("imageUrl", required=True), _video_field("motionUrl", 3, 30)),
@@ -360,22 +354,18 @@ MOTION_CREATE = JobSpec(
         keepAudio=given.get("keepAudio", False),
         motionDirection=given.get("motionDirection", "motion_direction"),
     ),
-    works=lambda given: (_one(str(given.get("mode", "std"))),),
-    credits=lambda given: _CREDITS,
+    works=lambda given: (one_video(str(given.get("mode", "std"))),),
     rules=(lambda given: _element_rules(given.get("model_name") != "kling-v2-6", given),),
 )
 MOTION_UPLOAD = JobSpec(
     name="videos.motion_upload",
-    path="/videos/motion-upload",
     task_type="m2v_motion_upload",
     fields=(_video_field("resourceUrl", 2, 10), _image("coverUrl", required=True)),
-    arguments=lambda given: {},
-    works=lambda given: (_one(),),
     credits=lambda given: 0,
 )
 
 JOBS = (
-    *(FRAMES, ELEMENTS, EFFECT, OMNI),
+    *(TEXT, FRAMES, ELEMENTS, EFFECT, OMNI),
     *(EXTEND, LIPSYNC, ADD_SOUND, MOTION_CREATE, MOTION_UPLOAD),
 )
 OPERATIONS = operations_of(*JOBS)

@@ -34,7 +34,8 @@ class VideoModel:
         credits: of a second, by mode; its modes are the keys. Not all prices are documented.
         ratios: of its pictures.
         refuses: fields it does not take.
-        pro_for_audio: whether `enable_audio` needs mode pro.
+        with_audio: credits of a second with `enable_audio`, which needs mode pro then; 0: sound is
+            no matter of the price.
         shots: whether it takes several shots.
     """
 
@@ -43,8 +44,17 @@ class VideoModel:
     credits: Mapping[str, float]
     ratios: tuple[str, ...] = ("16:9", "9:16", "1:1")
     refuses: tuple[str, ...] = ()
-    pro_for_audio: bool = False
+    with_audio: float = 0
     shots: bool = False
+
+    def mode(self, given: Mapping[str, object]) -> str:
+        """Left out with a model that is pro only: what the server does is unknown, here pro."""
+        return str(given.get("mode", next(iter(self.credits))))
+
+    def credits_of(self, given: Mapping[str, object]) -> float:
+        """Of a second of what was asked for."""
+        has_sound = self.with_audio and given.get("enable_audio")
+        return self.with_audio if has_sound else self.credits[self.mode(given)]
 
 
 _CLASSIC: Mapping[str, float] = {"std": 4, "pro": 7}
@@ -72,7 +82,7 @@ MODELS: Mapping[str, VideoModel] = {
         _SHORT,
         {"std": 3, "pro": 5},
         refuses=("negative_prompt", "cfg_scale"),
-        pro_for_audio=True,
+        with_audio=7,
     ),
     "kling-v2-5": VideoModel("2.5", _SHORT, {"pro": 5}, refuses=("negative_prompt", "cfg_scale")),
     "kling-v2-1-master": VideoModel("2.1-master", _SHORT, {"pro": 20}, refuses=("cfg_scale",)),
@@ -102,7 +112,7 @@ def check_model(model: VideoModel, given: Mapping[str, object]) -> None:
     for name, values in allowed.items():
         if name in given and given[name] not in values:
             raise malformed(name, given[name])
-    if model.pro_for_audio and given.get("enable_audio") and given.get("mode") != "pro":
+    if model.with_audio and given.get("enable_audio") and given.get("mode") != "pro":
         raise bad_request("Parameter enable_audio needs mode pro with this model")
 
 

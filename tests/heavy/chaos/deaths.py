@@ -146,5 +146,5 @@ async def sweep(
         for seed in range(seeds, seeds + more_seeds):
             await asyncio.gather(*(one(name, seed) for name in names if not died[name]))
     print(f"\n{len(orders)} deaths ordered, {died.total()} came about")
-    assert problems == []
+    assert not problems, "\n".join(problems)
     assert {name for name in names if not died[name]} == set()

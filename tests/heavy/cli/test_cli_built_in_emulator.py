@@ -43,7 +43,7 @@ def test_200_rows_on_the_emulator_and_then_the_same_again(
     assert first.code == 0, first.stderr
     assert first.stdout.startswith("200 of 200 rows created in ")
     assert execute("bulk", "export", LEDGER, "--to", "first.csv").code == 0
-    rows = list(csv.DictReader(Path("first.csv").read_text("utf-8").splitlines()))
+    rows = list(csv.DictReader(Path("first.csv").read_text("utf-8-sig").splitlines()))
     assert [row["key"] for row in rows] == [f"k{n}" for n in range(1, 201)]
     assert {row["state"] for row in rows} == {"created"}
     assert len({row["avatar_id"] for row in rows}) == 200

@@ -176,11 +176,8 @@ def test_failed_rows_stand_above_the_bar(
     assert re.search(r"line \d \(k\d, \d.png\) failed: the server answered 400: \[bold\]no", shown)
 
 
-def test_a_reader_that_goes_away_ends_the_run_in_order(
-    start: Callable[..., Any],
-    invoke: Callable[..., Any],
-    url_csv: Callable[..., Path],
-    service: Any,
+def test_a_reader_that_goes_away_does_not_end_the_run(
+    start: Callable[..., Any], url_csv: Callable[..., Path], service: Any
 ) -> None:
     """As in `kling-async bulk run ... --json | head -1`."""
     words = ["bulk", "run", url_csv(80), "--ledger", LEDGER, "--rate", "none"]
@@ -188,10 +185,8 @@ def test_a_reader_that_goes_away_ends_the_run_in_order(
     assert process.stdout.readline().startswith("{")
     process.stdout.close()
     stderr = process.stderr.read()
-    assert process.wait(30) == 1
+    assert process.wait(30) == 0  # it had what it wanted, so nothing is lost
     assert "Traceback" not in stderr
     states = Counter(row.state for row in in_ledger(LEDGER).values())
-    assert set(states) <= {"done", "planned", "ready"}
-    assert 0 < states["done"] < 80
-    assert invoke(*words).exit_code == 0
+    assert states == {"done": 80}
     assert len(service.creates) == len(set(service.creates)) == 80

@@ -40,6 +40,27 @@ def test_the_index_leads_to_each_page() -> None:
     assert listed == {one.name for one in (ROOT / "docs").glob("*.md")} - {"index.md"}
 
 
+def test_no_page_installs_from_pypi_before_there_is_a_release() -> None:
+    examples = sorted((ROOT / "docs" / "examples").glob("*.py"))
+    for page in (*PAGES, *examples):
+        text = re.sub(r"Where a message says `[^`]*`", "", text_of(page))  # it is installed then
+        assert not re.search(r"pip install [^\n&/]*\bkling-async(\[|\s|$)", text), (
+            f"{page.name}: no release is on PyPI yet; link to versions.md#installing"
+        )
+
+
+def test_all_that_names_pythons_names_the_same() -> None:
+    project = text_of(ROOT / "pyproject.toml")
+    declared = re.findall(r"Python :: (3\.\d+)", project)
+    assert f'requires-python = ">={declared[0]}"' in project
+    workflow = text_of(ROOT / ".github" / "workflows" / "tests.yml")
+    matrix = re.findall(r"3\.\d+", re.search(r"python: \[(.*)\]", workflow)[1])  # type: ignore[index]
+    assert [*matrix, *re.findall(r'python-version: "(.*)"', workflow)] == declared
+    assert f"Python {declared[0]} to {declared[-1]}" in text_of(ROOT / "README.md")
+    listed = f"Python {', '.join(declared[:-1])} and {declared[-1]} are supported"
+    assert listed in text_of(ROOT / "docs" / "versions.md")
+
+
 def test_troubleshooting_has_an_entry_for_each_error() -> None:
     text = text_of(ROOT / "docs" / "troubleshooting.md")
     headings = {one.split()[0] for one in HEADING.findall(text)}

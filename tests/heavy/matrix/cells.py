@@ -91,7 +91,8 @@ from kling_async import (
 
 OPERATIONS = (
     *("read", "upload", "avatar", "avatar in bulk", "video", "video in bulk", "delete"),
-    *("text", "text in bulk", "picture", "picture in bulk", "element", "element in bulk"),
+    *("text", "text in bulk", "frames", "frames in bulk"),
+    *("picture", "picture in bulk", "element", "element in bulk"),
 )
 TRANSPORTS = ("httpx", "aiohttp")
 

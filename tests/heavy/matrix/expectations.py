@@ -198,7 +198,9 @@ def line(
         "delete": delete,
         "text": create,  # videos.text2video: nothing of it shows but its mark, while it runs
         "text in bulk": OF_MARK_ALONE.get(film, film),
-        "picture": create,  # images.kolors: two works; in bulk of a file that is uploaded for it
+        "frames": create,  # videos.image2video_frames; in bulk of a file that is uploaded for it
+        "frames in bulk": film,
+        "picture": create,  # images.kolors: two works; in bulk likewise
         "picture in bulk": film,
         "element": create,
         "element in bulk": row,
@@ -243,7 +245,7 @@ def jobs(video: Expectation, film: Expectation) -> Line:
     """What only a job can meet."""
     none = Nothing("it starts no job")
     found = line(none, none, none, none, film, none)
-    found |= dict.fromkeys(("video", "text", "picture"), video)
+    found |= dict.fromkeys(("video", "text", "frames", "picture"), video)
     return {**found, "element in bulk": none}
 
 
@@ -253,4 +255,5 @@ def killed(rows: str, films: str) -> Line:
     upload = Elsewhere(f"tests/heavy/chaos/{rows}")
     found = line(none, upload, none, upload, Elsewhere(f"tests/heavy/chaos/{films}"), none)
     anything = Elsewhere("tests/heavy/chaos/test_chaos_any.py::test_kills_double_and_lose_nothing")
-    return {**found, "text in bulk": anything, "picture in bulk": anything}
+    bulk = ("text in bulk", "frames in bulk", "picture in bulk")
+    return {**found, **dict.fromkeys(bulk, anything)}

@@ -189,7 +189,10 @@ async def _among_others(bench: Bench) -> None:
 
 
 FULL = "database or disk is full"
-PAID = ("avatars.create", "avatars.video", "videos.text2video", "images.kolors", "elements.create")
+PAID = (
+    *("avatars.create", "avatars.video", "videos.text2video", "videos.image2video_frames"),
+    *("images.kolors", "elements.create"),
+)
 _EVENTS = {"intent": "intended", "answer": "answered"}
 
 

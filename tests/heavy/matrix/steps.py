@@ -185,12 +185,11 @@ class TextStep:
         return {str(one.id): one.arguments["prompt"] for one in bench.emulator.tasks}
 
 
-class PictureStep(TextStep):
-    """Rows that become two pictures each, of a file that is uploaded for them."""
+class FramesStep(TextStep):
+    """Rows that become videos of a picture, a file that is uploaded for each."""
 
-    operation = "images.kolors"
+    operation = "videos.image2video_frames"
     turn = 5  # after the upload, too
-    files = 2
 
     def __init__(self) -> None:
         self._file = Path()
@@ -198,6 +197,16 @@ class PictureStep(TextStep):
     async def prepare(self, bench: Bench) -> None:
         self._file = bench.folder / "row.png"
         self._file.write_bytes(png())
+
+    def row(self, key: str) -> dict[str, Any]:
+        return {"prompt": key, "image": self._file}
+
+
+class PictureStep(FramesStep):
+    """Rows that become two pictures each, of such a file."""
+
+    operation = "images.kolors"
+    files = 2
 
     def row(self, key: str) -> dict[str, Any]:
         return {"prompt": key, "images": [self._file], "image_count": 2}
@@ -223,6 +232,7 @@ STEPS: dict[str, type[Step]] = {
     "avatar in bulk": AvatarStep,
     "video in bulk": FilmStep,
     "text in bulk": TextStep,
+    "frames in bulk": FramesStep,
     "picture in bulk": PictureStep,
     "element in bulk": ElementStep,
 }

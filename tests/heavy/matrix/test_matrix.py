@@ -36,6 +36,8 @@ NAMES = {
     "delete": "avatars.delete",
     "text": "videos.text2video",
     "text in bulk": "videos.text2video",
+    "frames": "videos.image2video_frames",
+    "frames in bulk": "videos.image2video_frames",
     "picture": "images.kolors",
     "picture in bulk": "images.kolors",
     "element": "elements.create",
@@ -152,6 +154,7 @@ async def _single(cell: Cell, bench: Bench) -> None:
         "avatar": len(mine),
         "video": len(emulator.tasks),
         "text": len(emulator.tasks),
+        "frames": len(emulator.tasks),
         "picture": len(emulator.tasks),
         "element": len(emulator.elements),
         "delete": len(emulator.deleted_avatars),
@@ -159,7 +162,7 @@ async def _single(cell: Cell, bench: Bench) -> None:
     assert done[cell.operation] == expects.done
     if cell.operation == "avatar" and isinstance(expects.gets, str):
         assert mine == [got.id]
-    if cell.operation in ("video", "text", "picture") and isinstance(expects.gets, str):
+    if cell.operation in ("video", "text", "frames", "picture") and isinstance(expects.gets, str):
         assert [one.id for one in emulator.tasks] == [got.id]
     if cell.operation == "upload" and isinstance(expects.gets, str):
         assert got.url in {one.url for one in emulator.uploads}
@@ -178,6 +181,9 @@ def _call(kling: AsyncKlingClient, operation: str, old: str) -> Any:
         "video": lambda: kling.avatars.video(image_url=row["image_url"], audio_url=SPEECH),
         "delete": lambda: kling.avatars.delete(old),
         "text": lambda: kling.videos.text2video(prompt="row-1"),
+        "frames": lambda: kling.videos.image2video_frames(
+            prompt="row-1", image_url=row["image_url"]
+        ),
         "picture": lambda: kling.images.kolors(prompt="row-1", images=[row["image_url"]]),
         "element": lambda: kling.elements.create(name="row-1", cover_image_url=row["image_url"]),
     }[operation]()

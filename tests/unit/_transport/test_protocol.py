@@ -268,6 +268,14 @@ def test_error_envelopes(content: bytes, message: str, code: int | str | None) -
     assert (error.message, error.code) == (message, code)
 
 
+def test_an_error_has_the_answers_headers_but_for_sessions() -> None:
+    error = error_of(answer(500, {}, x_request_id="r1", set_cookie="s=1", date="today"))
+    assert isinstance(error, errors.APIError)
+    assert error.headers == {"x-request-id": "r1", "date": "today"}
+    with pytest.raises(TypeError):
+        error.headers["x"] = "y"  # type: ignore[index]
+
+
 def test_a_long_message_is_cut_in_the_text_only() -> None:
     error = error_of(answer(400, {"error": "x" * 5000}))
     assert len(str(error)) < 600

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from films import calls, filmed, speaking
 from jobs import JumpClock, avatars, creates, in_ledger, job, results, url_rows, videos
 
-from kling_async import AsyncKlingClient, BulkResult, BulkRow, CreateAvatar, Text2Video
+from kling_async import AsyncKlingClient, BulkResult, BulkRow, CreateAvatar, Kolors, Text2Video
 from kling_async.bulk.health import LooksMadeError
 from kling_async.bulk.recipes import TALKING
 from kling_async.bulk.records import MISSING
@@ -58,6 +59,28 @@ class TestAnyOperation:
         kept = {one.key: one async for one in kling.bulk.results(ledger)}
         assert kept == found
 
+    async def test_several_pictures_are_files_of_their_own(
+        self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path, tmp_path: Path
+    ) -> None:
+        rows = [{"key": f"k{n}", "prompt": f"A cat, {n}", "image_count": n} for n in (1, 2, 3)]
+        options: dict[str, Any] = {"operation": Kolors, "save_to": tmp_path / "pictures"}
+        found = await carried_out(kling, rows, ledger, **options)
+        names = {key: [Path(file).name for file in one.files] for key, one in found.items()}
+        assert names == {
+            "k1": ["k1.png"],
+            "k2": ["k2-1.png", "k2-2.png"],
+            "k3": ["k3-1.png", "k3-2.png", "k3-3.png"],
+        }
+        contents = {Path(file).read_bytes() for one in found.values() for file in one.files}
+        assert len(contents) == 6
+        Path(found["k3"].files[1]).unlink()
+        before = len(emulator.calls)
+        assert await carried_out(kling, rows, ledger, **options) == found
+        assert Path(found["k3"].files[1]).read_bytes() in contents
+        assert len(emulator.tasks) == 3
+        sent = {one.operation for one in emulator.calls[before:]}
+        assert "images.kolors" not in sent
+
     async def test_requests_of_several_operations_together(
         self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path
     ) -> None:
@@ -101,6 +124,48 @@ class TestAnyOperation:
         assert {one.state for one in found.values()} == {"failed"}
         assert "operation" in str(found["a"].error)
         assert not emulator.tasks
+
+
+class SlowLook(httpx.AsyncBaseTransport):
+    """The first look for a lost create is answered, and its answer comes when a second is lost."""
+
+    def __init__(self, emulator: Emulator, ledger: Path) -> None:
+        self._emulator, self._ledger = emulator, ledger
+        self._inner = emulator.transport()
+        self._creates, self._looks = 0, 0
+        self._looked = asyncio.Event()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            self._creates += 1
+            if self._creates == 2:
+                await self._looked.wait()
+        response = await self._inner.handle_async_request(request)
+        if request.url.path.endswith("/scheduler") and self._creates:
+            self._looks += 1
+            if self._looks == 1:
+                await response.aread()
+                self._looked.set()
+                await self._both_lost()
+                self._emulator.clock.advance(150)  # more than the 120 s that are looked
+        return response
+
+    async def _both_lost(self) -> None:
+        while [row.steps[0].state for row in in_ledger(self._ledger).values()] != ["doubt"] * 2:
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.02)  # its worker hears of it
+
+
+async def test_nothing_is_given_up_by_a_look_that_began_before_it_was_lost(
+    open_client: OpenClient, ledger: Path
+) -> None:
+    emulator = Emulator(job_s=900.0, faults=[Fault("videos.text2video", "reset_after", every=1)])
+    transport = SlowLook(emulator, ledger)
+    kling = await open_client(transport=transport, clock=JumpClock(emulator))
+    rows = [{"key": key, "prompt": key} for key in ("a", "b")]
+    found = await carried_out(kling, rows, ledger, operation=Text2Video, concurrency=2)
+    assert {(one.state, one.evidence) for one in found.values()} == {("done", "adopted")}
+    assert len(emulator.tasks) == 2
 
 
 class TestOthers:

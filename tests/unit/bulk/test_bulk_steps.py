@@ -22,6 +22,7 @@ from kling_async import (
     CreateSpeech,
     ExtendVideo,
     FramesToVideo,
+    Kolors,
     Lipsync,
     OmniVideo,
     Task,
@@ -132,6 +133,34 @@ async def test_an_avatar_is_the_one_that_talks(
     assert one.state == "done"
     assert (calls(emulator, "avatars.video")[0].fields or {})["avatarId"] == one.steps[0].remote_id
     assert [Path(file).name for file in one.files] == ["ada.mp4"]
+
+
+async def test_the_first_of_several_pictures_moves_and_sounds(
+    kling: AsyncKlingClient, emulator: Emulator, tmp_path: Path
+) -> None:
+    given = [
+        {"key": key, "images.kolors.prompt": key, "images.kolors.image_count": 3}
+        | {"videos.image2video_frames.prompt": "It moves"}
+        for key in ("cat", "fox")
+    ]
+    operation = [Kolors, FramesToVideo, AddSound]
+    found = await carried_out(kling, given, tmp_path, operation=operation)
+    made = {task.id: task for task in emulator.tasks}
+    assert len(made) == 6
+    for key, one in found.items():
+        assert one.state == "done"
+        assert [Path(file).name for file in one.files] == [
+            *(f"{key}-step1-{n}.png" for n in (1, 2, 3)), f"{key}-step2.mp4", f"{key}.mp4",
+        ]  # fmt: skip
+        pictures, video, sound = [
+            await kling.tasks.get(int(step.remote_id or 0)) for step in one.steps
+        ]
+        assert made[pictures.id].arguments["prompt"] == key
+        assert made[video.id].input_urls == (pictures.works[0].url,)
+        assert made[sound.id].input_urls == (video.works[0].url,)
+    before = len(emulator.calls)
+    assert await carried_out(kling, given, tmp_path, operation=operation) == found
+    assert len(emulator.calls) == before
 
 
 async def test_a_request_is_a_row_of_one_step(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -81,6 +82,13 @@ class TestRowsIn:
         assert isinstance(found, BulkRow)
         assert (found.state, found.error, found.attempts) == ("created", None, 1)
         assert found.columns == {"image_url": row["image_url"], "nickname": "k1"}
+        told = found.to_dict()
+        assert (told["key"], told["avatar_id"], told["columns"]) == (
+            "k1",
+            found.avatar_id,
+            dict(found.columns),
+        )
+        assert json.loads(json.dumps(told)) == told
 
     async def test_no_rows(self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path) -> None:
         assert await results(kling, [], ledger) == {}

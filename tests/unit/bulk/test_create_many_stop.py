@@ -9,6 +9,7 @@ from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 from jobs import (
@@ -133,6 +134,30 @@ class TestLeavingEarly:
             await until_quiet(lambda: len(emulator.avatars))
         assert 4 <= len(emulator.avatars) <= 7
         assert_nothing_is_open(emulator, ledger)
+
+    async def test_a_cancelled_scope_of_anyio_leaves_no_task_behind(
+        self, open_client: OpenClient, emulator: Emulator, ledger: Path
+    ) -> None:
+        """There every wait is cancelled, also those of an end; web frameworks use such scopes."""
+        gate = Gate(free=1)
+        before = asyncio.all_tasks()
+        with anyio.CancelScope() as scope:
+            async with AsyncKlingClient(
+                TOKEN,
+                base_url="http://localhost/v1/kling",
+                transport=Watched(emulator.transport(), gate),
+                rate_limit=None,
+            ) as kling:
+                made = kling.avatars.create_many(url_rows(20), ledger=ledger, concurrency=4)
+                async with aclosing(made) as found:
+                    async for _ in found:
+                        await until(lambda: gate.held == 4)
+                        scope.cancel()
+        assert asyncio.all_tasks() == before
+        gate.opened.set()
+        kling = await open_client(clock=JumpClock(emulator))
+        assert len(await results(kling, url_rows(20), ledger)) == 20
+        assert len(creates(emulator)) == len(set(sent_keys(emulator)))
 
     async def test_the_rows_that_were_given_are_closed(
         self, kling: AsyncKlingClient, ledger: Path

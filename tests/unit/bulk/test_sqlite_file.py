@@ -468,7 +468,7 @@ async def test_without_locks_the_ledgers_own_word_counts(
         process.kill()
         await process.wait()
         with monkeypatch.context() as patched:
-            patched.setattr(sqlite_file, "_host", lambda: "another")
+            patched.setattr(sqlite_file, "host_name", lambda: "another")
             assert "is in use by" in await refusal(path)
         async with opened(path) as ledger:
             assert await ledger.counts() == {"done": 1, "doubt": 1, "planned": 1}

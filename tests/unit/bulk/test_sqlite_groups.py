@@ -13,8 +13,9 @@ import pytest
 from ledgers import SERVICE, planned, tried, yes
 
 from kling_async import LedgerError
+from kling_async.bulk.groups import FULL
 from kling_async.bulk.records import Applied, Change
-from kling_async.bulk.sqlite import FULL, SqliteLedger, open_ledger
+from kling_async.bulk.sqlite import SqliteLedger, open_ledger
 from kling_async.bulk.sqlite_store import Writing
 
 

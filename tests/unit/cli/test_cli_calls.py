@@ -208,3 +208,26 @@ def test_with_the_built_in_emulator_nothing_is_needed(invoke: Callable[..., Any]
     done = invoke("tts", "voices", "--emulator", env={"USEAPI_TOKEN": None})
     assert done.exit_code == 0
     assert objects(done.stdout)
+
+
+@pytest.mark.parametrize("words", [
+    ("avatars", "list"), ("avatars", "list", "--type", "templates"), ("accounts", "list"),
+    ("tts", "voices"),
+])  # fmt: skip
+def test_lists_are_tables_on_a_terminal_and_json_in_a_pipe(
+    invoke: Callable[..., Any],
+    service: Any,
+    emulator: Emulator,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+) -> None:
+    more = ("--prompt", "p" * 300, "--image-url", "https://x.y/a.png")
+    assert invoke("avatars", "create", *more).exit_code == 0
+    rows = [json.loads(line) for line in invoke(*words).stdout.splitlines()]
+    monkeypatch.setattr("kling_async.cli.tables.on_terminal", lambda: True)
+    head, *lines = invoke(*words, env={"COLUMNS": "300"}).stdout.splitlines()
+    first = next(iter(rows[0]))
+    assert (head.split()[0], len(lines)) == (first, len(rows))
+    assert [line.split()[0] for line in lines] == [str(one[first]).split()[0] for one in rows]
+    assert "p" * 60 not in "".join(lines)
+    assert ("p" * 59 + "…" in "".join(lines)) == (words == ("avatars", "list"))

@@ -6,7 +6,7 @@ import pytest
 
 from kling_async.emulator import Emulator
 from kling_async.emulator.faultkinds import KINDS
-from kling_async.emulator.operations.jobs import JOBS, TEXT2VIDEO
+from kling_async.emulator.operations.video_jobs import JOBS, TEXT
 
 KITE = {"prompt": "A kite over the sea"}
 PATH = "/videos/text2video"
@@ -147,7 +147,7 @@ def test_each_job_can_be_struck_by_the_faults_of_jobs():
 
 
 def test_the_table_names_the_fields_of_the_reference():
-    names = [field.name for field in TEXT2VIDEO.fields]
+    names = [field.name for field in TEXT.fields]
     assert names[:8] == [
         *("prompt", "model_name", "negative_prompt", "cfg_scale", "duration"),
         *("aspect_ratio", "mode", "enable_audio"),

@@ -13,7 +13,13 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from kling_async import AsyncKlingClient, NotSentError, RetryPolicy, WebhookReceiver
+from kling_async import (
+    AsyncKlingClient,
+    InvalidRequestError,
+    NotSentError,
+    RetryPolicy,
+    WebhookReceiver,
+)
 from kling_async.emulator import Emulator, Fault, sample_png
 from kling_async.integrations.aiohttp import (
     KLING,
@@ -96,10 +102,17 @@ async def test_an_uploaded_file_becomes_an_avatar_in_a_nested_app(emulator: Emul
 
 async def test_what_the_api_would_refuse_is_422(emulator: Emulator) -> None:
     async with talking_to(make_app(emulator)) as client:
-        for data in (portrait(b"no image"), {"portrait": "text"}, {"other": "x"}):
+        cases: list[tuple[Any, str]] = [
+            (portrait(b"no image"), "portrait"),
+            ({"portrait": "text"}, "file"),
+            ({"other": "x"}, "file"),
+        ]
+        for data, name in cases:
             answer = await client.post("/avatars", data=data)
             assert answer.status == 422
-            assert (await answer.json())["detail"][0]["loc"] == ["body", "file"]
+            assert (await answer.json())["detail"][0]["loc"] == ["body", name]
+    with pytest.raises(InvalidRequestError, match="portrait: must be a file"):
+        await media_of(None, name="portrait")
     assert emulator.calls == []
 
 

@@ -24,7 +24,7 @@ from kling_async import (
     ServerError,
     TaskFailedError,
 )
-from kling_async.integrations.answers import answer_to, log_line
+from kling_async.integrations.answers import answer_to, log_line, openapi_responses
 from kling_async.integrations.hidden import without_secrets
 
 CONTEXT = CallContext("POST", "/avatars", "ada@example.com", 2, 1.5)
@@ -74,6 +74,17 @@ def test_each_class_has_its_answer(kind: type[KlingError]) -> None:
         assert answer.status == expected
     assert "private" not in answer.content.decode()
     assert "ada@" not in answer.content.decode()
+
+
+@pytest.mark.parametrize("kind", sorted(set(classes()), key=lambda one: one.__name__))
+def test_openapi_has_each_answer(kind: type[KlingError]) -> None:
+    answer = answer_to(kind("x"))
+    said = openapi_responses()[answer.status]
+    schema = said["content"][answer.media_type]["schema"]
+    assert f"`{answer.body['error']}`" in said["description"]
+    assert set(schema.get("required", ())) <= set(answer.body)
+    names = schema["properties"].get("error", {"enum": ["invalid_request"]})["enum"]
+    assert answer.body["error"] in names
 
 
 def test_a_problem_is_described_as_rfc_9457_says() -> None:

@@ -17,6 +17,7 @@ from fastapi import FastAPI, UploadFile, WebSocket
 from kling_async import AsyncKlingClient, InvalidRequestError, RetryPolicy, WebhookReceiver
 from kling_async.emulator import Emulator, Fault, sample_png
 from kling_async.integrations.fastapi import (
+    KLING_RESPONSES,
     Kling,
     get_kling,
     install_error_handlers,
@@ -39,7 +40,7 @@ def make_app(emulator: Emulator) -> FastAPI:
     install_error_handlers(app)
     app.include_router(webhook_router(receiver))
 
-    @app.post("/avatars")
+    @app.post("/avatars", responses=KLING_RESPONSES)
     async def create(portrait: UploadFile, kling: Kling, nickname: str | None = None) -> str:
         return (await kling.avatars.create(image=await media_of(portrait), nickname=nickname)).id
 
@@ -121,6 +122,12 @@ async def test_an_uploaded_file_becomes_an_avatar(emulator: Emulator) -> None:
         answer = await client.post("/avatars", files=portrait(sample_png()))
     assert answer.status_code == 200
     assert [one.id for one in emulator.avatars] == [answer.json()]
+
+
+def test_the_schema_tells_what_a_failed_call_is_answered_with(emulator: Emulator) -> None:
+    answers = make_app(emulator).openapi()["paths"]["/avatars"]["post"]["responses"]
+    assert set(answers) == {"200", *map(str, KLING_RESPONSES)}
+    assert "`outcome_unknown`" in answers["504"]["description"]
 
 
 async def test_what_the_api_would_refuse_is_422_in_fastapis_form(emulator: Emulator) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from datetime import UTC, datetime
 from typing import Any
@@ -297,6 +298,19 @@ NAMES = {
     "ttsSpeed": "tts_speed", "ttsEmotionKey": "tts_emotion", "createTime": "create_time_ms",
     "updateTime": "update_time_ms",
 }  # fmt: skip
+
+
+def test_a_result_becomes_plain_json() -> None:
+    avatar = Avatar.from_api({**PERSONAL, "newer": {"a": [1]}})
+    told = avatar.to_dict()
+    assert json.loads(json.dumps(told)) == told
+    assert (told["id"], told["tts_emotion"], told["extra"]) == (
+        avatar.id,
+        "neutral",
+        {"newer": {"a": [1]}},
+    )
+    assert told["image_resources"][0]["url"] == "https://c.d/1.png"
+    assert not {"raw", "meta"} & {*told, *told["image_resources"][0]}
 
 
 @given(

@@ -1,0 +1,240 @@
+"""How does a machine work on a ledger that others work on, too? It claims rows, and gives back.
+
+    intake:  input rows -> ledger (registered) -> wanted     for who submits them
+    claims:  rows that nobody has -> `BulkRun`               as many as there are places
+    follow:  wanted rows that others settled -> results
+
+What a row goes through between its claim and its result is that of `runner.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from .machine import OPEN, PAID
+from .postgres import PostgresLedger
+from .records import Row
+from .results import RowResult, given_before, given_otherwise
+from .runner import BulkRun, Chunks
+from .shared_limits import shared_limits
+from .sources import CHUNK
+from .task_group import Hold
+
+IDLE_S = 0.5
+"""How often a worker without work asks for some."""
+FOLLOW_EVERY_S = 0.3
+"""How often is asked what others have settled."""
+WINDOW = 1000
+"""Rows that are asked about at once: the oldest, as these are taken first."""
+AGAIN_AFTER_S = 30.0
+"""When a row that was put off may be claimed again."""
+UNPARK_AFTER_S = 300.0
+"""When a worker tries accounts again that it had given up."""
+ALL_STEPS, FILES, AGAIN = "all steps wanted", "files wanted", "again wanted"
+"""Facts of a ledger: what those who submitted rows want of all workers."""
+TRIES = 3
+"""How often a row is put off before its result says so."""
+
+
+class SharedRun(BulkRun):
+    """One worker's run over a ledger that others share; see `BulkRun` for the rest.
+
+    Args:
+        submits: whether `results` is given rows, and ends when all of them are settled. Else it
+            takes what the ledger has, and ends when it is stopped, or after `most_rows`.
+        most_rows: claim no more rows than these; default: any number.
+    """
+
+    _ledger: PostgresLedger
+
+    def __init__(
+        self,
+        *args: Any,
+        submits: bool = True,
+        most_rows: int | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(*args, **options)
+        self._submits = submits
+        self._most_rows = most_rows
+        self._again = bool(options.get("again"))
+        self._takes_tasks = True
+        self._unpark_s = 0.0
+        self._claimed: set[int] = set()
+        self._wanted: dict[int, None] = {}
+        """Rows of the input that are not settled, in its order."""
+        self._tries: dict[int, int] = {}
+        self._all_read = False
+        self._over = False
+        self._changed = asyncio.Event()
+
+    async def results(self, rows: Chunks | None = None) -> AsyncGenerator[RowResult, None]:
+        """Each row's result as it is settled, by whichever worker; see `BulkRun.results`.
+
+        Args:
+            rows: in chunks, as the ledger has them; None where nothing is submitted.
+        """
+        admission = self._pipeline.admission
+        async with (
+            shared_limits(self._ledger.path, admission),
+            aclosing(super().results(self._claims(rows))) as results,
+        ):
+            async for result in results:
+                yield result
+
+    # --- rows in --------------------------------------------------------------------------------
+
+    async def _claims(self, rows: Chunks | None) -> AsyncGenerator[Sequence[Row], None]:
+        """Rows that nobody has, whenever there is a place for one."""
+        if rows is not None:
+            await self.tell_workers()
+            self._group.start(self._take_in(rows))
+            self._group.start(self._follow())
+        await self._heed_submitters()
+        left = self._most_rows
+        while not self._over:
+            self._changed.clear()
+            # A row in doubt needs a place no longer: the listing is looked at for all of them.
+            places = max(self._crew.first, self._crew.size)
+            free = min(CHUNK, places - len(self._claimed) + self._doubts.open)
+            free = free if left is None else min(free, left)
+            claimed = await self._claim(free) if free > 0 else []
+            if claimed:
+                left = None if left is None else left - len(claimed)
+                self._claimed |= {row.id for row in claimed}
+                yield claimed
+            elif left is not None and (left == 0 or free > 0):
+                return
+            else:
+                await self._change_within(IDLE_S)
+                await self._heed_submitters()
+
+    async def _claim(self, size: int) -> Sequence[Row]:
+        return await self._ledger.claim(
+            size,
+            made=self.made,
+            saves=self._takes_tasks,
+            away=[account or "" for account in self.health.parked],
+        )
+
+    async def tell_workers(self) -> None:
+        """What other workers have to know of this run; no later run takes it back."""
+        for wanted, name in (
+            (self.made != 1, ALL_STEPS),
+            (self.folder is not None, FILES),
+            (self._again, AGAIN),
+        ):
+            if wanted:
+                await self._ledger.set_fact(name, "1")
+
+    async def _heed_submitters(self) -> None:
+        """What the runs that submit want of a worker."""
+        if self._submits:
+            return
+        all_steps = await self._ledger.fact(ALL_STEPS) is not None
+        files = await self._ledger.fact(FILES) is not None
+        self._takes_tasks = self.folder is not None or not files
+        self.made = None if all_steps and self._takes_tasks else 1
+        now_s = self._pipeline.clock.monotonic()
+        if now_s >= self._unpark_s:  # an account may be mended meanwhile
+            self._unpark_s = now_s + UNPARK_AFTER_S
+            self.health.parked.clear()
+            self.health.without_credits.clear()
+
+    async def _take_in(self, rows: Chunks) -> None:
+        """The input's rows into the ledger; those that are settled are told at once."""
+        async with aclosing(rows):
+            async for chunk in rows:
+                for row in chunk:
+                    if row.duplicate or row.id in self._wanted:
+                        await self._told(given_before(row))
+                    elif row.differs:
+                        await self._told(given_otherwise(row))
+                    elif self._is_open(row):
+                        self._wanted[row.id] = None
+                        self._changed.set()
+                    else:
+                        self.counts.resumed += 1
+                        await self._told(RowResult(row))
+        self._all_read = True
+        self._changed.set()
+
+    def _is_open(self, row: Row) -> bool:
+        step = next((one for one in row.steps[: self.made] if one.state != "done"), None)
+        return step is not None and step.state not in ("failed", "unknown")
+
+    # --- results out ----------------------------------------------------------------------------
+
+    async def _follow(self) -> None:
+        """What other workers settle is told, too; the run is over when nothing is wanted."""
+        while not (self._all_read and not self._wanted):
+            theirs = [one for one in self._window() if one not in self._claimed]
+            open_rows = await self._ledger.unsettled_among(theirs, made=self.made)
+            for row_id in theirs:
+                if row_id in self._wanted and row_id not in self._claimed:
+                    if row_id not in open_rows:
+                        await self._told(RowResult(await self._ledger.row_of(row_id)))
+                    elif self.health.parked:
+                        await self._skip_parked(row_id)
+            await asyncio.sleep(FOLLOW_EVERY_S)
+        self._over = True
+        self._changed.set()
+
+    def _window(self) -> list[int]:
+        return list(itertools.islice(self._wanted, WINDOW))
+
+    async def _skip_parked(self, row_id: int) -> None:
+        """A row of an account that was given up is left to a later run."""
+        row = await self._ledger.row_of(row_id)
+        step = row.current
+        if step is not None and step.state in OPEN:
+            earlier = row.steps[: step.number - 1]
+            named = self._requests.named_account(step, earlier)
+            account = next((o.account for o in (step, *earlier) if o.account is not None), named)
+            if (why := self.health.parked.get(account)) is not None:
+                await self._told(RowResult(row, step.state, why, account))
+
+    async def _told(self, result: RowResult) -> None:
+        await self._places.acquire()
+        self._wanted.pop(result.row.id, None)
+        super()._settle(result, 0)
+
+    def _settle(
+        self, result: RowResult, counted: int, place: asyncio.Semaphore | None = None
+    ) -> None:
+        row_id = result.row.id
+        self._claimed.discard(row_id)
+        self._changed.set()
+        if result.state is not None or any(one.state != "done" for one in result.row.steps):
+            self._group.start(self._release(result), Hold(settling=True))
+        if self._submits and (row_id not in self._wanted or self._is_tried_again(result)):
+            self._in_house.discard(row_id)
+            (place or self._places).release()
+            return
+        self._wanted.pop(row_id, None)
+        super()._settle(result, counted, place)
+
+    def _is_tried_again(self, result: RowResult) -> bool:
+        """Whether somebody takes it up again soon: it was overtaken, or the server was busy."""
+        if result.state not in (*OPEN, *PAID) or self._stopping.is_set():
+            return False
+        account = result.account
+        if account in self.health.parked or account in self.health.without_credits:
+            return False
+        tries = self._tries[result.row.id] = self._tries.get(result.row.id, 0) + 1
+        return tries < TRIES
+
+    async def _release(self, result: RowResult) -> None:
+        after_s = AGAIN_AFTER_S if result.state in (*OPEN, *PAID) else None
+        await self._ledger.release(result.row.id, after_s=after_s)
+
+    async def _change_within(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            pass

@@ -1,0 +1,135 @@
+"""What do several machines cost? A claim among 100,000 rows, CPU a row, the rate across processes.
+
+python tests/benchmarks/bench_distributed.py [claim|rows|windows]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path += [str(Path(__file__).parents[1] / one) for one in ("support", "heavy/distributed")]
+
+from crew import ACCOUNTS, crew
+from ledgers import row_input
+
+from kling_async.bulk.postgres import open_postgres
+from kling_async.bulk.records import Change
+from kling_async.distributed.launcher import TrialServer
+from kling_async.emulator import Emulator
+
+HEAD = ("what", "measured")
+
+
+async def claim(address: str, rows: int = 100_000) -> list[tuple[str, str]]:
+    """How long a claim of 32 takes, most of the rows done and not vacuumed."""
+    async with open_postgres(f"{address}#claim", service="x") as ledger:
+        for first in range(0, rows, 1000):
+            await ledger.register(
+                [row_input(f"k{n}", n + 1) for n in range(first, min(first + 1000, rows))]
+            )
+        for _ in range((rows - 1000) // 1000):
+            claimed = await ledger.claim(1000, made=None, saves=True)
+            changes = []
+            for row in claimed:
+                step = row.steps[0]
+                changes += [
+                    Change(step_id=step.id, event="intended"),
+                    Change(step_id=step.id, event="answered", to="done", claim=str(step.id)),
+                ]
+            await asyncio.gather(*map(ledger.post, changes))
+        times = []
+        for _ in range(25):
+            began = time.perf_counter()
+            claimed = await ledger.claim(32, made=None, saves=True)
+            times.append(time.perf_counter() - began)
+            assert len(claimed) == 32
+        times.sort()
+        said = f"median {times[12] * 1e3:.1f} ms, worst {times[-1] * 1e3:.1f} ms"
+        return [(f"a claim of 32 among {rows:,} rows", said)]
+
+
+def cpu_of(server: TrialServer) -> float:
+    """Seconds of CPU of the server and of all it has started."""
+    assert server.process is not None
+    listed = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(server.process.pid)], capture_output=True, text=True
+    ).stdout.split()
+    total = 0
+    for pid in (server.process.pid, *listed):
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        total += int(fields[11]) + int(fields[12]) + int(fields[13]) + int(fields[14])
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+async def rows(server: TrialServer, n: int = 1500) -> list[tuple[str, str]]:
+    """Whole rows against the emulator on a socket, no rate, three workers of 8 at once."""
+    emulator = Emulator(ACCOUNTS, latency_s=0.05)
+    async with crew(emulator, f"{server.address}#rows", rate=0) as one:
+        before = cpu_of(server)
+        await one.submit(n)
+        began = time.monotonic()
+        await one.over(within_s=300)
+        took_s = time.monotonic() - began
+        database_s = cpu_of(server) - before
+        verdict = await one.verdict()
+    assert verdict.states == {"done": n}, verdict
+    assert not verdict.faults
+    workers_s = sum(float(report.split()[-1]) for report in one.reports)
+    return [
+        (f"{n} rows, three workers", f"{n / took_s:.0f} rows/s"),
+        ("CPU a row, workers with their start", f"{1e3 * workers_s / n:.1f} ms"),
+        ("CPU a row, database with registering", f"{1e3 * database_s / n:.1f} ms"),
+    ]
+
+
+async def windows(address: str, seconds: float = 12) -> list[tuple[str, str]]:
+    """20 per 2 s over four processes, one clock 3 s ahead: the most in any window."""
+    emulator = Emulator(["a@x.y"])
+    async with crew(emulator, f"{address}#windows", rate=10, workers=0) as one:
+        await asyncio.gather(*(one.start(CREW_SKEW_S="3" if at == 0 else "0") for at in range(4)))
+        await one.submit(round(seconds * 10))
+        await one.over(within_s=seconds * 4)
+        verdict = await one.verdict(window_s=2.0)
+    settled = sorted(int(report.split()[1]) for report in one.reports)
+    return [
+        ("20 per 2 s, four processes, one clock skewed: most in a window",
+         str(verdict.most_in_window)),
+        ("rows of each process", f"{settled[0]} to {settled[-1]}"),
+    ]  # fmt: skip
+
+
+async def main() -> None:
+    """Print what was asked for."""
+    wanted = sys.argv[1:] or ["claim", "rows", "windows"]
+    folder = Path(tempfile.mkdtemp(prefix="kling-bench-"))
+    folder.chmod(0o755)
+    server = TrialServer(folder / "data")
+    address = server.start()
+    try:
+        for name in wanted:
+            if name == "claim":
+                found = await claim(address)
+            elif name == "rows":
+                found = await rows(server)
+            else:
+                found = await windows(address)
+            for what, measured in found:
+                print(f"{what}: {measured}", flush=True)
+    finally:
+        server.stop()
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        print(f"peak memory of this process: {peak} MiB")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

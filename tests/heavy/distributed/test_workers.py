@@ -1,0 +1,159 @@
+"""Is each row made once, whatever is done to the workers and to the database?
+
+The whole forms, with their numbers: `python tests/heavy/distributed/run.py all`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from crew import ACCOUNTS, crew
+from databases import database
+from run import SCENES, played
+
+from kling_async import AsyncKlingClient
+from kling_async.bulk.places import read_ledger
+from kling_async.bulk.postgres_session import address_of
+from kling_async.bulk.shared_limits import shared_limits
+from kling_async.cli.app import cli
+from kling_async.distributed import work_once
+from kling_async.emulator import Emulator, sample_png
+
+ROOT = Path(__file__).parents[3]
+BASE_URL = "http://127.0.0.1/v1/kling"
+
+
+@pytest.fixture
+def address(request: pytest.FixtureRequest) -> str:
+    return f"{database()}#{request.node.nodeid}"
+
+
+@pytest.mark.parametrize("name", [one for one in SCENES if one != "quiet"])
+async def test_a_bad_day(name: str) -> None:
+    found = await played(name, rows=90, seed=3, rate=20)
+    assert (found.doubled, found.lost, found.wrong, found.unknown_made) == ([], [], [], 0)
+    assert found.states["done"] + found.states["unknown"] == 90
+
+
+async def test_videos_and_files_go_through_workers(address: str, tmp_path: Path) -> None:
+    pictures = [tmp_path / f"{n}.png" for n in range(3)]
+    for n, picture in enumerate(pictures):
+        picture.write_bytes(sample_png(seed=n))
+    emulator = Emulator(ACCOUNTS, job_s=0.2)
+    films = str(tmp_path / "films")
+    async with crew(emulator, address, rate=0, workers=2, CREW_FOLDER=films) as one:
+        await one.submit(12, images=pictures, talk=True)
+        await one.over(within_s=120)
+        found = await one.verdict()
+    assert found.states == {"done": 12}
+    assert found.faults == 0
+    assert len(emulator.tasks) == 12
+    assert len(list(Path(films).glob("*.mp4"))) == 12
+
+
+# --- in a program -----------------------------------------------------------------------------
+
+
+def rows(*names: str) -> list[dict[str, str]]:
+    return [{"key": one, "image_url": f"https://x.y/{one}.png", "nickname": one} for one in names]
+
+
+async def test_two_programs_are_told_of_all_rows(address: str) -> None:
+    emulator = Emulator()
+
+    async def told(names: str) -> list[str]:
+        async with AsyncKlingClient(
+            "user:1-a", base_url=BASE_URL, transport=emulator.transport(), rate_limit=None
+        ) as kling:
+            found = kling.avatars.create_many(rows(*names), ledger=address, concurrency=4)
+            return [row.key async for row in found if row.state == "created"]
+
+    first, second = await asyncio.gather(told("abcdefgh"), told("efghijkl"))
+    assert (sorted(first), sorted(second)) == (list("abcdefgh"), list("efghijkl"))
+    assert len(emulator.avatars) == 12
+    assert await told("abc") == list("abc")  # from the ledger
+    assert len(emulator.avatars) == 12
+
+
+async def test_bytes_are_refused(address: str) -> None:
+    emulator = Emulator()
+    async with AsyncKlingClient(
+        "user:1-a", base_url=BASE_URL, transport=emulator.transport()
+    ) as kling:
+        given = [{"key": "k1", "image": sample_png()}]
+        (row,) = [one async for one in kling.avatars.create_many(given, ledger=address)]
+    assert row.state == "failed"
+    assert "needs a path or an address" in (row.error or "")
+    assert emulator.avatars == []
+
+
+async def test_a_portion_at_a_time(address: str) -> None:
+    async with crew(Emulator(ACCOUNTS), address, workers=0) as one:
+        await one.submit(5)
+        async with AsyncKlingClient("user:1-a", base_url=one.base_url, rate_limit=None) as kling:
+            sizes = [len(await work_once(kling, address, rows=3)) for _ in range(3)]
+    assert sizes == [3, 2, 0]
+    async with read_ledger(address) as reader:
+        assert await reader.counts() == {"done": 5}
+
+
+async def test_a_pause_is_told_to_all(address: str) -> None:
+    emulator = Emulator()
+    where = address_of(address)
+    async with crew(emulator, address, workers=0) as one:
+        await one.submit(1)  # the tables
+    clients = [
+        AsyncKlingClient("user:1-a", base_url=BASE_URL, transport=emulator.transport())
+        for _ in range(2)
+    ]
+    one_, other = [client._pipeline.admission for client in clients]
+    async with shared_limits(where, one_), shared_limits(where, other):
+        await one_._theirs[0].acquire("p@x.y")  # both are connected when this has gone
+        await other._theirs[0].acquire("p@x.y")
+        for tell in one_.on_pause:
+            tell("p@x.y", 60.0)
+        while other.paused_s("p@x.y") <= 0:
+            await asyncio.sleep(0.01)
+        assert one_.paused_s("p@x.y") == 0  # it paused itself already, where it was told
+    async with shared_limits(where, one_):  # whoever comes later hears of it, too
+        while one_.paused_s("p@x.y") <= 0:
+            await asyncio.sleep(0.01)
+
+
+# --- commands ---------------------------------------------------------------------------------
+
+
+def test_the_trial_of_the_readme() -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "docs" / "examples" / "two_workers.py")],
+        capture_output=True, text=True, timeout=240, cwd=ROOT,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "200 of 200 rows created" in done.stdout
+    assert "200 rows: 200 done" in done.stdout
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (["worker", "people.sqlite"], "is no database"),
+    (["worker"], "or --trial DIR"),
+    (["worker", "postgresql://a:hidden@127.0.0.1:1/x"], "a@127.0.0.1:1/x"),
+    (["worker", "postgresql://a:hid den%zz@h/x"], "is not of the form"),
+    (["bulk", "status", "postgresql://a:hidden@127.0.0.1:1/x"], "check the address"),
+    (["bulk", "copy", "postgresql://a@127.0.0.1:1/x", "b.sqlite"], "pg_dump"),
+    (["bulk", "run", "docs/examples/avatars.csv", "--ledger", "a.sqlite", "--submit"],
+     "need a ledger in PostgreSQL"),
+    (["bulk", "run", "docs/examples/avatars.csv", "--ledger", "postgresql://a@127.0.0.1:1/x",
+      "--emulator"], "within one process"),
+])  # fmt: skip
+def test_what_commands_refuse(words: list[str], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("USEAPI_TOKEN", "user:1-a")
+    monkeypatch.chdir(ROOT)
+    done = CliRunner().invoke(cli, words)
+    assert done.exit_code == 2, done.output
+    assert said in done.output
+    assert "hid" not in done.output
