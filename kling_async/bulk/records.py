@@ -11,7 +11,7 @@ from attrs import evolve, field, frozen
 
 from ..errors import JSON
 from ..models.requests import Request
-from .machine import Event, State
+from .machine import STATES, Event, State
 
 GIVEN = "given"
 """Evidence: the thing was there already, and the row names it. It is no claim."""
@@ -257,14 +257,47 @@ def as_column(name: str, value: object) -> object:
 
 
 def step_of(columns: Sequence[str], found: Sequence[Any], works: Sequence[WorkRecord]) -> Step:
-    """The step that a row of SQL stands for: `sql.STEP_COLUMNS`, then the row's key."""
+    """The step that a row of SQL stands for: `sql.STEP_COLUMNS`, then the row's key.
+
+    ValueError where there is something that no ledger writes.
+    """
     values = dict(zip(columns, found, strict=False))
     values["key"] = found[-1]
-    values["payload"] = json.loads(values["payload"])
-    values["addresses"] = json.loads(values["addresses"] or "{}")
-    values["own"] = frozenset(json.loads(values["own"] or "[]"))
-    values["candidates"] = tuple(json.loads(values["candidates"] or "[]"))
+    for name, value in values.items():
+        if type(value) not in _TYPES.get(name, _TEXT_OR_NONE):
+            raise ValueError(f"the {name} of step {found[0]} is a {type(value).__name__}")
+    if values["state"] not in STATES:
+        raise ValueError(f"the state of step {found[0]} is {values['state']!r}")
+    values["payload"] = object_of(values["payload"])
+    values["addresses"] = object_of(values["addresses"] or "{}", of=str)
+    values["own"] = frozenset(_list_of_texts(values["own"] or "[]"))
+    values["candidates"] = tuple(_list_of_texts(values["candidates"] or "[]"))
     return Step(works=works, **values)
+
+
+_TEXT_OR_NONE = (str, type(None))
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(("id", "row_id", "number", "attempts"), (int,)),
+    **dict.fromkeys(("key", "operation", "kind", "digest", "payload", "state"), (str,)),
+    **dict.fromkeys(("intent_at", "sent_since", "deadline_at"), (float, type(None))),
+    "changed_at": (float,),
+}
+"""Of a step's columns; all others hold a text or nothing. SQLite keeps whatever it is given."""
+
+
+def object_of(text: str, of: type = object) -> dict[str, Any]:
+    """A JSON object, its values of this type; ValueError where the text is none."""
+    found = json.loads(text)
+    if not isinstance(found, dict) or not all(isinstance(one, of) for one in found.values()):
+        raise ValueError("a value is not the JSON object that it was")
+    return found
+
+
+def _list_of_texts(text: str) -> list[str]:
+    found = json.loads(text)
+    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+        raise ValueError("a value is not the JSON list that it was")
+    return found
 
 
 def new_step(

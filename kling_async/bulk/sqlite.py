@@ -74,7 +74,7 @@ class SqliteLedger(GroupedLedger):
                 if db.in_transaction:
                     db.execute("ROLLBACK")
                 raise
-        except (sqlite3.DatabaseError, OSError) as exc:
+        except (sqlite3.Error, OSError) as exc:
             raise explanation(self.path, exc) from exc
         self._file.check()
 

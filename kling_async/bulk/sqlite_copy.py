@@ -135,6 +135,12 @@ def check_layout(db: sqlite3.Connection, path: Path) -> None:
             f"{path} has no tables: it is not the ledger it was. Put back a copy of it; or, if "
             f"there never was a ledger, remove it and run again"
         )
+    foreign = "SELECT name FROM sqlite_master WHERE type IN ('view', 'trigger') LIMIT 1"
+    if (name := db.execute(foreign).fetchone()) is not None:
+        raise LedgerError(
+            f"{path} is no ledger of kling-async: it has a view or a trigger, {name[0]!r}, which "
+            f"could change what is read and written. Remove that, or name another file"
+        )
     if (found := fact(db, "layout")) != sql.LAYOUT:
         raise LedgerError(
             f"{path} was written by another version of kling-async (layout {found}, this one reads "

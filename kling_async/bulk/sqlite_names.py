@@ -55,16 +55,28 @@ def explained(path: Path) -> Iterator[None]:
     """SQLite's and the system's errors as ours, with what to do."""
     try:
         yield
-    except (sqlite3.DatabaseError, OSError) as exc:
+    except (sqlite3.Error, OSError) as exc:
         raise explanation(path, exc) from exc
 
 
-def explanation(path: Path, error: sqlite3.DatabaseError | OSError) -> LedgerError:
+@contextmanager
+def as_written(path: object) -> Iterator[None]:
+    """LedgerError where something was read that no ledger writes."""
+    try:
+        yield
+    except (ValueError, TypeError, RecursionError) as exc:
+        raise LedgerError(
+            f"the ledger {path} is damaged ({exc}): put back a copy of it; nothing was sent that "
+            f"is not recorded there"
+        ) from exc
+
+
+def explanation(path: Path, error: sqlite3.Error | OSError) -> LedgerError:
     """An error of SQLite's or the system's as ours, with what to do."""
     text = str(error)
     if isinstance(error, OSError):
         return LedgerError(f"the ledger {path} can't be used ({text})")
-    if "not a database" in text or "no such table" in text:
+    if "not a database" in text or "no such" in text:
         remedy = "it is not a ledger of kling-async; name another file"
     elif "full" in text or "I/O" in text:
         remedy = "free some space and run it again; nothing was sent that is not recorded"

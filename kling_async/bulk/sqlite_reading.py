@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from ..errors import LedgerError
 from . import sql
-from .machine import State
-from .records import Listed, Note, Row, Step, WorkRecord, step_of
+from .machine import STATES, State
+from .records import Listed, Note, Row, Step, WorkRecord, object_of, step_of
+from .sqlite_names import as_written
 
 _PART = 500
 """Values in one statement; SQLite bounds them."""
@@ -92,6 +92,7 @@ class Reading:
     def counts(self) -> dict[State, int]:
         """See `LedgerReader.counts`."""
         counts: dict[State, int] = dict(self._db.execute(sql.COUNTS_OPEN).fetchall())
+        self._check_states(counts)
         (total,) = self._db.execute(sql.COUNT_ROWS).fetchone()
         if done := total - sum(counts.values()):
             counts["done"] = done
@@ -99,9 +100,9 @@ class Reading:
 
     def step_counts(self) -> dict[tuple[int, State], int]:
         """See `LedgerReader.step_counts`."""
-        return {
-            (number, state): n for number, state, n in self._db.execute(sql.STEP_COUNTS).fetchall()
-        }
+        found = self._db.execute(sql.STEP_COUNTS).fetchall()
+        self._check_states(state for _, state, _ in found)
+        return {(number, state): n for number, state, n in found}
 
     def to_reopen(self, numbers: Collection[int]) -> int:
         """See `LedgerReader.to_reopen`."""
@@ -121,7 +122,14 @@ class Reading:
     def fact(self, name: str) -> str | None:
         """See `LedgerReader.fact`."""
         found = self._db.execute(sql.FACT, {"name": name}).fetchone()
+        if found is not None and not isinstance(found[0], str):
+            raise LedgerError(f"the ledger {self.path} is damaged: its {name!r} is not a text")
         return None if found is None else found[0]
+
+    def whole_number(self, name: str) -> int:
+        """The fact `name` as a number; 0 where the ledger does not know it."""
+        with as_written(self.path):
+            return int(self.fact(name) or 0)
 
     # --- for doubts ---
 
@@ -180,7 +188,7 @@ class Reading:
             remote_id: Listed(
                 remote_id=remote_id,
                 paths=paths.get(remote_id, ()),
-                shown=json.loads(shown),
+                shown=self._object(shown),
                 made_at_s=made_at,
             )
             for remote_id, shown, made_at in self.among(sql.LISTED, ids, **place)
@@ -201,16 +209,36 @@ class Reading:
         steps: dict[int, list[Step]] = {}
         for step in self._steps(self.among(sql.STEPS_OF_ROWS, [one[0] for one in found])):
             steps.setdefault(step.row_id, []).append(step)
-        return [
+        rows = [
             Row(
                 id=row_id,
                 key=key,
                 position=position,
-                columns=json.loads(columns),
+                columns=self._object(columns),
                 steps=tuple(steps.get(row_id, ())),
             )
             for row_id, key, position, columns, _ in found
         ]
+        for row_id, key, position, _, _ in found:
+            numbers = [step.number for step in steps.get(row_id, ())]
+            whole = numbers != [] and numbers == [*range(1, len(numbers) + 1)]
+            if not whole or not isinstance(key, str) or not isinstance(position, int):
+                raise self._damaged(f"row {row_id}")
+        return rows
+
+    def _damaged(self, what: str) -> LedgerError:
+        return LedgerError(
+            f"the ledger {self.path} is damaged ({what} can't be read): put back a copy of it; "
+            f"nothing was sent that is not recorded there"
+        )
+
+    def _object(self, text: str) -> dict[str, Any]:
+        with as_written(self.path):
+            return object_of(text)
+
+    def _check_states(self, found: Iterable[State]) -> None:
+        if strange := [one for one in found if one not in STATES]:
+            raise LedgerError(f"the ledger {self.path} is damaged: no step is {strange[0]!r}")
 
     def _steps(self, found: Sequence[Any]) -> list[Step]:
         finished = [one[0] for one in found if one[_STATE] in _WITH_WORKS]
@@ -218,6 +246,9 @@ class Reading:
         for step_id, number, work_id, url, content_type, file, size in self.among(
             sql.WORKS_OF_STEPS, finished
         ):
+            texts = (work_id or "", url or "", content_type or "", file or "")
+            if not all(isinstance(one, str) for one in texts):
+                raise self._damaged(f"the works of step {step_id}")
             works.setdefault(step_id, []).append(
                 WorkRecord(
                     number=number,
@@ -228,7 +259,8 @@ class Reading:
                     size_bytes=size,
                 )
             )
-        return [step_of(sql.STEP_COLUMNS, one, tuple(works.get(one[0], ()))) for one in found]
+        with as_written(self.path):
+            return [step_of(sql.STEP_COLUMNS, one, tuple(works.get(one[0], ()))) for one in found]
 
 
 def place_of(account: str | None, kind: str) -> dict[str, str]:

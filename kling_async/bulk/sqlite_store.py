@@ -73,7 +73,7 @@ class Writing(Reading):
 
     def begin_run(self) -> None:
         """See `Ledger.begin_run`."""
-        self._run = int(self.fact("runs") or 0) + 1
+        self._run = self.whole_number("runs") + 1
         self.set_fact("runs", str(self._run))
 
     def wrote(self) -> None:

@@ -21,7 +21,7 @@ from .._calls.pipeline import Options
 from .._files.downloads import Downloads
 from .._polling.waiter import TaskWaiter
 from .._polling.watched import PollSchedule
-from ..errors import JSON, InvalidRequestError, TaskFailedError
+from ..errors import JSON, InvalidRequestError, LedgerError, TaskFailedError
 from ..models.tasks import Task, Work, WorkResource
 from .filenames import file_name, name_key, with_digest
 from .health import NotKeptError
@@ -113,8 +113,14 @@ class Works:
 
         Raises:
             KlingError: one could not be; those before it are saved.
+            LedgerError: there is none.
         """
         wanted = await asyncio.to_thread(_not_here, step)
+        if not wanted:  # the step would be taken up again and again
+            raise LedgerError(
+                f"the ledger is damaged: the works of row {step.key} are to be fetched, and it has "
+                "none of them. Put back a copy of it"
+            )
         for work in wanted:
             await self._save(step, work, label, options, last=work is wanted[-1])
 

@@ -190,7 +190,7 @@ def copy_command(ledger: Path | LedgerAddress, target: Path) -> None:
 
 async def _of_input(book: LedgerReader) -> str:
     """` of 300`, where the ledger knows that the input has more rows than were begun."""
-    total = int(await book.fact(ROWS_OF_INPUT) or 0)
+    total = int(known) if (known := await book.fact(ROWS_OF_INPUT) or "").isdecimal() else 0
     return f" of {total}" if sum((await book.counts()).values()) < total else ""
 
 
