@@ -162,7 +162,7 @@ class Works:
             return str(target), there
         got = await self._downloads.bring(
             Work(
-                work_id=int(work.work_id or 0),
+                work_id=_number(work.work_id),
                 content_type=work.content_type,
                 resource=WorkResource(url=work.url),
             ),
@@ -261,3 +261,9 @@ def _size(file: Path) -> int | None:
     """The size of what is there in bytes, None for nothing; its folder is, from here on."""
     file.parent.mkdir(parents=True, exist_ok=True)
     return file.stat().st_size if file.exists() else None
+
+
+def _number(work_id: str | None) -> int:
+    if work_id is None or work_id.isdecimal():
+        return int(work_id or 0)
+    raise LedgerError(f"the ledger has a work of the id {work_id!r}, which is no number of Kling's")
