@@ -144,7 +144,8 @@ class CsvLines:
         self._raw = raw
         self._text = io.StringIO(newline="")
         self._columns = {**names.results, **names.own}
-        self._writer = csv.writer(self._text, lineterminator="\n")
+        # Up to Python 3.12 a lone \r is quoted only where the end of a line has it.
+        self._writer = csv.writer(self._text, lineterminator="\r\n")
 
     def head(self) -> str:
         """What stands before the rows."""
@@ -163,7 +164,7 @@ class CsvLines:
         text = self._text.getvalue()
         self._text.seek(0)
         self._text.truncate()
-        return text
+        return text.removesuffix("\r\n") + "\n"
 
 
 def _cell(value: Any) -> Any:
