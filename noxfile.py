@@ -240,7 +240,7 @@ def distributed(session: nox.Session) -> None:
         session.run(*PYTEST, "2", "tests/heavy/distributed", "tests/contract/test_ledgers.py")
     session.run("python", "tests/heavy/distributed/run.py", *(session.posargs or ["all"]))
     if not session.posargs:
-        session.run("python", "tests/benchmarks/bench_distributed.py")
+        session.run("python", "tests/benchmarks/distributed.py")
 
 
 @nox.session(python=NEWEST)

@@ -1,6 +1,6 @@
 """What do several machines cost? A claim among 100,000 rows, CPU a row, the rate across processes.
 
-python tests/benchmarks/bench_distributed.py [claim|rows|windows]
+python tests/benchmarks/distributed.py [claim|rows|windows]
 """
 
 from __future__ import annotations
