@@ -68,7 +68,8 @@ class FaultTable:
         assert self._file is not None
         with self._written():
             cells = {n: harmless(one) if isinstance(one, str) else one for n, one in said.items()}
-            csv.DictWriter(self._file, COLUMNS, lineterminator="\n").writerow(cells)
+            # The end of a line is the usual \r\n: up to Python 3.12 a lone \r is quoted only then.
+            csv.DictWriter(self._file, COLUMNS).writerow(cells)
 
     @property
     def _beside(self) -> Path:
