@@ -19,9 +19,9 @@ sys.path += [str(Path(__file__).parents[1] / one) for one in ("support", "heavy/
 from crew import ACCOUNTS, crew
 from ledgers import row_input
 
+from kling_async.bulk.launcher import TrialServer
 from kling_async.bulk.postgres import open_postgres
 from kling_async.bulk.records import Change
-from kling_async.distributed.launcher import TrialServer
 from kling_async.emulator import Emulator
 
 HEAD = ("what", "measured")
