@@ -280,6 +280,12 @@ class Admission:
         """Whether any account is paused; cheap."""
         return self._latest_pause_s > self._clock.monotonic()
 
+    def paused(self, longer_than_s: float) -> list[str | None]:
+        """The accounts that are paused for longer than this."""
+        if not self.anything_paused:
+            return []
+        return [a for a, one in self._throttles.items() if one.paused_s() > longer_than_s]
+
     def longest_pause_s(self) -> float:
         """How many seconds the account that is paused longest still is; 0 when none is."""
         return max((throttle.paused_s() for throttle in self._throttles.values()), default=0.0)

@@ -117,6 +117,13 @@ _QUEUE = sql.QUEUE.replace("SET ", "SET owner = coalesce(owner, :me), ")
 _NEXT_STEP = (
     "SELECT id FROM steps WHERE queued = :queued AND owner = :me ORDER BY turn LIMIT 1 FOR UPDATE"
 )
+CHANNEL = "kling_accounts"
+"""On which workers are told what became of an account."""
+NOTIFY = "SELECT pg_notify(:channel, :told)"
+_UNPARK = (
+    "UPDATE kling.accounts SET parked_until = 0 WHERE service = :service AND parked_until > 0 "
+    "RETURNING email"
+)
 _ACCOUNTED = frozenset({"answered", "retracted", "lost", "failed", "contested"})
 """Events after which an attempt has nothing further to say."""
 
@@ -229,6 +236,11 @@ class PostgresWriting(Writing):
         retry_at = None if after_s is None else one.now + after_s
         values = {"row_id": row_id, "me": one.me, "retry_at": retry_at}
         self._db.execute(_RELEASE, values)
+
+    def unpark(self, service: str) -> None:
+        """See `PostgresLedger.unpark`."""
+        if self._db.execute(_UNPARK, {"service": service}).fetchone() is not None:
+            self._db.execute(NOTIFY, {"channel": CHANNEL, "told": "{}"})
 
     def give_back(self) -> None:
         """See `PostgresLedger.give_back`."""

@@ -21,7 +21,6 @@ from kling_async import AsyncKlingClient
 from kling_async.bulk.jobs import Equipment
 from kling_async.bulk.places import open_ledger, read_ledger
 from kling_async.bulk.postgres_session import address_of
-from kling_async.bulk.shared_limits import shared_limits
 from kling_async.cli.app import cli
 from kling_async.distributed import work_once
 from kling_async.distributed.worker import Worker
@@ -135,29 +134,6 @@ async def test_a_ledger_of_others_is_no_harm_to_the_rest(
     assert len(told) == 2
     assert "else.where" in "".join(told)
     assert "ledger upgrade" in "".join(told)
-
-
-async def test_a_pause_is_told_to_all(address: str) -> None:
-    emulator = Emulator()
-    where = address_of(address)
-    async with crew(emulator, address, workers=0) as one:
-        await one.submit(1)  # the tables
-    clients = [
-        AsyncKlingClient("user:1-a", base_url=BASE_URL, transport=emulator.transport())
-        for _ in range(2)
-    ]
-    one_, other = [client._pipeline.admission for client in clients]
-    async with shared_limits(where, one_), shared_limits(where, other):
-        await one_._theirs[0].acquire("p@x.y")  # both are connected when this has gone
-        await other._theirs[0].acquire("p@x.y")
-        for tell in one_.on_pause:
-            tell("p@x.y", 60.0)
-        while other.paused_s("p@x.y") <= 0:
-            await asyncio.sleep(0.01)
-        assert one_.paused_s("p@x.y") == 0  # it paused itself already, where it was told
-    async with shared_limits(where, one_):  # whoever comes later hears of it, too
-        while one_.paused_s("p@x.y") <= 0:
-            await asyncio.sleep(0.01)
 
 
 # --- commands ---------------------------------------------------------------------------------
