@@ -57,7 +57,12 @@ CREATE TABLE IF NOT EXISTS kling.accounts (
     parked_by    TEXT,
     credits_only BOOLEAN NOT NULL DEFAULT FALSE,
     PRIMARY KEY (service, email)
-) WITH (fillfactor = 50)
+) WITH (fillfactor = 50);
+CREATE TABLE IF NOT EXISTS kling.jobs ( -- job slots that are taken, by steps of all ledgers
+    ledger TEXT NOT NULL, step_id BIGINT NOT NULL, service TEXT NOT NULL, email TEXT NOT NULL,
+    taken_at DOUBLE PRECISION NOT NULL, PRIMARY KEY (ledger, step_id)
+);
+CREATE INDEX IF NOT EXISTS jobs_of_account ON kling.jobs (service, email)
 """
 
 
@@ -113,6 +118,11 @@ class PostgresLedger(GroupedLedger):
         """Those of the rows that are worked on, or are still to be."""
         most = 10**6 if made is None else made
         return await self._submit(lambda store: store.unsettled_among(row_ids, most), writes=False)
+
+    async def take_job_slot(self, step_id: int, account: str, most: int) -> bool:
+        """See `Ledger.take_job_slot`."""
+        one = (step_id, self.service, account, most)
+        return await self._submit(lambda store: store.take_job_slot(*one), writes=True)
 
     async def unpark(self) -> None:
         """All workers try the accounts again that were given up."""

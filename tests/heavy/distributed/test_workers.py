@@ -24,7 +24,7 @@ from kling_async.bulk.postgres_session import address_of
 from kling_async.cli.app import cli
 from kling_async.distributed import work_once
 from kling_async.distributed.worker import Worker
-from kling_async.emulator import Emulator, sample_png
+from kling_async.emulator import EmulatedAccount, Emulator, sample_png
 
 ROOT = Path(__file__).parents[3]
 BASE_URL = "http://127.0.0.1/v1/kling"
@@ -47,16 +47,19 @@ async def test_videos_and_files_go_through_workers(address: str, tmp_path: Path)
     pictures = [tmp_path / f"{n}.png" for n in range(3)]
     for n, picture in enumerate(pictures):
         picture.write_bytes(sample_png(seed=n))
-    emulator = Emulator(ACCOUNTS, job_s=0.2)
+    accounts = [EmulatedAccount(one, max_jobs=1) for one in ACCOUNTS]
+    emulator = Emulator(accounts, job_s=0.2)
     films = str(tmp_path / "films")
     async with crew(emulator, address, rate=0, workers=2, CREW_FOLDER=films) as one:
-        await one.submit(12, images=pictures, talk=True)
+        await one.submit(6, images=pictures, talk=True)
         await one.over(within_s=120)
         found = await one.verdict()
-    assert found.states == {"done": 12}
+    assert found.states == {"done": 6}
     assert found.faults == 0
-    assert len(emulator.tasks) == 12
-    assert len(list(Path(films).glob("*.mp4"))) == 12
+    assert len(emulator.tasks) == 6
+    videos = [one.status for one in emulator.calls if one.operation == "avatars.video"]
+    assert videos == [200] * 6  # none was one job too many for its account
+    assert len(list(Path(films).glob("*.mp4"))) == 6
 
 
 # --- in a program -----------------------------------------------------------------------------
