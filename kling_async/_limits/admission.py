@@ -25,7 +25,7 @@ from .._transport.progress import HeldBack
 from ..clock import Clock
 from ..errors import APIError, KlingError, NotSentError, OutcomeUnknownError, RateLimitedError
 from ..stats import AccountStats
-from .buckets import AccountBuckets, SharedBucket
+from .buckets import AccountBuckets, Law, SharedBucket
 from .fair import FairSemaphore
 from .limits import Limiter, RateLimit
 from .throttle import Throttle, pause_s, pause_too_long
@@ -169,6 +169,11 @@ class Admission:
     def account_limit(self) -> RateLimit | None:
         """The rate of each account; None where there is none, or one of the user's own making."""
         return None if self._buckets is None else self._buckets.limit
+
+    def follow_rates(self, law_of: Callable[[str | None], Law] | None) -> None:
+        """See `AccountBuckets.follow`; only where there is an `account_limit`."""
+        assert self._buckets is not None
+        self._buckets.follow(law_of)
 
     def add_limiter(self, limiter: Limiter) -> None:
         """Ask `limiter` as well from now on, before ours."""

@@ -52,6 +52,10 @@ CREATE TABLE IF NOT EXISTS kling.accounts (
     email        TEXT NOT NULL,
     next_at      DOUBLE PRECISION NOT NULL DEFAULT 0,
     paused_until DOUBLE PRECISION NOT NULL DEFAULT 0,
+    places       BIGINT NOT NULL DEFAULT 0, -- that were taken, to find a rate
+    waited       BIGINT NOT NULL DEFAULT 0, -- those of them that the rate held back
+    refused_at   DOUBLE PRECISION NOT NULL DEFAULT 0, -- when what was refused last went out
+    interval_s   DOUBLE PRECISION, -- that its keeper found
     parked       TEXT, -- why it is given up, or was
     parked_until DOUBLE PRECISION NOT NULL DEFAULT 0,
     parked_by    TEXT,

@@ -18,10 +18,11 @@ from typing import Any
 import psycopg
 
 from .._limits.admission import Admission
-from ..errors import ConfigurationError
+from ..settings import LEARN_FROM_PER_S
 from .health import AccountHealth, Parked
 from .postgres_session import PAUSE_S, LedgerAddress, connection_options, translated
 from .postgres_store import CHANNEL, NOTIFY
+from .shared_rate import TICK_S, FollowedLaw, RateKeeper
 
 log = logging.getLogger("kling_async")
 
@@ -29,6 +30,8 @@ SPARE = 1.04
 """Places are further apart than the rate says by this: what requests win on their way."""
 LATE_S = 0.25
 """Who wakes up later than this after its place, or than the next place, takes another one."""
+AHEAD_S = 0.25
+"""For how long places are taken at once, where the rate is to be found."""
 FIRST_S = 30.0
 """Who gave an account up tries it so much earlier than all others."""
 
@@ -37,11 +40,14 @@ _THIS = "WHERE service = :service AND email = :account"
 _KNOWN = (
     "INSERT INTO kling.accounts (service, email) VALUES (:service, :account) ON CONFLICT DO NOTHING"
 )
+_INTERVAL = "coalesce(CASE WHEN :adaptive THEN interval_s END, :interval_s)"
 _PLACES = (
     "UPDATE kling.accounts SET "
-    f"next_at = greatest(next_at, paused_until, {_NOW}) + :interval_s * :places "
-    f"{_THIS} RETURNING next_at - :interval_s * :places - {_NOW}"
+    f"next_at = greatest(next_at, paused_until, {_NOW}) + {_INTERVAL} * :places, "
+    f"places = places + :places, waited = waited + :places - (next_at < {_NOW})::int "
+    f"{_THIS} RETURNING next_at - {_INTERVAL} * :places - {_NOW}, {_INTERVAL}"
 )
+_REFUSED = f"UPDATE kling.accounts SET refused_at = greatest(refused_at, {_NOW} - :ago_s) {_THIS}"
 _PAUSE = (
     f"UPDATE kling.accounts SET paused_until = greatest(paused_until, {_NOW} + :seconds) {_THIS}"
 )
@@ -72,9 +78,15 @@ class SharedLimits:
     """
 
     def __init__(self, address: LedgerAddress, admission: Admission, service: str) -> None:
-        limit = admission.account_limit
+        self._limit = limit = admission.account_limit
+        self._adaptive = limit is not None and limit.adaptive
         self.interval_s = None if limit is None else SPARE * limit.per_s / limit.requests
-        """Between two requests of an account; None: no rate is kept."""
+        """Between two requests of an account, if it is not found; None: no rate is kept."""
+        if self.interval_s is not None and self._adaptive:
+            self.interval_s = max(self.interval_s, 1 / LEARN_FROM_PER_S)
+        self._laws: dict[str, FollowedLaw] = {}
+        self._taken_until_s: dict[str, float] = {}
+        """Account -> its last place here, where the rate is to be found."""
         self.users = 0
         self.looked = asyncio.Event()
         """Whether it is known by now which accounts are given up."""
@@ -115,15 +127,18 @@ class SharedLimits:
         if self.interval_s is not None:
             self._admission.add_limiter(self)
         self._admission.on_pause.append(self._paused_here)
-        self._tasks = [
-            asyncio.create_task(self._connected(self._serve)),
-            asyncio.create_task(self._connected(self._listen)),
-        ]
+        works = [self._serve, self._listen]
+        if self._adaptive:
+            self._admission.follow_rates(self._law_of)
+            works.append(self._keep)
+        self._tasks = [asyncio.create_task(self._connected(one)) for one in works]
 
     async def end(self) -> None:
         """Keep them no more."""
         if self.interval_s is not None:
             self._admission.remove_limiter(self)
+        if self._adaptive:
+            self._admission.follow_rates(None)
         self._admission.on_pause.remove(self._paused_here)
         if self._again is not None:
             self._again.cancel()
@@ -178,17 +193,25 @@ class SharedLimits:
         """Places for all who wait for the account."""
         waiting = [one for one in self._wanted[account] if not one.done()]
         self._wanted[account] = list(waiting)  # to which others are added meanwhile
+        loop = asyncio.get_running_loop()
+        if self._adaptive:  # what is taken keeps its distance, also where the rate changes
+            if self._taken_until_s.get(account, 0.0) > loop.time() + 1e-3:
+                return
+            waiting = waiting[: max(1, int(self._law_of(account).per_s * AHEAD_S))]
         if not waiting:
             return
-        values = {"interval_s": self.interval_s, "places": len(waiting)}
-        (after_s,) = await self._of(db, account, _PLACES, values)
-        assert self.interval_s is not None
-        at_s = asyncio.get_running_loop().time() + after_s
+        values = {"interval_s": self.interval_s, "places": len(waiting), "adaptive": self._adaptive}
+        after_s, interval_s = await self._of(db, account, _PLACES, values)
+        at_s = loop.time() + after_s
         for place in waiting:
             self._wanted[account].remove(place)
             if not place.done():
                 place.set_result(at_s)
-            at_s += self.interval_s
+            at_s += interval_s
+        if self._adaptive:
+            self._law_of(account).per_s = 1 / interval_s
+            self._taken_until_s[account] = at_s - interval_s
+            loop.call_at(at_s - interval_s, self._news.set)
 
     async def _of(
         self, db: Connection, account: str, statement: str, values: Mapping[str, object]
@@ -224,6 +247,26 @@ class SharedLimits:
                     self._look_again()
                 elif found["by"] != self._me:
                     self._admission.pause(found["account"] or None, float(found["seconds"]))
+
+    # --- a rate that is to be found ---------------------------------------------------------------
+
+    def _law_of(self, account: str | None) -> FollowedLaw:
+        name = account or ""
+
+        def refused(ago_s: float) -> None:
+            self._say(lambda db: self._of(db, name, _REFUSED, {"ago_s": ago_s}))
+
+        if name not in self._laws:
+            self._laws[name] = FollowedLaw(1 / (self.interval_s or 1), refused)
+        return self._laws[name]
+
+    async def _keep(self, db: Connection) -> None:
+        assert self._limit is not None
+        keeper = RateKeeper(db, self._service, self._limit)
+        while True:
+            await asyncio.sleep(TICK_S)
+            for account in tuple(self._known):
+                await keeper.look(account)
 
     # --- pauses, and accounts that are given up ---------------------------------------------------
 
@@ -303,16 +346,7 @@ async def shared_limits(
     """Keep the limits of the database's accounts together with all others who do.
 
     Several runs of one client share one object, as each place is taken once.
-
-    Raises:
-        ConfigurationError: the client's rate is adaptive, which one machine alone can find.
     """
-    limit = admission.account_limit
-    if limit is not None and limit.adaptive:
-        raise ConfigurationError(
-            "an adaptive rate (--rate auto) is found by one machine alone; with a ledger of "
-            "several machines name the rate, as --rate 10/s"
-        )
     key = (id(admission), address.conninfo)
     limits = _in_use.get(key)
     if limits is None:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from typing import Any
 
+import psycopg
 import pytest
 from attrs import define
 from databases import database
 
-from kling_async import AsyncKlingClient
+from kling_async import AsyncKlingClient, RateLimit
 from kling_async.bulk import shared_limits as module
+from kling_async.bulk import shared_rate
 from kling_async.bulk.health import AccountHealth
 from kling_async.bulk.places import read_ledger
 from kling_async.bulk.postgres import PostgresLedger, open_postgres
-from kling_async.bulk.postgres_session import address_of
+from kling_async.bulk.postgres_session import address_of, translated
 from kling_async.bulk.shared_limits import SharedLimits, shared_limits
+from kling_async.bulk.shared_rate import RateKeeper
 from kling_async.distributed import work_once
 from kling_async.emulator import Emulator, Fault
 from kling_async.errors import (
@@ -166,3 +170,70 @@ async def test_rows_of_an_account_that_was_given_up_stay(address: str, account: 
         assert {r.state for r in await work_once(other, address)} <= {"created"}
     async with read_ledger(address) as reader:
         assert await reader.counts() == {"done": 3, "failed": 1}
+
+
+# --- a rate that is to be found -------------------------------------------------------------------
+
+
+async def test_one_keeper_finds_the_rate_for_all(address: str, account: str) -> None:
+    limit = RateLimit(100, adaptive=True)
+    named = {"service": "127.0.0.1", "account": account}
+    async with open_postgres(address, service="127.0.0.1"), AsyncExitStack() as stack:
+        connections = [
+            await stack.enter_async_context(
+                await psycopg.AsyncConnection.connect(database(), autocommit=True)
+            )
+            for _ in range(3)
+        ]
+        db, *others = connections
+        keeper, other = [RateKeeper(one, "127.0.0.1", limit) for one in others]
+
+        async def row(statement: str) -> Any:
+            done = await db.execute(translated(f"{statement} {shared_rate._THIS}"), named)
+            return (await done.fetchone())[0] if done.description else None  # type: ignore[index]
+
+        async def happened(places: int, *, refused: bool = False) -> float:
+            """The rate after so many requests that had waited, over what counts as a second."""
+            refusal = "extract(epoch FROM clock_timestamp())" if refused else "refused_at"
+            await row(
+                f"UPDATE kling.accounts SET places = places + {places}, waited = waited + {places},"
+                f" refused_at = {refusal}"
+            )
+            for one in (keeper, other):
+                for counts in one._kept.values():
+                    counts.at_s -= 1
+                await one.look(account)
+            interval_s = await row("SELECT interval_s FROM kling.accounts")
+            return 1 / interval_s if interval_s else 0.0
+
+        await db.execute(translated(module._KNOWN), named)
+        assert await happened(0) == 0.0  # the keeper looks for the first time
+        rates = [await happened(20) for _ in range(4)]
+        assert rates == sorted(rates)
+        assert rates[-1] > 12
+        fallen = await happened(20, refused=True)
+        assert fallen < rates[-1]
+        assert other._kept == {}  # it waits until the keeper is gone
+        await others[0].close()
+        while not other._kept:
+            await other.look(account)
+        assert other._kept[account].law.per_s == pytest.approx(fallen)
+
+
+async def test_workers_find_a_quota_together(address: str, account: str) -> None:
+    emulator = Emulator([account], quota=RateLimit(30), quota_operations=["avatars.create"])
+
+    async def created(first: int) -> list[str]:
+        limit = RateLimit(100, adaptive=True)
+        async with AsyncKlingClient(
+            "user:1-a", base_url=BASE_URL, transport=emulator.transport(), rate_limit=limit
+        ) as kling:
+            rows = [
+                {"key": f"k{n}", "image_url": f"https://x.y/{n}.png", "nickname": f"k{n}"}
+                for n in range(first, first + 30)
+            ]
+            found = kling.avatars.create_many(rows, ledger=address, concurrency=4)
+            return [row.state async for row in found]
+
+    assert await asyncio.gather(created(0), created(30)) == [["created"] * 30] * 2
+    assert len(emulator.avatars) == 60
