@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import click
 
 from .._limits.limits import RateLimit
 from ..errors import ConfigurationError
+from ..models.text import on_one_line
 from .session import INTERRUPTED, fail, rate_of, run
-from .streams import echo
+from .streams import echo, is_read
+
+if TYPE_CHECKING:
+    from ..emulator import Call
+
+_TOKENS = re.compile(r"user:[0-9]+-\w+")
 
 
 def _span_of(context: click.Context, option: click.Parameter, text: str) -> tuple[float, float]:
@@ -72,6 +83,7 @@ def _span_of(context: click.Context, option: click.Parameter, text: str) -> tupl
 # By default ids differ from those of an emulator before this one: what a ledger has must not come
 # a second time.
 @click.option("--seed", type=int, help="Equal seeds, equal runs. Default: another one each time.")
+@click.option("--quiet", is_flag=True, help="No line on stderr for each call.")
 def emulator(
     port: int,
     host: str,
@@ -86,6 +98,7 @@ def emulator(
     views: str,
     foreign: str,
     seed: int | None,
+    quiet: bool,
 ) -> None:
     """Serve the API from this machine: no token needed, nothing costs money."""
     try:
@@ -104,6 +117,7 @@ def emulator(
             job_s=job_s,
             webhooks=webhooks,
             foreign=foreign,
+            on_call=None if quiet else _log(token),
             **parse_views(views),
         )
     except ValueError as exc:
@@ -125,3 +139,21 @@ def emulator(
         return 0
 
     run(work())
+
+
+def _log(token: str | None) -> Callable[[Call], None]:
+    """What prints a line for each call, without any token; none while nobody reads them."""
+
+    def log(call: Call) -> None:
+        if not is_read(err=True):
+            return
+        account = "-" if call.account is None else on_one_line(call.account, 60)
+        answer = "no answer" if call.status is None else call.status
+        asked = f"{call.method[:10]} {on_one_line(unquote(call.path), 120)} {account}"
+        moment, took_ms = datetime.fromtimestamp(call.at_ms / 1000), 1000 * (call.took_s or 0)
+        line = f"{moment:%H:%M:%S} {asked} {answer} {took_ms:.0f} ms"
+        line += f"  fault: {call.fault}" if call.fault else ""
+        line = line.replace(token, "…") if token else line
+        echo(_TOKENS.sub("…", line), err=True)
+
+    return log

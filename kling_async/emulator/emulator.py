@@ -14,7 +14,7 @@ from attrs import evolve
 
 from . import inspection
 from .admission import Given, check_token, chosen_account, given_fields, named_account
-from .calls import Call, CallLog
+from .calls import Call, CallLog, OnCall
 from .clock import EmulatorClock
 from .delivery import OnWebhook, WebhookDelivery
 from .effects import dressed, strike
@@ -62,6 +62,7 @@ class Emulator(Truth, Others):
         result_bytes: least size of a result video; default 0: a few KB.
         webhooks: how those are called back who gave a `replyUrl`; a `Webhooks` or its text.
         on_webhook: gets the callbacks instead of their URLs; may be async, may return a status.
+        on_call: a plain function, told of each `Call` once it is known what will be sent.
         foreign: who else is at work on the accounts; a `ForeignWriter` or its text, default nobody.
         **views: how far what is shown is from the truth; see the table in `views.py`.
     """
@@ -84,6 +85,7 @@ class Emulator(Truth, Others):
         result_bytes: int = 0,
         webhooks: Webhooks | str = "",
         on_webhook: OnWebhook | None = None,
+        on_call: OnCall | None = None,
         foreign: ForeignWriter | str | None = None,
         **views: Unpack[ViewOptions],
     ) -> None:
@@ -106,7 +108,8 @@ class Emulator(Truth, Others):
         options = Webhooks.parse(webhooks) if isinstance(webhooks, str) else webhooks
         self._webhook_delivery = WebhookDelivery(self._clock, options, record_calls, on_webhook)
         self._world = self._new_world()
-        self._log = CallLog(record_calls)
+        self._on_call = on_call
+        self._log = CallLog(record_calls, on_call)
 
     # Ways in
 
@@ -149,7 +152,7 @@ class Emulator(Truth, Others):
     def reset(self) -> None:
         """Back to the start: nothing made, no calls, the first faults unstruck; time runs on."""
         self._world = self._new_world()
-        self._log = CallLog(self._record_calls)
+        self._log = CallLog(self._record_calls, self._on_call)
         self._plan.reset()
         self._quota.forget()
         self._webhook_delivery.forget()
@@ -178,8 +181,7 @@ class Emulator(Truth, Others):
         match, name, given, account = self._known(request)
         operation = match.operation
         fault = self._plan.take(name, account)
-        if fault is not None and fault.refusal is not None:
-            return Exchange(0.0, Delivery, refused=True)
+        refused = fault is not None and fault.refusal is not None
         has_fields = operation is not None and operation.reads_body_fields
         call = self._log.open(
             request,
@@ -189,7 +191,13 @@ class Emulator(Truth, Others):
             account=account,
             at_ms=self._clock.now_ms(),
             at_s=self._clock.monotonic(),
+            refused=refused,
         )
+        if fault is not None:
+            call.fault = fault.kind
+        if refused:
+            self._log.close(call, Delivery(), worked=False, now_s=call.at_s)
+            return Exchange(0.0, Delivery, refused=True)
         is_media = operation is not None and operation.open_to_all
         wait_s = (0.0 if is_media else self.latency_s) + (fault.delay_before_s if fault else 0.0)
         return Exchange(wait_s, lambda: self._work(request, match, given, call, fault))
@@ -219,13 +227,13 @@ class Emulator(Truth, Others):
             except Refusal as refusal:
                 reply = refusal.reply
         if fault is not None:
-            call.fault = fault.kind
             delivery = strike(fault, request, reply, self._clock.now_ms())
         elif reply is not None:
             delivery = Delivery.of(dressed(reply, self._clock.now_ms()))
         else:  # pragma: no cover - without a fault the work is done
             raise AssertionError
-        self._log.close(call, delivery, worked=reply is not None and reply.status < 300)
+        worked = reply is not None and reply.status < 300
+        self._log.close(call, delivery, worked=worked, now_s=self._clock.monotonic())
         if reply is None or reply.started is None:
             return delivery
         follow_up = self._webhook_delivery.follow_up(reply.started, self._world)

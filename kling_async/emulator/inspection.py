@@ -148,6 +148,7 @@ def _summary(call: Call) -> dict[str, object]:
         "at_ms": call.at_ms,
         "at_s": call.at_s,
         "status": call.status,
+        "took_s": call.took_s,
         "worked": call.worked,
         "fault": call.fault,
     }

@@ -13,7 +13,7 @@ from emulator_process import listening, post
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
 def test_serves_until_it_is_stopped(start: Callable[..., Any], kind: signal.Signals) -> None:
-    process = start("emulator", "--port", "0", env={"USEAPI_TOKEN": None})
+    process = start("emulator", "--port", "0", "--quiet", env={"USEAPI_TOKEN": None})
     base_url, token = listening(process)
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/v1/kling", base_url)
     assert post(base_url, token)["status"] == "SUCCESS"
