@@ -42,6 +42,12 @@ def _span_of(context: click.Context, option: click.Parameter, text: str) -> tupl
     help="0 takes a free one.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Loopback unless you say so.")
+@click.option(
+    "--open",
+    "is_open",
+    is_flag=True,
+    help="Serve / and /_emulator beyond this machine, too: for containers.",
+)
 @click.option("--account", "accounts", multiple=True, metavar="EMAIL", help="May be repeated.")
 @click.option("--token", help="The only welcome one; default: any of the vendor's form.")
 @click.option("--quota", callback=rate_of, default="none", help="Per account: 5/s, 60/m or none.")
@@ -87,6 +93,7 @@ def _span_of(context: click.Context, option: click.Parameter, text: str) -> tupl
 def emulator(
     port: int,
     host: str,
+    is_open: bool,
     accounts: tuple[str, ...],
     token: str | None,
     quota: RateLimit | None,
@@ -129,7 +136,7 @@ def emulator(
 
     async def work() -> int:
         try:
-            await run_server(served, host, port, on_ready=ready)
+            await run_server(served, host, port, on_ready=ready, is_open=is_open)
         except OSError as exc:
             raise ConfigurationError(
                 f"can't listen on {host}:{port}: {exc.strerror or exc}; choose another --port"

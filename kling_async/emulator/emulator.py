@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Unpack
 
 from attrs import evolve
 
-from . import inspection
+from . import ownpages
 from .admission import Given, check_token, chosen_account, given_fields, named_account
 from .calls import Call, CallLog, OnCall
 from .clock import EmulatorClock
 from .delivery import OnWebhook, WebhookDelivery
 from .effects import dressed, strike
-from .envelopes import Refusal, error
+from .envelopes import Refusal, error, not_found
 from .faults import Fault, FaultPlan
 from .fields import Fields
 from .foreign import Foreign, ForeignWriter
@@ -117,20 +117,27 @@ class Emulator(Truth, Others):
         """A transport for `httpx.AsyncClient(transport=...)`; any host in the URL will do."""
         return EmulatorTransport(self)
 
-    def serve(self, host: str = "127.0.0.1", port: int = 0) -> AbstractAsyncContextManager[str]:
+    def serve(
+        self, host: str = "127.0.0.1", port: int = 0, *, is_open: bool = False
+    ) -> AbstractAsyncContextManager[str]:
         """A real server while the context lasts; gives the base URL, `http://host:port/v1/kling`.
 
         Args:
-            host: address to listen on; anything but loopback closes the pages under `/_emulator`.
+            host: address to listen on; anything but loopback closes `/` and `/_emulator`.
             port: 0, the default, takes a free one.
+            is_open: True leaves them open: who reaches the server may then do all they do.
         """
-        return serve(self, host, port, path=API_ROOT)
+        return serve(self, host, port, path=API_ROOT, is_open=is_open)
 
     # Changing things while it runs
 
     def add_faults(self, faults: Iterable[Fault]) -> None:
         """Append to the plan; a fault counts matching calls from now on."""
         self._plan.add(faults)
+
+    def remove_faults(self, faults: Iterable[Fault] | None = None) -> list[Fault]:
+        """Take these faults back, None: all; those that were there, and strike no more."""
+        return self._plan.remove(faults)
 
     def set_quota(
         self,
@@ -165,7 +172,7 @@ class Emulator(Truth, Others):
 
         A request whose connection fails is counted by the plan; any other not before it arrives.
         """
-        if not self._plan.may_refuse or _is_inspection(request):
+        if not self._plan.may_refuse or ownpages.is_own(request):
             return None
         _, name, _, account = self._known(request)
         fault = self._plan.next(name, account)
@@ -176,8 +183,8 @@ class Emulator(Truth, Others):
 
     def receive(self, request: Request) -> Exchange:
         """Take in one request: number it, choose its fault; the work itself comes with `work()`."""
-        if _is_inspection(request):
-            return Exchange(0.0, lambda: self._inspect(request))
+        if ownpages.is_own(request):
+            return Exchange(0.0, lambda: self._own_page(request))
         match, name, given, account = self._known(request)
         operation = match.operation
         fault = self._plan.take(name, account)
@@ -261,35 +268,46 @@ class Emulator(Truth, Others):
         refused = self._quota.admit(operation.name, counted) if counted else None
         if refused is not None:
             return refused
-        context = Context(
+        context = self._context(request, match, given)
+        return operation.work(
+            evolve(context, account=account, call_number=call.number, fault=fault)
+        )
+
+    def media(self, request: Request) -> Reply:
+        """A file as its own address has it, without a call; Refusal 404 where there is none.
+
+        Args:
+            request: for that address, with one segment more before it.
+        """
+        match = _ROUTES.find("GET", request.segments[1:])
+        if match.operation is None or not match.operation.open_to_all:
+            raise not_found("There is no such file")
+        return match.operation.work(self._context(request, match, {}))
+
+    def _context(self, request: Request, match: Match, given: Given) -> Context:
+        return Context(
             world=self._world,
             views=self._views,
             clock=self._clock,
             request=request,
             fields=Fields(given),
             path=match.path,
-            account=account,
-            call_number=call.number,
+            account="",
+            call_number=0,
             job_s=self._job_s,
             result_bytes=self._result_bytes,
             retry_form=self._quota.form,
-            fault=fault,
         )
-        return operation.work(context)
 
-    def _inspect(self, request: Request) -> Delivery:
+    def _own_page(self, request: Request) -> Delivery:
         try:
-            reply = inspection.answer(self, request)
+            reply = ownpages.answer(self, request)
         except Refusal as refusal:
             reply = refusal.reply
         return Delivery.of(dressed(reply, self._clock.now_ms()))
 
     def _new_world(self) -> World:
         return World(dict(self._accounts), Ids(self._seed), self._keep_media_bytes)
-
-
-def _is_inspection(request: Request) -> bool:
-    return request.segments[:1] in ((inspection.ROOT,), (inspection.OPENAPI,))
 
 
 def _no_such_route(request: Request, match: Match) -> Reply:
