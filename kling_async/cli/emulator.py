@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+import signal
 from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from datetime import datetime
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -21,6 +25,7 @@ from .streams import echo, is_read
 if TYPE_CHECKING:
     from ..emulator import Call
 
+TERMINATED = 128 + signal.SIGTERM
 _TOKENS = re.compile(r"user:[0-9]+-\w+")
 
 
@@ -89,6 +94,12 @@ def _span_of(context: click.Context, option: click.Parameter, text: str) -> tupl
 # By default ids differ from those of an emulator before this one: what a ledger has must not come
 # a second time.
 @click.option("--seed", type=int, help="Equal seeds, equal runs. Default: another one each time.")
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Go on with the world of this file, and keep it there. Default: in memory alone.",
+)
 @click.option("--quiet", is_flag=True, help="No line on stderr for each call.")
 def emulator(
     port: int,
@@ -105,16 +116,20 @@ def emulator(
     views: str,
     foreign: str,
     seed: int | None,
+    state: Path | None,
     quiet: bool,
 ) -> None:
     """Serve the API from this machine: no token needed, nothing costs money."""
     try:
         from ..emulator import EmulatedAccount, Emulator, parse_faults, parse_views, run_server
+        from ..emulator.statefile import kept_in
     except ImportError:
         fail(ConfigurationError("the emulator needs an extra: pip install 'kling-async[emulator]'"))
+    if not accounts and not (state and state.exists()):
+        accounts = ("demo@example.com",)
     try:
         served = Emulator(
-            [EmulatedAccount(one, max_jobs) for one in accounts or ("demo@example.com",)],
+            [EmulatedAccount(one, max_jobs) for one in accounts],
             token,
             quota,
             parse_faults(faults) if faults else [],
@@ -134,18 +149,42 @@ def emulator(
         echo(f"listening on {base_url}")
         echo(f"export KLING_BASE_URL={base_url} USEAPI_TOKEN={token or 'user:1-emulator'}")
 
-    async def work() -> int:
+    async def serve() -> None:
         try:
             await run_server(served, host, port, on_ready=ready, is_open=is_open)
         except OSError as exc:
             raise ConfigurationError(
                 f"can't listen on {host}:{port}: {exc.strerror or exc}; choose another --port"
             ) from None
+
+    async def work() -> int:
+        terminated = asyncio.Event()
+        _on_sigterm(terminated.set)
+        told = partial(echo, err=True)
+        try:
+            async with nullcontext() if state is None else kept_in(state, served, told):
+                await serve()
+        except (ValueError, OSError) as exc:
+            reason = exc.strerror or exc if isinstance(exc, OSError) else exc
+            raise ConfigurationError(f"can't use {state}: {reason}; name another --state") from None
         except asyncio.CancelledError:
-            return INTERRUPTED
+            return TERMINATED if terminated.is_set() else INTERRUPTED
         return 0
 
     run(work())
+
+
+def _on_sigterm(note: Callable[[], None]) -> None:
+    """SIGTERM ends this task as Ctrl-C does; a container's first process ignores it otherwise."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+
+    def end() -> None:
+        note()
+        task.cancel()
+
+    with suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or another thread
+        loop.add_signal_handler(signal.SIGTERM, end)
 
 
 def _log(token: str | None) -> Callable[[Call], None]:

@@ -30,6 +30,7 @@ from .others import Others
 from .quota import Quota, RetryForm
 from .routes import Match, Routes
 from .server import serve
+from .state import dumped, restored
 from .transport import EmulatorTransport
 from .truth import Truth
 from .views import ViewOptions, Views
@@ -108,6 +109,7 @@ class Emulator(Truth, Others):
         options = Webhooks.parse(webhooks) if isinstance(webhooks, str) else webhooks
         self._webhook_delivery = WebhookDelivery(self._clock, options, record_calls, on_webhook)
         self._world = self._new_world()
+        self._changes = 0
         self._on_call = on_call
         self._log = CallLog(record_calls, on_call)
 
@@ -164,6 +166,30 @@ class Emulator(Truth, Others):
         self._quota.forget()
         self._webhook_delivery.forget()
         self._foreign.forget()
+
+    # Its state, for a file
+
+    @property
+    def changes(self) -> int:
+        """A number that is another one whenever something may have changed by other hands."""
+        return self._changes
+
+    def dump_state(self) -> tuple[dict[str, object], dict[str, bytes]]:
+        """What exists and the clock, ready for JSON, and the content of files by SHA-256."""
+        return dumped(self._world, self._clock), self._world.blobs()
+
+    def restore_state(self, text: bytes, contents: Iterable[bytes]) -> None:
+        """Go on with such a state as JSON; the accounts named to this emulator are added to it.
+
+        Raises:
+            ValueError: the text is damaged or something else; nothing has changed.
+        """
+        world = restored(text, self._clock, self._keep_media_bytes)
+        for content in contents:
+            world.keep_blob(content)
+        world.accounts |= self._accounts
+        self._accounts = dict(world.accounts)
+        self._world = world
 
     # One request
 
@@ -240,6 +266,7 @@ class Emulator(Truth, Others):
         else:  # pragma: no cover - without a fault the work is done
             raise AssertionError
         worked = reply is not None and reply.status < 300
+        self._changes += 1
         self._log.close(call, delivery, worked=worked, now_s=self._clock.monotonic())
         if reply is None or reply.started is None:
             return delivery
@@ -300,6 +327,7 @@ class Emulator(Truth, Others):
         )
 
     def _own_page(self, request: Request) -> Delivery:
+        self._changes += request.method not in ("GET", "HEAD")
         try:
             reply = ownpages.answer(self, request)
         except Refusal as refusal:
