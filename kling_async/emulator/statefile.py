@@ -40,8 +40,8 @@ async def kept_in(
         OSError: it can't be read, or not be written at the beginning or at the end.
     """
     file = _StateFile(await asyncio.to_thread(path.resolve))
-    await file.load(emulator)
-    await file.save(emulator)
+    if not await file.load(emulator):
+        await file.save(emulator)
     end = asyncio.Event()
     keeper = asyncio.create_task(_keep(file, emulator, told, every_s, end))
     try:
@@ -49,7 +49,8 @@ async def kept_in(
     finally:
         end.set()  # and no cancel, which would leave a thread of its own writing
         await keeper
-        await file.save(emulator)
+        if emulator.changes != file.has:  # else two of one command would write over each other
+            await file.save(emulator)
 
 
 async def _keep(
@@ -84,11 +85,14 @@ class _StateFile:
         self._folder = path.with_name(f"{path.name}.files")
         self._mark: tuple[int, int] | None = None
 
-    async def load(self, emulator: Emulator) -> None:
-        """Give the emulator what the file has, if it is there."""
+    async def load(self, emulator: Emulator) -> bool:
+        """Give the emulator what the file has; False where there is none."""
         found = await asyncio.to_thread(self._read)
-        if found is not None:
-            emulator.restore_state(*found)
+        if found is None:
+            return False
+        emulator.restore_state(*found)
+        self.has = emulator.changes
+        return True
 
     async def save(self, emulator: Emulator) -> None:
         """Write all, as of now."""

@@ -162,7 +162,8 @@ async def test_the_file_is_written_while_it_lasts_and_at_the_end(in_process, tmp
         await client.delete(
             "/assets/uploaded/", params={"id": emulator.uploads[0].id, "email": "demo@example.com"}
         )
-        emulator.foreign_avatar("https://x.example/b.png", nickname="Ben")  # no call
+        where = str(client.base_url.copy_with(path="/_emulator/foreign"))
+        await client.post(where, json={"image_url": "https://x.example/b.png", "nickname": "Ben"})
     assert json.loads(first)["avatars"] == []
     assert avatars_in(path) == ["Ada", "Ben"]
     assert blob.read_bytes() == sample_png()
@@ -171,9 +172,12 @@ async def test_the_file_is_written_while_it_lasts_and_at_the_end(in_process, tmp
         assert [type(one) for one in again.avatars] == [Avatar, Avatar]
         assert again.dump_state()[1] == {blob.name: sample_png()}
         blob.write_bytes(b"damaged")
+    before = path.stat()
     third = Emulator()
-    async with kept_in(path, third, heard.append):
+    async with kept_in(path, third, heard.append), in_process(third) as client:
         assert third.dump_state()[1] == {}
+        assert path.stat() == before  # nobody's file changes before anything was asked
+        await client.get("/avatars")
     assert not blob.exists()
     assert heard == []
     assert sorted(one.name for one in tmp_path.iterdir()) == ["world.json", "world.json.files"]
