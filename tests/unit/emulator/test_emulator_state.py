@@ -16,14 +16,14 @@ from kling_async.emulator.statefile import kept_in
 KIND = {"Content-Type": "image/png"}
 
 
-async def lived(in_process, **options) -> Emulator:
+async def lived(in_process) -> Emulator:
     """An emulator with one of each: what a world can hold."""
     emulator = Emulator(
         [EmulatedAccount("ada@example.com", 7, password="sesame")],
         seed=5,
+        job_s=1000,  # so that none goes on while it is looked at
         rehost_images=True,
         rehost_inputs=True,
-        **options,
     )
     async with in_process(emulator) as client:
         image = (await client.post("/assets", content=sample_png(), headers=KIND)).json()["url"]
@@ -33,11 +33,13 @@ async def lived(in_process, **options) -> Emulator:
         speech = await client.post("/tts/create", json={"speakerId": voice, "text": "Hi"})
         job = {"avatarId": made[1].json()["id"], "audioUrl": speech.json()["resource"]}
         task = (await client.post("/avatars/video", json=job)).json()["task"]["id"]
-        emulator.clock.advance(10)
+        emulator.clock.advance(2000)
         work = (await client.get(f"/tasks/{task}")).json()["works"][0]["workId"]
         await client.get("/assets/download", params={"workIds": work})
         await client.post("/avatars/video", json=job)
-        emulator.foreign_task({"image": image}, {"text": "\ud800"}, job_s=math.inf, tracked=True)
+        emulator.foreign_task(
+            {"image": image}, {"text": "\ud800"}, age_s=9, job_s=math.inf, tracked=True
+        )
         await client.post("/elements", json={"name": "Cat", "coverImage": image})
         reply = await client.post("/elements", json={"name": "Dog", "coverImage": image})
         await client.delete(f"/elements/{reply.json()['id']}")
@@ -95,7 +97,7 @@ def steady(reply) -> object:
     """An answer without what changes by itself, the time that a running job still takes."""
     text = reply.text if reply.headers["content-type"].startswith("application/json") else "{}"
     return json.loads(
-        text, object_hook=lambda one: {k: v for k, v in one.items() if "etaTime" not in k}
+        text, object_hook=lambda one: {k: v for k, v in one.items() if not k.endswith("taTime")}
     ) or (reply.content, reply.headers["etag"])
 
 
