@@ -116,8 +116,11 @@ class Emulator(Truth, Others):
     # Ways in
 
     def transport(self) -> EmulatorTransport:
-        """A transport for `httpx.AsyncClient(transport=...)`; any host in the URL will do."""
-        return EmulatorTransport(self)
+        """For `AsyncKlingClient(transport=...)`, which needs no token then, or httpx's own.
+
+        Any host in the URL will do.
+        """
+        return EmulatorTransport(self, *(() if self._token is None else (self._token,)))
 
     def serve(
         self, host: str = "127.0.0.1", port: int = 0, *, is_open: bool = False
