@@ -8,11 +8,11 @@ from pathlib import Path
 
 import click
 
-from ..bulk.decisions import Decision, Word, read_decisions
+from ..bulk.decisions import Decision
 from ..bulk.places import Place
 from ..bulk.records import Row, Step
 from ..bulk.results import noun_of
-from ..bulk.settle import settle, settle_many, unknown_rows
+from ..bulk.settle import settle, settle_many, words_of
 from ..models.checks import Digits
 from .ledger import INPUT, LEDGER
 from .session import run
@@ -94,15 +94,14 @@ def settle_command(
         return 0
 
     async def many() -> int:
-        if decisions is not None:
-            words, file = read_decisions(decisions, step=number), str(decisions)
-        elif all_unknown:
-            found = await unknown_rows(ledger, step=number)
-            words, file = [Word(key, decision, step=at) for key, at in found], str(ledger)
-        else:
-            words = [Word(key, decision, step=number or 1) for key in dict.fromkeys(rows)]
-            file = str(ledger)
-        settled = await settle_many(ledger, words, file=file, again=decisions is not None)
+        words = await words_of(
+            ledger,
+            decision=decision,
+            keys=rows or None,
+            decisions=decisions,
+            step=(number or 1) if rows else number,
+        )
+        settled = await settle_many(ledger, words, file=decisions, again=decisions is not None)
         for line in _summary(settled, len(words)):
             echo(line)
         return 0

@@ -70,6 +70,7 @@ class Bulk(Resource):
     run = iterated(bulk.Bulk.run)
     results = iterated(bulk.Bulk.results)
     settle = waited(bulk.Bulk.settle)
+    settle_many = waited(bulk.Bulk.settle_many)
 
 
 class Elements(Resource):
