@@ -217,8 +217,8 @@ def test_only_the_wire_and_its_transports_import_httpx() -> None:
 @pytest.mark.parametrize(("library", "rooms"), [
     ("tenacity", {"_calls"}), ("aiolimiter", {"_limits"}), ("fastapi", {"integrations"}),
     ("aiohttp", {"_transport", "integrations"}),
-    ("sqlite3", {"bulk"}), ("cattrs", {"models"}), ("click", {"cli", "__main__"}),
-    ("rich", {"cli", "__main__"}), ("jinja2", {"report"}), ("PIL", {"report"}),
+    ("sqlite3", {"bulk"}), ("cattrs", {"models"}), ("click", {"cli"}),
+    ("rich", {"cli"}), ("rich_click", {"cli"}), ("jinja2", {"report"}), ("PIL", {"report"}),
     ("psycopg", {"bulk", "distributed"}),
 ])  # fmt: skip
 def test_each_library_has_one_place(library: str, rooms: set[str]) -> None:
