@@ -87,6 +87,12 @@ if _typing.TYPE_CHECKING:
         ImageResource,
         ListAvatars,
     )
+    from .models.element_choices import (
+        ElementTag,
+        ElementVoice,
+        ListElementTags,
+        ListElementVoices,
+    )
     from .models.elements import (
         CreatedElement,
         CreateElement,
@@ -95,22 +101,15 @@ if _typing.TYPE_CHECKING:
         Element,
         ElementList,
         ElementResource,
-        ElementTag,
-        ElementVoice,
         GetElement,
         ListElements,
-        ListElementTags,
-        ListElementVoices,
     )
+    from .models.faces import Face, FaceResource, RecognizedFaces, RecognizeFaces
     from .models.images import (
         EnhanceImage,
-        Face,
-        FaceResource,
         Kolors,
         KolorsElements,
         OmniImage,
-        RecognizedFaces,
-        RecognizeFaces,
         UpscaleImage,
         VirtualTryOn,
     )

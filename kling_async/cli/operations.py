@@ -21,21 +21,20 @@ from ..client import AsyncKlingClient
 from ..models.assets import ListGenerated, ListUploads, UploadAsset
 from ..models.avatars import CreateAvatar, DeleteAvatar, ListAvatars
 from ..models.checks import Boolean, Check, Integer, ListOf, Number, OneOf, Url
+from ..models.element_choices import ListElementTags, ListElementVoices
 from ..models.elements import (
     CreateElement,
     DeleteElement,
     GetElement,
     ListElements,
-    ListElementTags,
-    ListElementVoices,
 )
+from ..models.faces import RecognizeFaces
 from ..models.fields import PartOf
 from ..models.images import (
     EnhanceImage,
     Kolors,
     KolorsElements,
     OmniImage,
-    RecognizeFaces,
     UpscaleImage,
     VirtualTryOn,
 )
@@ -110,7 +109,7 @@ def command_of(
     helps = field_helps(request)
     own = [one for one in fields(request) if one.name not in ("email", "extra")]
     own.sort(key=lambda one: one.inherited)
-    call.__doc__ = cleandoc(request.__doc__ or "").partition("\n\nArgs:")[0]
+    call.__doc__ = re.split(r"\n\n(?:Args|Examples):", cleandoc(request.__doc__ or ""))[0]
     wrapped = with_session(call)
     wrapped = _extra_option(wrapped)
     if request.email_in in ("query", "body"):

@@ -64,6 +64,14 @@ class Emulator(Truth, Others):
         on_webhook: gets the callbacks instead of their URLs; may be async, may return a status.
         foreign: who else is at work on the accounts; a `ForeignWriter` or its text, default nobody.
         **views: how far what is shown is from the truth; see the table in `views.py`.
+
+    Examples:
+        >>> emulator = Emulator(accounts=["ada@example.com"])
+        >>> async with emulator.serve() as base_url:
+        ...     async with AsyncKlingClient("user:1-test", base_url=base_url) as kling:
+        ...         ada = await kling.avatars.create(image="ada.jpg", nickname="Ada")
+        >>> [one.nickname for one in emulator.avatars]
+        ['Ada']
     """
 
     def __init__(
@@ -111,7 +119,11 @@ class Emulator(Truth, Others):
     # Ways in
 
     def transport(self) -> EmulatorTransport:
-        """A transport for `httpx.AsyncClient(transport=...)`; any host in the URL will do."""
+        """A transport for `httpx.AsyncClient(transport=...)`; any host in the URL will do.
+
+        Examples:
+            >>> client = httpx.AsyncClient(transport=Emulator().transport())
+        """
         return EmulatorTransport(self)
 
     def serve(self, host: str = "127.0.0.1", port: int = 0) -> AbstractAsyncContextManager[str]:
@@ -120,13 +132,22 @@ class Emulator(Truth, Others):
         Args:
             host: address to listen on; anything but loopback closes the pages under `/_emulator`.
             port: 0, the default, takes a free one.
+
+        Examples:
+            >>> async with emulator.serve() as base_url:
+            ...     print(base_url)
+            http://127.0.0.1:.../v1/kling
         """
         return serve(self, host, port, path=API_ROOT)
 
     # Changing things while it runs
 
     def add_faults(self, faults: Iterable[Fault]) -> None:
-        """Append to the plan; a fault counts matching calls from now on."""
+        """Append to the plan; a fault counts matching calls from now on.
+
+        Examples:
+            >>> emulator.add_faults([Fault("avatars.create", "reset_after", at=1)])
+        """
         self._plan.add(faults)
 
     def set_quota(
@@ -143,11 +164,20 @@ class Emulator(Truth, Others):
                 None: no limit.
             form: seconds, date, body or none; see `Quota`.
             operations: names the quota counts; None: all that belong to an account.
+
+        Examples:
+            >>> emulator.set_quota(RateLimit(2, per_s=1))
         """
         self._quota = Quota(quota, self._clock, form=form, operations=operations)
 
     def reset(self) -> None:
-        """Back to the start: nothing made, no calls, the first faults unstruck; time runs on."""
+        """Back to the start: nothing made, no calls, the first faults unstruck; time runs on.
+
+        Examples:
+            >>> emulator.reset()
+            >>> len(emulator.calls)
+            0
+        """
         self._world = self._new_world()
         self._log = CallLog(self._record_calls)
         self._plan.reset()

@@ -37,6 +37,11 @@ async def run_server(
         host: address to listen on.
         port: 0 takes a free one.
         on_ready: called once with the base URL when connections are accepted.
+
+    Examples:
+        >>> serving = asyncio.create_task(run_server(emulator, "127.0.0.1", 0, on_ready=print))
+        >>> serving.cancel()
+        True
     """
     async with emulator.serve(host, port) as base_url:
         on_ready(base_url)

@@ -138,6 +138,9 @@ class ListUploads(Request[list[UploadedAsset]]):
         sort: "desc" (newest first, the server's default) or "asc".
 
     Source: `GET /assets/uploaded/`.
+
+    Examples:
+        >>> urls = [one.url for one in await kling.assets.uploaded(content_type="image")]
     """
 
     operation = "assets.uploaded"
@@ -227,6 +230,9 @@ class ListGenerated(Request[GeneratedAssets]):
         sort: "desc" (newest first, the server's default) or "asc".
 
     Source: `GET /assets`.
+
+    Examples:
+        >>> made = await kling.assets.generated(content_type="video")
     """
 
     operation = "assets.generated"

@@ -16,6 +16,7 @@ from attrs import evolve, frozen
 from ..errors import JSON
 from .avatars import ListedEvidence
 from .checks import Boolean, Integer, OneOf, Text, Url, url_path
+from .element_choices import ElementTag, ElementVoice
 from .fields import body, file, files, path, query
 from .media import Media, MediaSource
 from .requests import Request, Safety, files_or_addresses
@@ -29,26 +30,6 @@ MOST_LISTED = 100
 CHARACTER = "character"
 OTHER_TAGS = ("meme", "animal", "prop", "costume", "scene", "effect", "other")
 _SUFFIX = re.compile(r" \w{5}$")
-
-
-@frozen(kw_only=True)
-class ElementTag(Model):
-    """What an element is: `tag_key` is character, animal, prop, ...; `official`: Kling's own."""
-
-    id: str
-    tag_key: str | None = None
-    name: str | None = None
-    official: bool | None = None
-    type: str | None = None
-
-
-@frozen(kw_only=True)
-class ElementVoice(Model):
-    """A voice that a character may have; none of `kling.tts.voices()`."""
-
-    id: str
-    name: str | None = None
-    official: bool | None = None
 
 
 @frozen(kw_only=True)
@@ -226,6 +207,9 @@ class CreateElement(Request[CreatedElement]):
         generate_views: for IMAGE: have up to three elements made, of other views; takes up to 60 s.
 
     Source: `POST /elements`.
+
+    Examples:
+        >>> sailor = await kling.elements.create(name="Sailor", cover_image="ada.jpg")
     """
 
     operation = "elements.create"
@@ -300,6 +284,9 @@ class ListElements(Request[ElementList]):
         sort_direction: by time, ASC or DESC (server's default).
 
     Source: `GET /elements`.
+
+    Examples:
+        >>> own = await kling.elements.list()
     """
 
     operation = "elements.list"
@@ -317,40 +304,6 @@ class ListElements(Request[ElementList]):
     def decode(self, body: JSON) -> ElementList:
         """The page, in the server's order."""
         return ElementList.from_api(body)
-
-
-@frozen(kw_only=True)
-class ListElementTags(Request[list[ElementTag]]):
-    """What elements can be: Kling's tags, and your own.
-
-    Source: `GET /elements/tags`.
-    """
-
-    operation = "elements.tags"
-    method = "GET"
-    route = "/elements/tags"
-    safety = Safety.READ
-
-    def decode(self, body: JSON) -> list[ElementTag]:
-        """The tags in the server's order."""
-        return list_of(ElementTag, body["tagList"] if isinstance(body, Mapping) else body)
-
-
-@frozen(kw_only=True)
-class ListElementVoices(Request[list[ElementVoice]]):
-    """The voices that characters can have; others than those of `kling.tts.voices()`.
-
-    Source: `GET /elements/voices`.
-    """
-
-    operation = "elements.voices"
-    method = "GET"
-    route = "/elements/voices"
-    safety = Safety.READ
-
-    def decode(self, body: JSON) -> list[ElementVoice]:
-        """The voices in the server's order."""
-        return list_of(ElementVoice, body["voices"] if isinstance(body, Mapping) else body)
 
 
 @frozen(kw_only=True)

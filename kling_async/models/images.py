@@ -6,22 +6,19 @@ Source: `POST /images/...` (vendor pages, October 2025 to February 2026), `POST 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Literal, get_args
 
 from attrs import frozen
 
-from ..errors import JSON
 from .checks import Boolean, Digits, Integer, OneOf, Text, Url
 from .elements import ELEMENT_ID, AnyElement
 from .fields import body, file, files, numbered
 from .media import Media, MediaSource
-from .requests import Request, Safety, files_or_addresses
-from .responses import Model, named
+from .requests import files_or_addresses
 from .task_evidence import TaskEvidence
 from .task_requests import TaskRequest
-from .tasks import AnyTask, HasTaskId, TaskArgument, Work
+from .tasks import AnyTask, HasTaskId, Work
 
 ImageRatio = Literal["1:1", "16:9", "4:3", "3:2", "2:3", "3:4", "9:16", "21:9"]
 AutoImageRatio = Literal["auto", "1:1", "16:9", "4:3", "3:2", "2:3", "3:4", "9:16", "21:9"]
@@ -58,6 +55,9 @@ class VirtualTryOn(ImageRequest):
         image_count: how many pictures, 1 to 4, server's default 1; each costs.
 
     Source: `POST /images/virtual-try-on`.
+
+    Examples:
+        >>> task = await kling.images.virtual_try_on(human_image="ada.jpg", dress_image="dress.png")
     """
 
     operation = "images.virtual_try_on"
@@ -113,6 +113,9 @@ class Kolors(ImageRequest):
             reference face.
 
     Source: `POST /images/kolors`.
+
+    Examples:
+        >>> task = await kling.images.kolors(prompt="A stamp with a kite", image_count=2)
     """
 
     operation = "images.kolors"
@@ -185,6 +188,9 @@ class KolorsElements(ImageRequest):
         image_count: how many pictures, 1 to 9, server's default 1; each costs.
 
     Source: `POST /images/kolors-elements`.
+
+    Examples:
+        >>> task = await kling.images.kolors_elements(subject_images=["ada.jpg"], prompt="At sea")
     """
 
     operation = "images.kolors_elements"
@@ -234,6 +240,9 @@ class OmniImage(ImageRequest):
         unlimited: server's default false. What it does is not described (page of December 2025).
 
     Source: `POST /images/omni`.
+
+    Examples:
+        >>> task = await kling.images.omni(prompt="@image_1 reads a letter", images=["ada.jpg"])
     """
 
     operation = "images.omni"
@@ -284,6 +293,9 @@ class UpscaleImage(ImageRequest):
         work_id: the picture of it, by its id or as it was given: one of `task.works`.
 
     Source: `POST /images/upscale`.
+
+    Examples:
+        >>> larger = await kling.images.upscale(task_id=picture, work_id=picture.works[0])
     """
 
     operation = "images.upscale"
@@ -307,6 +319,9 @@ class EnhanceImage(ImageRequest):
         resolution: 2k (server's default) or 4k.
 
     Source: `POST /images/enhance`.
+
+    Examples:
+        >>> task = await kling.images.enhance(image="ada.jpg")
     """
 
     operation = "images.enhance"
@@ -319,77 +334,3 @@ class EnhanceImage(ImageRequest):
     def cross_problems(self) -> dict[str, str]:
         """The picture."""
         return files_or_addresses(self, "image")
-
-
-# --- faces ------------------------------------------------------------------------------------
-
-
-@frozen(kw_only=True)
-class FaceResource(Model):
-    """A file of a face: its picture ("face", IMAGE) or what Kling knows it by (FEATURE)."""
-
-    name: str | None = None
-    type: str | None = None
-    url: str | None = None
-
-
-@frozen(kw_only=True)
-class Face(Model):
-    """A face in a picture. `name` counts from 0 (face_0), `face_no` of other operations from 1."""
-
-    name: str | None = None
-    resources: tuple[FaceResource, ...] = ()
-    arguments: tuple[TaskArgument, ...] = ()
-
-    @property
-    def bounds_px(self) -> tuple[int, int, int, int] | None:
-        """Where it is: x, y, width and height in pixels; None where the answer does not say."""
-        try:
-            stated = next(one.value for one in self.arguments if one.name == "face_bound")
-            found = json.loads(stated or "")
-            x, y, width, height = (int(found[one]) for one in ("x", "y", "width", "height"))
-        except (StopIteration, ValueError, TypeError, KeyError):
-            return None
-        return x, y, width, height
-
-
-@frozen(kw_only=True)
-class RecognizedFaces(Model):
-    """The faces in a picture, none where there is none; the first is `face_no=1` elsewhere."""
-
-    faces: tuple[Face, ...] = named("faceItems", default=())
-    status: int | None = None
-    message: str | None = None
-
-
-@frozen(kw_only=True)
-class RecognizeFaces(Request[RecognizedFaces]):
-    """Find the faces in a picture; free, and answered at once.
-
-    Args:
-        image: path, bytes or binary file, PNG or JPEG, at most 10 MB, each side at least 300 px;
-            uploaded first. It or its address is required.
-        image_url: its http or https address, that Kling can fetch.
-
-    Source: `POST /images/recognize-faces`.
-    """
-
-    operation = "images.recognize_faces"
-    method = "POST"
-    route = "/images/recognize-faces"
-    safety = Safety.REPEATABLE  # it makes nothing and is free
-    email_in = "body"
-
-    image: MediaSource | Media | None = file("image_url", "image")
-    image_url: str | None = body("imageReference", Url())
-
-    def cross_problems(self) -> dict[str, str]:
-        """The picture."""
-        return files_or_addresses(self, "image")
-
-    def decode(self, body: JSON) -> RecognizedFaces:
-        """The faces. Status 0 is success, as the vendor's page says; what others mean, no page."""
-        found = RecognizedFaces.from_api(body)
-        if found.status not in (None, 0):
-            raise ValueError(f"status is {found.status}, not 0: {found.message or 'no message'}")
-        return found

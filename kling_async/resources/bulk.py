@@ -75,6 +75,12 @@ class Bulk(Resource):
             ConfigurationError: an operation makes nothing, or can't come after the one before it.
             LedgerError: the ledger is in use, damaged, or belongs to another job.
             KlingError: rows look as if they were made already, and `again` is not given.
+
+        Examples:
+            >>> rows = [{"key": "kite", "prompt": "A kite"}]
+            >>> async for done in kling.bulk.run(rows, ledger="kites.sqlite", operation=Text2Video):
+            ...     print(done.key, done.state)
+            kite done
         """
         from ..bulk.jobs import Equipment, carried_out
         from ..bulk.recipes import chain_of
@@ -113,6 +119,11 @@ class Bulk(Resource):
 
         Raises:
             LedgerError: there is none, or it can't be read.
+
+        Examples:
+            >>> async for row in kling.bulk.results("avatars.sqlite"):
+            ...     print(row.key, row.state)
+            ada unknown
         """
         from ..bulk.places import read_ledger
         from ..bulk.results import RowResult, bulk_result
@@ -146,6 +157,9 @@ class Bulk(Resource):
                 can't be an id.
             LedgerError: there is nothing to settle, the id is another row's, or the ledger is in
                 use.
+
+        Examples:
+            >>> row = await kling.bulk.settle("avatars.sqlite", "ada", resend=True)
         """
         from ..bulk.results import RowResult, bulk_result
         from ..bulk.settle import settle
@@ -190,6 +204,9 @@ class Bulk(Resource):
             InvalidRequestError: too little or too much is said.
             InputError: with each row that can't be settled so; nothing was settled.
             LedgerError: the ledger is in use, or can't be read.
+
+        Examples:
+            >>> rows = await kling.bulk.settle_many("avatars.sqlite", ["ada"], resend=True)
         """
         from ..bulk.results import RowResult, bulk_result
         from ..bulk.settle import settle_many, words_of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..models.element_choices import ListElementTags, ListElementVoices
 from ..models.elements import (
     AnyElement,
     CreateElement,
@@ -10,8 +11,6 @@ from ..models.elements import (
     Element,
     GetElement,
     ListElements,
-    ListElementTags,
-    ListElementVoices,
 )
 from .base import Resource, operation
 
@@ -35,6 +34,9 @@ class Elements(Resource):
             NotFoundError: there is none on that account.
 
         Source: `GET /elements/{elementId}`.
+
+        Examples:
+            >>> sailor = await kling.elements.get(element)
         """
         request = await self._built(GetElement, element_id=element, email=email)
         return await self._pipeline.send(request, self._options)
@@ -50,6 +52,9 @@ class Elements(Resource):
             NotFoundError: there is none (and no earlier attempt of this call deleted it).
 
         Source: `DELETE /elements/{elementId}`.
+
+        Examples:
+            >>> gone = await kling.elements.delete(element)
         """
         request = await self._built(DeleteElement, element_id=element, email=email)
         return await self._pipeline.send(request, self._options)

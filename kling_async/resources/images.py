@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from ..models.faces import RecognizeFaces
 from ..models.images import (
     EnhanceImage,
     Kolors,
     KolorsElements,
     OmniImage,
-    RecognizeFaces,
     UpscaleImage,
     VirtualTryOn,
 )

@@ -124,6 +124,10 @@ class Tasks(Resource):
 
         Args:
             task_id: its number.
+
+        Examples:
+            >>> kling.tasks.hint(4711)
+            False
         """
         waits: bool = self._on_loop(lambda awaited: awaited.hint(task_id))
         return waits
