@@ -15,6 +15,7 @@ from ..bulk.results import noun_of
 from ..bulk.settle import settle, settle_many, words_of
 from ..models.checks import Digits
 from .ledger import INPUT, LEDGER
+from .progress import many
 from .session import run
 from .streams import echo
 
@@ -93,7 +94,7 @@ def settle_command(
         echo(f"row {rows[0]}: {_what_now(settled, settled.steps[at - 1], decision)}")
         return 0
 
-    async def many() -> int:
+    async def several() -> int:
         words = await words_of(
             ledger,
             decision=decision,
@@ -106,7 +107,7 @@ def settle_command(
             echo(line)
         return 0
 
-    run(one() if len(rows) == 1 else many())
+    run(one() if len(rows) == 1 else several())
 
 
 def _summary(settled: Sequence[tuple[Row, Step, Decision]], said: int) -> list[str]:
@@ -115,7 +116,7 @@ def _summary(settled: Sequence[tuple[Row, Step, Decision]], said: int) -> list[s
     lines = [f"{len(settled)} of {said} rows settled"] if said else ["there is nothing to settle"]
     if len(settled) < said:
         lines[0] += f"; the other {said - len(settled)} were settled before"
-    return [*lines, *(f"  {count} rows: {text}" for text, count in nexts.items())]
+    return [*lines, *(f"  {many(count, 'row')}: {text}" for text, count in nexts.items())]
 
 
 def _what_now(row: Row, step: Step, decision: Decision) -> str:
