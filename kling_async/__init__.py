@@ -87,12 +87,6 @@ if _typing.TYPE_CHECKING:
         ImageResource,
         ListAvatars,
     )
-    from .models.element_choices import (
-        ElementTag,
-        ElementVoice,
-        ListElementTags,
-        ListElementVoices,
-    )
     from .models.elements import (
         CreatedElement,
         CreateElement,
@@ -101,15 +95,22 @@ if _typing.TYPE_CHECKING:
         Element,
         ElementList,
         ElementResource,
+        ElementTag,
+        ElementVoice,
         GetElement,
         ListElements,
+        ListElementTags,
+        ListElementVoices,
     )
-    from .models.faces import Face, FaceResource, RecognizedFaces, RecognizeFaces
     from .models.images import (
         EnhanceImage,
+        Face,
+        FaceResource,
         Kolors,
         KolorsElements,
         OmniImage,
+        RecognizedFaces,
+        RecognizeFaces,
         UpscaleImage,
         VirtualTryOn,
     )

@@ -21,20 +21,21 @@ from ..client import AsyncKlingClient
 from ..models.assets import ListGenerated, ListUploads, UploadAsset
 from ..models.avatars import CreateAvatar, DeleteAvatar, ListAvatars
 from ..models.checks import Boolean, Check, Integer, ListOf, Number, OneOf, Url
-from ..models.element_choices import ListElementTags, ListElementVoices
 from ..models.elements import (
     CreateElement,
     DeleteElement,
     GetElement,
     ListElements,
+    ListElementTags,
+    ListElementVoices,
 )
-from ..models.faces import RecognizeFaces
 from ..models.fields import PartOf
 from ..models.images import (
     EnhanceImage,
     Kolors,
     KolorsElements,
     OmniImage,
+    RecognizeFaces,
     UpscaleImage,
     VirtualTryOn,
 )

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import urlsplit
 
-from attrs import frozen
+from attrs import field, frozen
 
 
 class Check:
@@ -146,16 +146,22 @@ class Boolean(Check):
         return None if isinstance(value, bool) else f"must be True or False, not {value!r}"
 
 
+def _names(given: Any) -> Collection[str]:
+    return get_args(given) or given
+
+
 @frozen
 class OneOf(Check):
-    """Exactly one of `names`. Where the list is `open`, any text: the server may know more.
+    """Exactly one of `names`, which may be a Literal's.
+
+    Where the list is `open`, any text: the server may know more.
 
     Examples:
         >>> OneOf(("std", "pro"))("best")
         "is 'best'; allowed are std, pro"
     """
 
-    names: Collection[str]
+    names: Collection[str] = field(converter=_names)
     open: bool = False
 
     def __call__(self, value: Any) -> str | None:

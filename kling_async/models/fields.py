@@ -82,7 +82,7 @@ def numbered(
     return _field(wire, "body", listed, False, numbers=Numbers(wire, first))
 
 
-def file(into: str, kind: str) -> Any:
+def file(into: str, kind: str, *, required: bool = False) -> Any:
     """A file that goes up before the request; its address then fills the field `into`.
 
     It is looked into once, on construction, which blocks: what was given becomes a `Media`, or the
@@ -91,6 +91,7 @@ def file(into: str, kind: str) -> Any:
     Args:
         into: the field for its address.
         kind: "image", "video" or "audio".
+        required: whether it, or its address, must be there.
 
     Examples:
         >>> image_url: str | None = body("imageUrl", Url())
@@ -104,7 +105,7 @@ def file(into: str, kind: str) -> Any:
             return MediaProblem(f"is an address, not a file: give it as {into}")
         return _looked_into(source, kind)
 
-    metadata = {"file": True, "into": into, "kind": kind, "check": IsFile()}
+    metadata = {"file": True, "into": into, "kind": kind, "check": IsFile(), "needed": required}
     return field(default=None, converter=looked_into, metadata=metadata)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Sequence
 from contextlib import ExitStack
 from inspect import iscoroutine
 from pathlib import Path
@@ -66,6 +67,10 @@ class Media:
             True
         """
         return self.source if isinstance(self.source, bytes) else self.source.read_bytes()
+
+
+Files = Sequence[MediaSource | Media]
+"""Files or addresses; a single one need not be in a list."""
 
 
 class MediaProblem(ValueError):

@@ -17,7 +17,7 @@ from .requests import Request
 MODULES = (
     *("accounts", "assets", "avatars", "tts", "tasks", "scheduler"),
     *("videos", "omni", "video_edits", "video_voices"),
-    *("images", "faces", "elements", "element_choices"),
+    *("images", "elements"),
 )
 """The files of this room that have request types; a new part of the API is a new name here."""
 

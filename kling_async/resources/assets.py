@@ -64,10 +64,9 @@ class Assets(Resource):
             >>> asset = await kling.assets.upload("ada.jpg")
             >>> ada = await kling.avatars.create(image_url=asset.usable_url)
         """
-        request = await self._built(
+        return await self._sent(
             UploadAsset, file=file, content_type=content_type, email=email, extra=extra
         )
-        return await self._pipeline.send(request, self._options)
 
     uploaded = operation(ListUploads)
     generated = operation(ListGenerated)

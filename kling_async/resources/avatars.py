@@ -115,8 +115,7 @@ class Avatars(Resource):
         Examples:
             >>> gone = await kling.avatars.delete(avatar)
         """
-        request = await self._built(DeleteAvatar, avatar_id=avatar, email=email)
-        return await self._pipeline.send(request, self._options)
+        return await self._sent(DeleteAvatar, avatar_id=avatar, email=email)
 
     def create_many(
         self,

@@ -57,8 +57,7 @@ class Tasks(Resource):
         Examples:
             >>> now = await kling.tasks.get(task)
         """
-        request = await self._built(GetTask, task_id=task, email=email, extra=extra)
-        return await self._pipeline.send(request, self._options)
+        return await self._sent(GetTask, task_id=task, email=email, extra=extra)
 
     list = operation(ListTasks)
 
@@ -85,8 +84,7 @@ class Tasks(Resource):
         Examples:
             >>> gone = await kling.tasks.delete(task)
         """
-        request = await self._built(DeleteTask, task_id=task, email=email, extra=extra)
-        return await self._pipeline.send(request, self._options)
+        return await self._sent(DeleteTask, task_id=task, email=email, extra=extra)
 
     async def wait(
         self,

@@ -49,7 +49,7 @@ class Tts(Resource):
         Examples:
             >>> speech = await kling.tts.create("Hello!", speaker_id=voice)
         """
-        request = await self._built(
+        return await self._sent(
             CreateSpeech,
             text=text,
             speaker_id=speaker_id,
@@ -58,4 +58,3 @@ class Tts(Resource):
             email=email,
             extra=extra,
         )
-        return await self._pipeline.send(request, self._options)

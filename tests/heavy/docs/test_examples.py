@@ -11,6 +11,7 @@ import asyncio
 import doctest
 import inspect
 import io
+import json
 import logging
 from collections.abc import Iterator
 from contextlib import redirect_stdout
@@ -40,7 +41,8 @@ GIVEN = {
     *("AccountStats", "BulkResult", "BulkRow", "CallContext", "Download", "Meta", "Received"),
     *(f"emulator.{name}" for name in ("Avatar", "Call", "EmulatorTransport", "Speech", "Task")),
     *(f"emulator.{name}" for name in ("TaskInput", "Upload", "Webhook", "Work")),
-    *("emulator.Emulator.receive", "emulator.Emulator.refusal", "emulator.Fault.concerns"),
+    *(f"emulator.Emulator.{name}" for name in ("media", "receive", "refusal", "restore_state")),
+    *("emulator.EmulatorClock.resume", "emulator.Fault.concerns"),
 }
 """What a user gets and never makes; the example is where it is given. And what others call."""
 
@@ -136,7 +138,9 @@ class Stage(dict[str, Any]):
         super().__init__(Emulator=Emulator, Fault=Fault)
         for one in rooms:
             self.update((name, getattr(one, name)) for name in dir(one) if name[0] != "_")
-        self.update(asyncio=asyncio, logging=logging, httpx=httpx, web=web, FastAPI=FastAPI)
+        self.update(
+            asyncio=asyncio, json=json, logging=logging, httpx=httpx, web=web, FastAPI=FastAPI
+        )
         self.update(frozen=frozen, AsyncKlingClient=self.client, KlingClient=self.waiting_client)
         self.emulator = self["emulator"] = Emulator()
         self.clock = JumpClock(self.emulator)
