@@ -85,6 +85,9 @@ def sample_png(seed: int = 0, width: int = 512, height: int = 512) -> bytes:
         seed: any integer; 2**24 colours.
         width: pixels, default 512; uploads need 300 or more.
         height: pixels, default 512.
+
+    Examples:
+        >>> ada = await kling.avatars.create(image=sample_png(seed=7))
     """
     mixed = (seed * 0x9E3779B1) & 0xFFFFFF
     return png(width, height, (mixed >> 16, (mixed >> 8) & 0xFF, mixed & 0xFF))
