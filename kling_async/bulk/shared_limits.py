@@ -12,7 +12,7 @@ import logging
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import psycopg
 
@@ -20,7 +20,7 @@ from .._limits.admission import Admission
 from ..errors import ConfigurationError
 from .postgres_session import PAUSE_S, LedgerAddress, connection_options, translated
 
-log = logging.getLogger("kling_async")
+log: Final = logging.getLogger("kling_async")
 T = TypeVar("T")
 
 SPARE = 1.04
@@ -53,7 +53,9 @@ class SharedLimits:
 
     def __init__(self, address: LedgerAddress, admission: Admission) -> None:
         limit = admission.account_limit
-        self.interval_s = None if limit is None else SPARE * limit.per_s / limit.requests
+        self.interval_s: float | None = (
+            None if limit is None else SPARE * limit.per_s / limit.requests
+        )
         """Between two requests of an account; None: no rate is kept."""
         self.users = 0
         self._address = address

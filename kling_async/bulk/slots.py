@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Final
 
 from .._calls.pipeline import Options, Pipeline
 from ..accounts import as_listed
@@ -13,7 +14,7 @@ from .ledger import Ledger
 from .outgoing import StepRequests
 from .records import Row
 
-log = logging.getLogger("kling_async")
+log: Final = logging.getLogger("kling_async")
 
 AHEAD = 4
 """Steps of an account that are prepared or downloaded while all its job slots are taken."""

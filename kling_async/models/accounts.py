@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import copy
-from typing import Any
+from typing import Any, ClassVar
 
 from attrs import field, frozen
 
 from ..errors import JSON
 from .checks import Boolean, Email, Integer
 from .fields import body, path, secret
-from .requests import Request, Safety
+from .requests import EmailIn, Request, Safety
 from .responses import Model, named
 
 
@@ -79,8 +79,8 @@ class ListAccounts(Request[list[ServerAccount]]):
     method = "GET"
     route = "/accounts"
     safety = Safety.READ
-    email_in = "nowhere"
-    empty_status = 404
+    email_in: ClassVar[EmailIn] = "nowhere"
+    empty_status: ClassVar[int | None] = 404
 
     def decode(self, body: JSON) -> list[ServerAccount]:
         """An object keyed by e-mail; every field inside is optional, `email` too."""
@@ -105,7 +105,7 @@ class GetAccount(Request[ServerAccount]):
     method = "GET"
     route = "/accounts/{email}"
     safety = Safety.READ
-    email_in = "path"
+    email_in: ClassVar[EmailIn] = "path"
 
     email: str | None = path("email", Email())
 
@@ -141,7 +141,7 @@ class AddAccount(Request[ServerAccount]):
     method = "POST"
     route = "/accounts"
     safety = Safety.REPEATABLE  # it adds or updates: twice is as once
-    email_in = "body"
+    email_in: ClassVar[EmailIn] = "body"
 
     email: str | None = field(default=None, metadata={"check": Email(), "required": True})
     password: str | None = secret("password", required=True)
@@ -213,7 +213,7 @@ class RemoveAccount(Request[RemovedAccount]):
     method = "DELETE"
     route = "/accounts/{email}"
     safety = Safety.REPEATABLE  # what is removed can't be removed twice
-    email_in = "path"
+    email_in: ClassVar[EmailIn] = "path"
     missing_means_deleted = True
     accepts_text = True  # the vendor's example reads no body
 

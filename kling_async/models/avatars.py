@@ -15,9 +15,9 @@ from ..errors import JSON, AvatarFailedError
 from .checks import SPEED, Digits, OneOf, Text, Url, url_path
 from .fields import body, file, path, query
 from .media import Media, MediaSource
-from .requests import Request, Safety
+from .requests import EmailIn, Request, Safety
 from .responses import Model, list_of, moment, named
-from .sightings import Sent, Sighting, addresses, own_addresses
+from .sightings import Evidence, Sent, Sighting, addresses, own_addresses
 
 Scene = Literal[
     "all",
@@ -183,7 +183,7 @@ class AvatarEvidence(ListedEvidence):
     """How an avatar is looked for whose answer was lost: by the image, the texts and the voice."""
 
     kind = "avatar"
-    shown_again = (
+    shown_again: ClassVar[tuple[str, ...]] = (
         "image_url",
         "nickname",
         "prompt",
@@ -236,11 +236,11 @@ class CreateAvatar(Request[CreatedAvatar]):
     operation = "avatars.create"
     method = "POST"
     route = "/avatars"
-    where_to_look = "kling.avatars.list()"
+    where_to_look: ClassVar[str | None] = "kling.avatars.list()"
     # Usually free of credits, but every send may make another avatar, so it counts as paid.
     safety = Safety.PAID
-    email_in = "body"
-    evidence = AvatarEvidence()
+    email_in: ClassVar[EmailIn] = "body"
+    evidence: ClassVar[Evidence | None] = AvatarEvidence()
 
     image_url: str | None = body("imageUrl", Url())
     image: MediaSource | Media | None = file("image_url", "image")

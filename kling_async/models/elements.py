@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from attrs import evolve, frozen
 
@@ -18,9 +18,9 @@ from .avatars import ListedEvidence
 from .checks import Boolean, Integer, OneOf, Text, Url, url_path
 from .fields import body, file, files, path, query
 from .media import Media, MediaSource
-from .requests import Request, Safety, files_or_addresses
+from .requests import EmailIn, Request, Safety, files_or_addresses
 from .responses import Model, list_of, moment, named
-from .sightings import Sighting
+from .sightings import Evidence, Sighting
 
 ElementType = Literal["IMAGE", "VIDEO"]
 SortDirection = Literal["ASC", "DESC"]
@@ -118,7 +118,7 @@ class Element(Model):
 class ElementList(Model):
     """A page of elements. Iterate over it, index it, or take `.elements`; `total` counts all."""
 
-    nested = ("elements",)
+    nested: ClassVar[tuple[str, ...]] = ("elements",)
 
     elements: tuple[Element, ...] = named("elementsList")
     page_num: int | None = None
@@ -139,7 +139,7 @@ class ElementList(Model):
 class CreatedElement(Model):
     """What a create made: `elements`, of which there are up to three with `generate_views`."""
 
-    nested = ("elements",)
+    nested: ClassVar[tuple[str, ...]] = ("elements",)
 
     elements: tuple[Element, ...]
 
@@ -165,7 +165,9 @@ class ElementEvidence(ListedEvidence):
     """How an element is looked for whose answer was lost: by its files, name and description."""
 
     kind = "element"
-    shown_again = ("name", "description", "type", "cover_image_url", "video_url")
+    shown_again: ClassVar[tuple[str, ...]] = (
+        *("name", "description", "type", "cover_image_url", "video_url"),
+    )
 
     def listings(self, account: str | None) -> tuple[Request[Any], ...]:
         """The account's elements, the newest first."""
@@ -231,11 +233,11 @@ class CreateElement(Request[CreatedElement]):
     operation = "elements.create"
     method = "POST"
     route = "/elements"
-    where_to_look = "kling.elements.list()"
+    where_to_look: ClassVar[str | None] = "kling.elements.list()"
     # Usually free of credits, but every send may make another element, so it counts as paid.
     safety = Safety.PAID
-    email_in = "body"
-    evidence = ElementEvidence()
+    email_in: ClassVar[EmailIn] = "body"
+    evidence: ClassVar[Evidence | None] = ElementEvidence()
 
     name: str | None = body("name", Text(NAME_CHARS), required=True)
     type: ElementType | None = body("type", OneOf(get_args(ElementType)))

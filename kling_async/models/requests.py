@@ -21,6 +21,7 @@ from .media import Media
 if TYPE_CHECKING:
     from .sightings import Evidence
 
+EmailIn = Literal["query", "body", "path", "nowhere"]
 R = TypeVar("R")
 Q = TypeVar("Q", bound="Request[Any]")
 
@@ -71,7 +72,7 @@ class Request(Generic[R]):
     route: ClassVar[str]
     """The path below the base URL, with `{field}` for path fields."""
     safety: ClassVar[Safety]
-    email_in: ClassVar[Literal["query", "body", "path", "nowhere"]] = "query"
+    email_in: ClassVar[EmailIn] = "query"
     empty_status: ClassVar[int | None] = None
     """A status by which this operation says "there is none": `decode(None)` is the result."""
     missing_means_deleted: ClassVar[bool] = False

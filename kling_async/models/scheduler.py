@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import ClassVar
 
 from attrs import field, frozen
 
 from ..errors import JSON
 from .fields import path
-from .requests import Request, Safety
+from .requests import EmailIn, Request, Safety
 from .responses import Model, named
 from .tasks import TASK_ID, AnyTask, HasTaskId
 
@@ -75,7 +76,7 @@ class ListRunning(Request[list[RunningTask]]):
     method = "GET"
     route = "/scheduler"
     safety = Safety.READ
-    email_in = "nowhere"
+    email_in: ClassVar[EmailIn] = "nowhere"
 
     def decode(self, body: JSON) -> list[RunningTask]:
         """Each job; an entry without an id is left out: nothing can be asked of it."""
@@ -99,7 +100,7 @@ class GetAvailable(Request[Availability]):
     method = "GET"
     route = "/scheduler/available"
     safety = Safety.READ
-    email_in = "nowhere"
+    email_in: ClassVar[EmailIn] = "nowhere"
 
     def decode(self, body: JSON) -> Availability:
         """Both lists as the server gives them."""
@@ -120,7 +121,7 @@ class ForgetTask(Request[ForgottenTask]):
     method = "DELETE"
     route = "/scheduler/{task_id}"
     safety = Safety.REPEATABLE  # forgotten twice is forgotten
-    email_in = "nowhere"
+    email_in: ClassVar[EmailIn] = "nowhere"
     missing_means_deleted = True
     accepts_text = True  # the page prints a line of confirmation
 

@@ -6,13 +6,14 @@ Source: `GET /tts/voices`, `POST /tts/create` (vendor pages, October 2025 to Jul
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import ClassVar
 
 from attrs import frozen
 
 from ..errors import JSON, TaskFailedError
 from .checks import SPEED, Text
 from .fields import body
-from .requests import Request, Safety
+from .requests import EmailIn, Request, Safety
 from .responses import Model, named
 from .tasks import HasStatus
 
@@ -50,7 +51,7 @@ SPEAKER_ID = Text(of=Voice, by="speaker_id")
 class VoiceList(Model):
     """All voices of an account. Iterate over it, index it, or take `.voices`."""
 
-    nested = ("voices",)
+    nested: ClassVar[tuple[str, ...]] = ("voices",)
 
     voices: tuple[Voice, ...] = named("ttsList")
     last_speaker_id: str | None = None
@@ -110,7 +111,7 @@ class CreateSpeech(Request[Speech]):
     route = "/tts/create"
     # A second one makes a second file, which is free and harmless.
     safety = Safety.REPEATABLE
-    email_in = "body"
+    email_in: ClassVar[EmailIn] = "body"
 
     speaker_id: str | Voice | None = body("speakerId", SPEAKER_ID, required=True)
     text: str | None = body("text", Text(), required=True)

@@ -7,7 +7,7 @@ October 2026).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from attrs import frozen
 
@@ -16,9 +16,9 @@ from .avatars import ListedEvidence
 from .checks import Digits, Text, Url
 from .fields import body, file, query
 from .media import Media, MediaSource
-from .requests import Request, Safety, files_or_addresses
+from .requests import EmailIn, Request, Safety, files_or_addresses
 from .responses import Model, named
-from .sightings import Sighting
+from .sightings import Evidence, Sighting
 from .tts import VoiceEmotion
 
 VOICE_NAME_CHARS = 30
@@ -51,7 +51,7 @@ VIDEO_VOICE = Text(of=VideoVoice)
 class VideoVoiceList(Model):
     """All voices of an account, saved ones first. Iterate over it, index it, or take `.voices`."""
 
-    nested = ("voices",)
+    nested: ClassVar[tuple[str, ...]] = ("voices",)
 
     voices: tuple[VideoVoice, ...] = named("voices")
 
@@ -90,7 +90,7 @@ class VoiceEvidence(ListedEvidence):
 
     kind = "voice"
     likeness = False
-    shown_again = ("name",)
+    shown_again: ClassVar[tuple[str, ...]] = ("name",)
 
     def listings(self, account: str | None) -> tuple[Request[Any], ...]:
         """Where it would show."""
@@ -123,9 +123,9 @@ class CreateVideoVoice(Request[VideoVoice]):
     route = "/videos/voices"
     # Usually free of credits, but every send may save another voice, so it counts as paid.
     safety = Safety.PAID
-    email_in = "body"
-    evidence = VoiceEvidence()
-    where_to_look = "kling.videos.voices()"
+    email_in: ClassVar[EmailIn] = "body"
+    evidence: ClassVar[Evidence | None] = VoiceEvidence()
+    where_to_look: ClassVar[str | None] = "kling.videos.voices()"
 
     audio_url: str | None = body("audioUrl", Url())
     audio: MediaSource | Media | None = file("audio_url", "audio")

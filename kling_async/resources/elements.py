@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ..models.elements import (
     AnyElement,
     CreateElement,
@@ -19,10 +21,10 @@ from .base import Resource, operation
 class Elements(Resource):
     """The elements of your Kling accounts, and Kling's own."""
 
-    create = operation(CreateElement)
-    list = operation(ListElements)
-    tags = operation(ListElementTags)
-    voices = operation(ListElementVoices)
+    create: Final = operation(CreateElement)
+    list: Final = operation(ListElements)
+    tags: Final = operation(ListElementTags)
+    voices: Final = operation(ListElementVoices)
 
     async def get(self, element: AnyElement, *, email: str | None = None) -> Element:
         """One element.

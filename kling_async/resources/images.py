@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ..models.images import (
     EnhanceImage,
     Kolors,
@@ -17,10 +19,10 @@ from .base import Resource, operation
 class Images(Resource):
     """Pictures, which cost credits; finding faces in one is free."""
 
-    virtual_try_on = operation(VirtualTryOn)
-    kolors = operation(Kolors)
-    kolors_elements = operation(KolorsElements)
-    recognize_faces = operation(RecognizeFaces)
-    upscale = operation(UpscaleImage)
-    omni = operation(OmniImage)
-    enhance = operation(EnhanceImage)
+    virtual_try_on: Final = operation(VirtualTryOn)
+    kolors: Final = operation(Kolors)
+    kolors_elements: Final = operation(KolorsElements)
+    recognize_faces: Final = operation(RecognizeFaces)
+    upscale: Final = operation(UpscaleImage)
+    omni: Final = operation(OmniImage)
+    enhance: Final = operation(EnhanceImage)

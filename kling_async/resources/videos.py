@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ..models.omni import OmniVideo
 from ..models.video_edits import (
     AddSound,
@@ -21,18 +23,18 @@ from .base import Resource, operation
 class Videos(Resource):
     """Videos, which cost credits; those of talking avatars are `kling.avatars.video`."""
 
-    text2video = operation(Text2Video)
-    image2video_frames = operation(FramesToVideo)
-    image2video_elements = operation(ElementsToVideo)
-    image2video_effects = operation(EffectVideo)
-    effects = operation(ListEffects)
-    omni = operation(OmniVideo)
-    extend = operation(ExtendVideo)
-    lipsync = operation(Lipsync)
-    add_sound = operation(AddSound)
-    motion_create = operation(CreateMotion)
-    motion_upload = operation(UploadMotion)
-    motions = operation(ListMotions)
-    voices = operation(ListVideoVoices)
-    create_voice = operation(CreateVideoVoice)
-    delete_voice = operation(DeleteVideoVoice)
+    text2video: Final = operation(Text2Video)
+    image2video_frames: Final = operation(FramesToVideo)
+    image2video_elements: Final = operation(ElementsToVideo)
+    image2video_effects: Final = operation(EffectVideo)
+    effects: Final = operation(ListEffects)
+    omni: Final = operation(OmniVideo)
+    extend: Final = operation(ExtendVideo)
+    lipsync: Final = operation(Lipsync)
+    add_sound: Final = operation(AddSound)
+    motion_create: Final = operation(CreateMotion)
+    motion_upload: Final = operation(UploadMotion)
+    motions: Final = operation(ListMotions)
+    voices: Final = operation(ListVideoVoices)
+    create_voice: Final = operation(CreateVideoVoice)
+    delete_voice: Final = operation(DeleteVideoVoice)
