@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from jobs import until
 
 from kling_async import AsyncKlingClient, PollSchedule, Task, WebhookReceiver
 from kling_async.emulator import Emulator
@@ -48,7 +49,9 @@ async def test_who_waits_is_woken_long_before_the_next_look(webhooks: str) -> No
         done = await asyncio.wait_for(waiting, 10)
         assert done.succeeded
         await asyncio.sleep(0.1)  # the rest of the callbacks: nobody waits any more
-    assert {one.status for one in emulator.webhooks} == {204}
+        await until(lambda: emulator.webhooks != [])
+        # The end cuts off those that a busy machine has not carried out yet.
+        assert {one.status for one in emulator.webhooks} == {204}
     assert emulator.counts["tasks.get"] <= len(emulator.webhooks) + 1  # however slow the machine
 
 
