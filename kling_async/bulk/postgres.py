@@ -56,6 +56,10 @@ CREATE TABLE IF NOT EXISTS kling.accounts (
 """
 
 
+class NotOurs(LedgerError):
+    """The ledger belongs to another service or to another version; the database is in order."""
+
+
 class PostgresLedger(GroupedLedger):
     """A worker's share in a ledger; `open_postgres` opens it. Belongs to one event loop."""
 
@@ -297,7 +301,7 @@ def made(address: LedgerAddress, service: str) -> str:
             _check_layout(db, address)
             recorded = db.execute(sql.FACT, {"name": "service"}).fetchone()[0]
             if recorded != service:
-                raise LedgerError(
+                raise NotOurs(
                     f"{address} belongs to runs against {recorded}, and this one goes to "
                     f"{service}: its rows would look done where nothing was made. Use another "
                     "ledger"
@@ -333,7 +337,7 @@ def _schema(raw: psycopg.Connection[Any], address: LedgerAddress) -> str:
 def _check_layout(db: Connected, address: LedgerAddress) -> None:
     (layout,) = db.execute(sql.FACT, {"name": "layout"}).fetchone()
     if layout != sql.LAYOUT:
-        raise LedgerError(
+        raise NotOurs(
             f"{address} has layout {layout}, and this version of kling-async knows {sql.LAYOUT}: "
             "`kling-async ledger upgrade` brings an older one up to date; a newer one needs a "
             "newer kling-async"

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 from click.testing import CliRunner
 from crew import ACCOUNTS, crew
@@ -17,11 +18,13 @@ from databases import database
 from run import SCENES, played
 
 from kling_async import AsyncKlingClient
-from kling_async.bulk.places import read_ledger
+from kling_async.bulk.jobs import Equipment
+from kling_async.bulk.places import open_ledger, read_ledger
 from kling_async.bulk.postgres_session import address_of
 from kling_async.bulk.shared_limits import shared_limits
 from kling_async.cli.app import cli
 from kling_async.distributed import work_once
+from kling_async.distributed.worker import Worker
 from kling_async.emulator import Emulator, sample_png
 
 ROOT = Path(__file__).parents[3]
@@ -101,6 +104,37 @@ async def test_a_portion_at_a_time(address: str) -> None:
     assert sizes == [3, 2, 0]
     async with read_ledger(address) as reader:
         assert await reader.counts() == {"done": 5}
+
+
+async def test_a_ledger_of_others_is_no_harm_to_the_rest(
+    request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    apart = f"kling_{request.node.name}"
+    with psycopg.connect(database(), autocommit=True) as db:
+        db.execute(f'CREATE DATABASE "{apart}"')
+    address = f"{database().rpartition('/')[0]}/{apart}"
+    for name, service, layout in [("other", "else.where", None), ("old", "127.0.0.1", "0")]:
+        async with open_ledger(f"{address}#{name}", service=service) as ledger:
+            if layout:
+                await ledger.set_fact("layout", layout)
+    emulator = Emulator(ACCOUNTS)
+    async with crew(emulator, f"{address}#ours", workers=0) as one:
+        await one.submit(3)
+        async with AsyncKlingClient("user:1-a", base_url=one.base_url, rate_limit=None) as kling:
+            later = kling._later
+            worker = Worker(
+                Equipment(kling._pipeline, kling._options, later.waiting, later.downloads),
+                address_of(address),
+            )
+            working = asyncio.create_task(worker.work())
+            await one.over(within_s=60)
+            worker.stop()
+            await working
+        assert await one.counts() == {"done": 3}
+    told = [one.getMessage() for one in caplog.records if "left alone" in one.getMessage()]
+    assert len(told) == 2
+    assert "else.where" in "".join(told)
+    assert "ledger upgrade" in "".join(told)
 
 
 async def test_a_pause_is_told_to_all(address: str) -> None:

@@ -61,9 +61,11 @@ async def main() -> None:
     folder = os.environ.get("CREW_FOLDER")
     async with AsyncKlingClient("user:1-crew", rate_limit=limit, retry=retry) as kling:
         later = kling._later
+        where = address_of(database)
         worker = Worker(
             Equipment(kling._pipeline, evolve(kling._options), later.waiting, later.downloads),
-            address_of(database),
+            where,
+            names=[where.name],  # other tests have ledgers in this database
             folder=None if folder is None else Path(folder),
             concurrency=concurrency,
         )
