@@ -36,6 +36,13 @@ CHAOS = "tests/heavy/chaos"
 # A worker that is done takes over from the others.
 PYTEST = ("pytest", "-q", "--dist", "worksteal", "-n")
 
+# PyPI shows the README without the files beside it; see hatch_build.py.
+LINKS_ARE_WHOLE = r"""import importlib.metadata, re
+readme = importlib.metadata.metadata("kling-async").get_payload()
+assert "](https://" in readme
+assert not (found := re.search(r"\]\((?!https://|#)[^)]*", readme)), found
+"""
+
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 DECLARED = [
     found[1]
@@ -182,6 +189,7 @@ def wheel(session: nox.Session) -> None:
     python = str(clean / "python")
     run = {"external": True, "silent": False}
     session.run(python, "-m", "pip", "install", "-q", str(found), **run)
+    session.run(python, "-c", LINKS_ARE_WHOLE, **run)
     with session.chdir(built):  # away from the source tree
         session.run(python, "-c", "import kling_async; print(kling_async.__version__)", **run)
         session.run(python, "-m", "pip", "install", "-q", f"{found}[cli,emulator]", **run)
