@@ -17,7 +17,7 @@ import nox
 from nox.command import CommandFailed
 
 ROOT = Path(__file__).parent
-nox.options.sessions = ["lint", "typing", "tests", "wheel"]
+nox.options.sessions = ["lint", "typing", "tests", "docs", "wheel"]
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_external_run = True
 # Else each of some hundred processes that the tests start would compile all that it imports.
@@ -207,9 +207,15 @@ def wheel(session: nox.Session) -> None:
 
 @nox.session(python=NEWEST)
 def docs(session: nox.Session) -> None:
-    """The site of docs/, in build/site/site; warnings and links that lead nowhere are errors."""
+    """The site of docs/, in build/site/site; warnings and links that lead nowhere are errors.
+
+    Then a real Chromium looks at each page.
+    """
     install(session, "-e", ".[all]", groups=("docs", "lint", "test"))  # ruff lays signatures out
     session.run("python", "docs/build_site.py", "build/site")
+    _chromium(session)
+    env = {"KLING_TEST_SITE": "build/site/site"}
+    session.run("pytest", "-q", "tests/heavy/browser/test_site_pages.py", env=env)
 
 
 @nox.session(python=NEWEST)
