@@ -27,7 +27,10 @@ import kling_async
 from kling_async.cli.app import cli
 
 DOCS = Path(__file__).parent
-APART = ("integrations.fastapi", "integrations.aiohttp", "integrations.logs", "pytest_plugin")
+APART = (
+    *("integrations.fastapi", "integrations.aiohttp", "integrations.logs", "integrations.hidden"),
+    "pytest_plugin",
+)
 BASES = (
     (kling_async.Request, "requests"),
     (kling_async.Model, "answers"),

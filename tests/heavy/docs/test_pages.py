@@ -37,7 +37,9 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_the_index_leads_to_each_page() -> None:
     links = {target for target, _ in LINK.findall(text_of(ROOT / "docs" / "index.md"))}
-    assert {one for one in links if one.endswith(".md")} == {one.name for one in (ROOT / "docs").glob("*.md")} - {"index.md"}
+    assert {one for one in links if one.endswith(".md")} == {
+        one.name for one in (ROOT / "docs").glob("*.md")
+    } - {"index.md"}
 
 
 def test_no_page_installs_from_pypi_before_there_is_a_release() -> None:
