@@ -118,8 +118,9 @@ def tests(session: nox.Session) -> None:
     """The tests; arguments go to pytest.
 
     The newest Python runs all of them, without measuring what they reach: that doubles the time
-    (54 s of CPU instead of 27), so `nox -s coverage` does it. The oldest leaves out the heavy ones (tests/heavy: matrix, chaos, storms, docs, memory, commands as
-    processes), which take longer than the rest.
+    (54 s of CPU instead of 27), so `nox -s coverage` does it. The oldest leaves out the heavy ones
+    (tests/heavy: matrix, chaos, storms, docs, memory, commands as processes), which take longer
+    than the rest.
     Those between run the core alone, unless arguments say more: what works on the oldest and the
     newest SQLite, server and shell works on theirs, but the loop and attrs have forms in between.
     Nothing gets a second chance: what fails on a busy machine only is a flaw of the test.
