@@ -288,6 +288,22 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session(python=NEWEST)
+def security(session: nox.Session) -> None:
+    """Ruff's rules of security, secrets in files, known flaws of what is installed.
+
+    Where the database of flaws can't be reached, nothing is audited, and the session fails and says
+    so; `-- --no-audit` leaves that part out.
+    """
+    install(session, "-e", ".[all]", groups=("security", "lint"))
+    session.run("ruff", "check", "--select", "S", ".")
+    session.run("python", "tests/security/find_secrets.py")
+    if "--no-audit" in session.posargs:
+        session.warn("NOTHING WAS AUDITED, as was asked for")
+    else:
+        session.run("python", "tests/security/audit.py")
+
+
+@nox.session(python=NEWEST)
 def mutation(session: nox.Session) -> None:
     """Break the deciding core in each small way, and list what no test noticed.
 

@@ -45,6 +45,11 @@ CREATE TABLE IF NOT EXISTS jobs (
     reply_url TEXT, state TEXT NOT NULL, avatar_id TEXT, task_id INTEGER, file TEXT, error TEXT
 ) STRICT
 """
+KEEP = """
+INSERT OR REPLACE INTO jobs VALUES (
+    :id, :digest, :text, :speaker_id, :reply_url, :state, :avatar_id, :task_id, :file, :error
+)
+"""
 log = logging.getLogger(__name__)
 
 
@@ -222,8 +227,7 @@ class Jobs:
 
     def _keep(self, line: dict[str, Any]) -> None:
         table = self._table()
-        marks = ", ".join(f":{name}" for name in line)
-        table.execute(f"INSERT OR REPLACE INTO jobs VALUES ({marks})", line)
+        table.execute(KEEP, line)
         table.close()
 
 

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..models.images import (
-    EnhanceImage,
-    Kolors,
-    KolorsElements,
-    OmniImage,
-    RecognizeFaces,
-    UpscaleImage,
-    VirtualTryOn,
-)
+from ..models import images
 from .base import Resource, operation
 
 
 class Images(Resource):
     """Pictures, which cost credits; finding faces in one is free."""
 
-    virtual_try_on: Final = operation(VirtualTryOn)
-    kolors: Final = operation(Kolors)
-    kolors_elements: Final = operation(KolorsElements)
-    recognize_faces: Final = operation(RecognizeFaces)
-    upscale: Final = operation(UpscaleImage)
-    omni: Final = operation(OmniImage)
-    enhance: Final = operation(EnhanceImage)
+    virtual_try_on: Final = operation(images.VirtualTryOn)
+    kolors: Final = operation(images.Kolors)
+    kolors_elements: Final = operation(images.KolorsElements)
+    recognize_faces: Final = operation(images.RecognizeFaces)
+    upscale: Final = operation(images.UpscaleImage)
+    omni: Final = operation(images.OmniImage)
+    enhance: Final = operation(images.EnhanceImage)

@@ -4,17 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from ..models import video_edits as edits
 from ..models.omni import OmniVideo
-from ..models.video_edits import (
-    AddSound,
-    CreateMotion,
-    EffectVideo,
-    ExtendVideo,
-    Lipsync,
-    ListEffects,
-    ListMotions,
-    UploadMotion,
-)
 from ..models.video_voices import CreateVideoVoice, DeleteVideoVoice, ListVideoVoices
 from ..models.videos import ElementsToVideo, FramesToVideo, Text2Video
 from .base import Resource, operation
@@ -26,15 +17,15 @@ class Videos(Resource):
     text2video: Final = operation(Text2Video)
     image2video_frames: Final = operation(FramesToVideo)
     image2video_elements: Final = operation(ElementsToVideo)
-    image2video_effects: Final = operation(EffectVideo)
-    effects: Final = operation(ListEffects)
+    image2video_effects: Final = operation(edits.EffectVideo)
+    effects: Final = operation(edits.ListEffects)
     omni: Final = operation(OmniVideo)
-    extend: Final = operation(ExtendVideo)
-    lipsync: Final = operation(Lipsync)
-    add_sound: Final = operation(AddSound)
-    motion_create: Final = operation(CreateMotion)
-    motion_upload: Final = operation(UploadMotion)
-    motions: Final = operation(ListMotions)
+    extend: Final = operation(edits.ExtendVideo)
+    lipsync: Final = operation(edits.Lipsync)
+    add_sound: Final = operation(edits.AddSound)
+    motion_create: Final = operation(edits.CreateMotion)
+    motion_upload: Final = operation(edits.UploadMotion)
+    motions: Final = operation(edits.ListMotions)
     voices: Final = operation(ListVideoVoices)
     create_voice: Final = operation(CreateVideoVoice)
     delete_voice: Final = operation(DeleteVideoVoice)

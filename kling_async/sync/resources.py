@@ -71,6 +71,7 @@ class Bulk(Resource):
     run: Final = iterated(bulk.Bulk.run)
     results: Final = iterated(bulk.Bulk.results)
     settle: Final = waited(bulk.Bulk.settle)
+    settle_many: Final = waited(bulk.Bulk.settle_many)
 
 
 class Elements(Resource):
@@ -124,6 +125,10 @@ class Tasks(Resource):
 
         Args:
             task_id: its number.
+
+        Examples:
+            >>> kling.tasks.hint(4711)
+            False
         """
         waits: bool = self._on_loop(lambda awaited: awaited.hint(task_id))
         return waits
