@@ -153,7 +153,7 @@ class StepIntent:
         hold: Hold,
         stopping: Callable[[], bool],
     ) -> None:
-        self.attempts = step.attempts
+        self.attempts: int = step.attempts
         """How often the step was about to go out by now."""
         self._ledger = ledger
         self._step_id = step.id

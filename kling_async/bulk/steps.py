@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from attrs import evolve
 
@@ -53,7 +53,7 @@ from .slots import SharedSlots
 from .task_group import Hold
 from .works import Works
 
-log = logging.getLogger("kling_async")
+log: Final = logging.getLogger("kling_async")
 
 MOST_OVERTAKEN = 3
 """How often in a row the ledger may say otherwise of a step before it is left to the next run."""
@@ -87,9 +87,9 @@ class Stepper:
         *,
         pay_again: bool = False,
     ) -> None:
-        self.running = 0
+        self.running: int = 0
         """Tasks at Kling that are waited for."""
-        self.left_running = 0
+        self.left_running: int = 0
         """Tasks at Kling that were not waited for to their end."""
         self._begun: dict[int, Task] = {}
         """By step: the task that began in this run, and is not waited for yet."""
