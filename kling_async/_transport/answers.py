@@ -30,8 +30,11 @@ async def whole_answer(sending: Awaitable[httpx.Response], redactor: Redactor) -
     """
     response = await sending
     parts, size_bytes = list[bytes](), 0
+    stream: object = response.stream
+    if not isinstance(stream, httpx.AsyncByteStream) or not _is_as_sent(response):
+        stream = response.aiter_bytes()  # two generators and a decoder around it
     try:
-        async for part in response.aiter_bytes():
+        async for part in stream:
             size_bytes += len(part)
             if size_bytes > settings.MOST_ANSWER_BYTES:
                 raise UnexpectedResponseError(
@@ -51,6 +54,11 @@ async def whole_answer(sending: Awaitable[httpx.Response], redactor: Redactor) -
     if not response.is_success:  # errors show them
         headers = {name: redactor.text(value) for name, value in headers.items()}
     return Answer(response.status_code, headers, content)
+
+
+def _is_as_sent(response: httpx.Response) -> bool:
+    """Whether the body is not compressed, and nobody has read it (a hook of the user's client)."""
+    return not response.is_stream_consumed and "content-encoding" not in response.headers
 
 
 def due_within(

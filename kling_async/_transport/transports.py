@@ -11,7 +11,6 @@ import logging
 import math
 import ssl
 from functools import partial
-from http.cookiejar import CookieJar
 from typing import Any
 
 import httpx
@@ -107,12 +106,10 @@ def client_on(
         if proxies:
             transport = ByProxies(transport, proxies, context)
     assert isinstance(transport, httpx.AsyncBaseTransport)
-    return httpx.AsyncClient(
+    return _Client(
         transport=transport,
         trust_env=False,  # it was read by us: httpx knows no exception for this machine itself
-        # What an API client has no use for: cookies, and looking for a password in the address.
-        cookies=_NoCookies(),
-        auth=httpx.Auth(),
+        auth=httpx.Auth(),  # else a password is looked for in each address
     )
 
 
@@ -158,14 +155,26 @@ class ByProxies(httpx.AsyncBaseTransport):
             await one.aclose()
 
 
-class _NoCookies(CookieJar):
-    """Keeps none and sends none; looking for them costs 5 us per answer."""
+class _NoCookies(httpx.Cookies):
+    """Keeps none and sends none; looking for them costs 16 us per answer."""
 
-    def extract_cookies(self, response: Any, request: Any) -> None:
+    def extract_cookies(self, response: httpx.Response) -> None:
         """None."""
 
-    def add_cookie_header(self, request: Any) -> None:
-        """None."""
+
+class _Client(httpx.AsyncClient):
+    """A client without cookies, for which an API client has no use."""
+
+    _none = _NoCookies()
+
+    @property
+    def cookies(self) -> httpx.Cookies:
+        """None, always."""
+        return self._none
+
+    @cookies.setter
+    def cookies(self, cookies: object) -> None:
+        """Not kept."""
 
 
 def _aiohttp_transport(verify: ssl.SSLContext | bool) -> httpx.AsyncBaseTransport:
