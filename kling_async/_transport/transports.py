@@ -18,6 +18,7 @@ import httpx
 from .. import settings
 from ..aio import invalid_deadline
 from ..errors import ConfigurationError
+from .answers import NoCookies
 from .environment import Proxies
 from .pools import PoolsOfOne, SilentPool
 from .progress import current
@@ -106,11 +107,13 @@ def client_on(
         if proxies:
             transport = ByProxies(transport, proxies, context)
     assert isinstance(transport, httpx.AsyncBaseTransport)
-    return _Client(
+    client = httpx.AsyncClient(
         transport=transport,
         trust_env=False,  # it was read by us: httpx knows no exception for this machine itself
         auth=httpx.Auth(),  # else a password is looked for in each address
     )
+    client._cookies = NoCookies()  # what it is given it would put into one of its own
+    return client
 
 
 class ByProxies(httpx.AsyncBaseTransport):
@@ -153,28 +156,6 @@ class ByProxies(httpx.AsyncBaseTransport):
         """Close all of them."""
         for one in (self._direct, *self._by_proxy.values()):
             await one.aclose()
-
-
-class _NoCookies(httpx.Cookies):
-    """Keeps none and sends none; looking for them costs 16 us per answer."""
-
-    def extract_cookies(self, response: httpx.Response) -> None:
-        """None."""
-
-
-class _Client(httpx.AsyncClient):
-    """A client without cookies, for which an API client has no use."""
-
-    _none = _NoCookies()
-
-    @property
-    def cookies(self) -> httpx.Cookies:
-        """None, always."""
-        return self._none
-
-    @cookies.setter
-    def cookies(self, cookies: object) -> None:
-        """Not kept."""
 
 
 def _aiohttp_transport(verify: ssl.SSLContext | bool) -> httpx.AsyncBaseTransport:
