@@ -73,6 +73,9 @@ class ListAccounts(GetRequest[list[ServerAccount]]):
     """All configured accounts; an empty list where there are none (the server says 404 then).
 
     Source: `GET /accounts`.
+
+    Examples:
+        >>> emails = [one.email for one in await kling.accounts.list()]
     """
 
     operation = "accounts.list"

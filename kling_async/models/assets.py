@@ -138,6 +138,9 @@ class ListUploads(GetRequest[list[UploadedAsset]]):
         sort: "desc" (newest first, the server's default) or "asc".
 
     Source: `GET /assets/uploaded/`.
+
+    Examples:
+        >>> urls = [one.url for one in await kling.assets.uploaded(content_type="image")]
     """
 
     operation = "assets.uploaded"
@@ -218,6 +221,9 @@ class ListGenerated(GetRequest[GeneratedAssets]):
         sort: "desc" (newest first, the server's default) or "asc".
 
     Source: `GET /assets`.
+
+    Examples:
+        >>> made = await kling.assets.generated(content_type="video")
     """
 
     operation = "assets.generated"

@@ -244,6 +244,9 @@ class CreateAvatar(CreateRequest[CreatedAvatar]):
         tts_emotion: one of `EMOTIONS`, server's default neutral. Not every speaker has each.
 
     Source: `POST /avatars`.
+
+    Examples:
+        >>> ada = await kling.avatars.create(image="ada.jpg", nickname="Ada")
     """
 
     operation = "avatars.create"

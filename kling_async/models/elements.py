@@ -210,6 +210,9 @@ class CreateElement(CreateRequest[CreatedElement]):
         generate_views: for IMAGE: have up to three elements made, of other views; takes up to 60 s.
 
     Source: `POST /elements`.
+
+    Examples:
+        >>> sailor = await kling.elements.create(name="Sailor", cover_image="ada.jpg")
     """
 
     operation = "elements.create"
@@ -279,6 +282,9 @@ class ListElements(GetRequest[ElementList]):
         sort_direction: by time, ASC or DESC (server's default).
 
     Source: `GET /elements`.
+
+    Examples:
+        >>> own = await kling.elements.list()
     """
 
     operation = "elements.list"
@@ -297,6 +303,9 @@ class ListElementTags(GetRequest[list[ElementTag]]):
     """What elements can be: Kling's tags, and your own.
 
     Source: `GET /elements/tags`.
+
+    Examples:
+        >>> tags = await kling.elements.tags()
     """
 
     operation = "elements.tags"
@@ -308,6 +317,9 @@ class ListElementVoices(GetRequest[list[ElementVoice]]):
     """The voices that characters can have; others than those of `kling.tts.voices()`.
 
     Source: `GET /elements/voices`.
+
+    Examples:
+        >>> voices = await kling.elements.voices()
     """
 
     operation = "elements.voices"

@@ -58,6 +58,9 @@ class VirtualTryOn(ImageRequest):
         image_count: how many pictures, 1 to 4, server's default 1; each costs.
 
     Source: `POST /images/virtual-try-on`.
+
+    Examples:
+        >>> task = await kling.images.virtual_try_on(human_image="ada.jpg", dress_image="dress.png")
     """
 
     operation = "images.virtual_try_on"
@@ -112,6 +115,9 @@ class Kolors(ImageRequest):
             reference face.
 
     Source: `POST /images/kolors`.
+
+    Examples:
+        >>> task = await kling.images.kolors(prompt="A stamp with a kite", image_count=2)
     """
 
     operation = "images.kolors"
@@ -183,6 +189,9 @@ class KolorsElements(ImageRequest):
         image_count: how many pictures, 1 to 9, server's default 1; each costs.
 
     Source: `POST /images/kolors-elements`.
+
+    Examples:
+        >>> task = await kling.images.kolors_elements(subject_images=["ada.jpg"], prompt="At sea")
     """
 
     operation = "images.kolors_elements"
@@ -230,6 +239,9 @@ class OmniImage(ImageRequest):
         unlimited: server's default false. What it does is not described (page of December 2025).
 
     Source: `POST /images/omni`.
+
+    Examples:
+        >>> task = await kling.images.omni(prompt="@image_1 reads a letter", images=["ada.jpg"])
     """
 
     operation = "images.omni"
@@ -277,6 +289,9 @@ class UpscaleImage(ImageRequest):
         work_id: the picture of it, by its id or as it was given: one of `task.works`.
 
     Source: `POST /images/upscale`.
+
+    Examples:
+        >>> larger = await kling.images.upscale(task_id=picture, work_id=picture.works[0])
     """
 
     operation = "images.upscale"
@@ -299,6 +314,9 @@ class EnhanceImage(ImageRequest):
         resolution: 2k (server's default) or 4k.
 
     Source: `POST /images/enhance`.
+
+    Examples:
+        >>> task = await kling.images.enhance(image="ada.jpg")
     """
 
     operation = "images.enhance"
@@ -359,6 +377,9 @@ class RecognizeFaces(Request[RecognizedFaces]):
         image_url: its http or https address, that Kling can fetch.
 
     Source: `POST /images/recognize-faces`.
+
+    Examples:
+        >>> faces = await kling.images.recognize_faces(image="ada.jpg")
     """
 
     operation = "images.recognize_faces"

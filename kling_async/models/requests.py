@@ -28,7 +28,12 @@ Q = TypeVar("Q", bound="Request[Any]")
 
 
 class Safety(Enum):
-    """May a request be sent again when its answer was lost? The money question in one word."""
+    """May a request be sent again when its answer was lost? The money question in one word.
+
+    Examples:
+        >>> CreateAvatar.safety
+        <Safety.PAID: 'paid'>
+    """
 
     READ = "read"
     """Changes nothing: repeat at will."""
@@ -65,6 +70,18 @@ class Request(Generic[R]):
 
     Raises:
         InvalidRequestError: on construction, with every fault at once.
+
+    Examples:
+        >>> @frozen(kw_only=True)
+        ... class Rename(Request[str]):
+        ...     operation, method, route = "elements.rename", "PUT", "/elements/{element_id}"
+        ...     safety = Safety.REPEATABLE
+        ...     element_id: str = path("elementId", Text())
+        ...     name: str = body("name", Text(20), required=True)
+        ...     def decode(self, body: JSON) -> str:
+        ...         return str(body)
+        >>> Rename(element_id="u_1", name="Ada").name
+        'Ada'
     """
 
     operation: ClassVar[str]

@@ -69,6 +69,9 @@ class ListRunning(GetRequest[list[RunningTask]]):
     """The jobs started with this token that are tracked now, of all accounts.
 
     Source: `GET /scheduler`.
+
+    Examples:
+        >>> jobs = [one.task_id for one in await kling.scheduler.running()]
     """
 
     operation = "scheduler.running"
@@ -91,6 +94,9 @@ class GetAvailable(GetRequest[Availability]):
     """The free job slots of every account, and what runs now.
 
     Source: `GET /scheduler/available`.
+
+    Examples:
+        >>> free = await kling.scheduler.available()
     """
 
     operation = "scheduler.available"

@@ -30,6 +30,14 @@ class TaskRequest(Request[Task]):
         reply_ref: comes back in `kling.scheduler.running()` and in webhooks. Default: one that
             nobody can guess, made for each call, by which the job is found again. One of your own
             is never taken as proof, because only you know whether it was used before.
+
+    Examples:
+        >>> @frozen(kw_only=True)
+        ... class Sing(TaskRequest):
+        ...     operation, route = "videos.sing", "/videos/sing"
+        ...     song: str = body("song", Text(200), required=True)
+        >>> Sing(song="La").song
+        'La'
     """
 
     method = "POST"

@@ -278,6 +278,9 @@ class ListTasks(GetRequest[list[Task]]):
         created_after_ms: only newer ones.
 
     Source: `GET /tasks`.
+
+    Examples:
+        >>> newest = await kling.tasks.list(page_size=10)
     """
 
     operation = "tasks.list"

@@ -37,7 +37,11 @@ class Voice(Model):
     emotions: tuple[VoiceEmotion, ...] = ()
 
     def speaks(self, emotion: str) -> bool | None:
-        """Whether this voice can do `emotion`; None where the server lists no emotions for it."""
+        """Whether this voice can do `emotion`; None where the server lists no emotions for it.
+
+        Examples:
+            >>> can_be_happy = voice.speaks("happy")
+        """
         if not self.emotions:
             return None
         return any(one.key == emotion and one.enable is not False for one in self.emotions)
@@ -62,6 +66,9 @@ class ListVoices(GetRequest[VoiceList]):
     """The voices that text can be spoken with.
 
     Source: `GET /tts/voices`.
+
+    Examples:
+        >>> voice = (await kling.tts.voices())[0]
     """
 
     operation = "tts.voices"

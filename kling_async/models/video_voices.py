@@ -59,6 +59,9 @@ class ListVideoVoices(GetRequest[VideoVoiceList]):
     """The voices that can speak in videos of Kling 4.0: the account's saved ones, then Kling's.
 
     Source: `GET /videos/voices`.
+
+    Examples:
+        >>> voices = await kling.videos.voices()
     """
 
     operation = "videos.voices"
@@ -91,6 +94,9 @@ class CreateVideoVoice(CreateRequest[VideoVoice]):
         name: at most 30 characters.
 
     Source: `POST /videos/voices`.
+
+    Examples:
+        >>> voice = await kling.videos.create_voice(name="Ada", audio="hello.mp3")
     """
 
     operation = "videos.create_voice"
@@ -118,6 +124,10 @@ class DeleteVideoVoice(DeleteRequest[DeletedVideoVoice]):
         voice_id: digits, or the voice.
 
     Source: `DELETE /videos/voices`.
+
+    Examples:
+        >>> voice = await kling.videos.create_voice(name="Ada", audio="hello.mp3")
+        >>> gone = await kling.videos.delete_voice(voice_id=voice)
     """
 
     operation = "videos.delete_voice"

@@ -26,6 +26,9 @@ class Elements(Resource):
             NotFoundError: there is none on that account.
 
         Source: `GET /elements/{elementId}`.
+
+        Examples:
+            >>> sailor = await kling.elements.get(element)
         """
         return await self._sent(elements.GetElement, element_id=element, email=email)
 
@@ -40,5 +43,8 @@ class Elements(Resource):
             NotFoundError: there is none (and no earlier attempt of this call deleted it).
 
         Source: `DELETE /elements/{elementId}`.
+
+        Examples:
+            >>> gone = await kling.elements.delete(element)
         """
         return await self._sent(elements.DeleteElement, element_id=element, email=email)

@@ -45,6 +45,9 @@ class Tts(Resource):
             TaskFailedError: the server says that it failed.
 
         Source: `POST /tts/create`.
+
+        Examples:
+            >>> speech = await kling.tts.create("Hello!", speaker_id=voice)
         """
         return await self._sent(
             CreateSpeech,
