@@ -185,7 +185,8 @@ class Stepper:
         request = await self._requests.of(step, account, earlier)
         self._doubts.check_new(step, request, account)
         request, values = await self._prepare(step, request, account)
-        await self._slots.take(step, request, account)
+        if kind.starts_task:
+            await self._slots.take(step, request, account)
         intent = StepIntent(self._ledger, step, values, hold, self._stopping)
         retry, clock = self._options.retry, self._pipeline.clock
         until_s = clock.monotonic() + WAIT_FOR_SLOT_S
