@@ -79,10 +79,10 @@ async def rows(server: TrialServer, n: int = 1500) -> list[tuple[str, str]]:
         at = [cpu_of(server), time.process_time()]
         await one.submit(n)
         registering_s = cpu_of(server) - at[0], time.process_time() - at[1]
-        await asyncio.gather(*(one.start() for _ in range(3)))
-        began = time.monotonic()
-        await one.over(within_s=300)
-        took_s = time.monotonic() - began
+        await asyncio.gather(*(one.start(CREW_USUAL="1") for _ in range(3)))
+        await one.over(within_s=300, look_every_s=3)  # each look is a new connection
+        sent_s = [one.at_s for one in emulator.calls if one.operation == "avatars.create"]
+        took_s = max(sent_s) - min(sent_s)
         database_s = cpu_of(server) - at[0] - registering_s[0]
         verdict = await one.verdict()
     assert verdict.states == {"done": n}, verdict

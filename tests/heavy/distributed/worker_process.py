@@ -79,5 +79,6 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    shorten()
+    if "CREW_USUAL" not in os.environ:
+        shorten()
     asyncio.run(main())
