@@ -44,7 +44,7 @@ from .ledger import (
     status_command,
 )
 from .progress import Reach, many
-from .report import report_command
+from .report.command import report_command
 from .session import DONE, EMULATED_SERVICE, TROUBLE, Session, run, with_session
 from .settle import settle_command
 from .streams import echo

@@ -74,9 +74,7 @@ class Session:
         else:
             emulator = self._emulator([*(one.email for one in registry), *also])
             client = AsyncKlingClient(
-                "user:1-emulator",
                 accounts=registry,
-                base_url="http://localhost/v1/kling",  # never connected to
                 rate_limit=self.rate,
                 transport=emulator.transport(),
                 hooks=hooks,

@@ -48,6 +48,12 @@ class EmulatorClock:
         """Wall time in epoch milliseconds, `skew_s` included."""
         return int(self._start_ms + (self.monotonic() + self.skew_s) * 1000)
 
+    def resume(self, now_ms: float, elapsed_s: float) -> None:
+        """Go on from another clock's readings, its `skew_s` left out; nobody may be waiting."""
+        self.monotonic()
+        self._elapsed_s = elapsed_s
+        self._start_ms = now_ms - elapsed_s * 1000
+
     async def sleep(self, delay_s: float) -> None:
         """Return once `delay_s` seconds have passed here, by waiting or by `advance`."""
         wake_at_s = self.monotonic() + delay_s

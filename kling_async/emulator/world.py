@@ -216,6 +216,10 @@ class World:
             self._blob_bytes -= len(dropped)
         return digest
 
+    def blobs(self) -> dict[str, bytes]:
+        """All content that is kept, by SHA-256, the first to be dropped first."""
+        return dict(self._blobs)
+
     def blob(self, digest: str) -> bytes | None:
         """The content with that SHA-256, None when it was dropped."""
         return self._blobs.get(digest)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import urlsplit
 
-from attrs import frozen
+from attrs import field, frozen
 
 
 class Check:
@@ -124,11 +124,18 @@ class Boolean(Check):
         return None if isinstance(value, bool) else f"must be True or False, not {value!r}"
 
 
+def _names(given: Any) -> Collection[str]:
+    return get_args(given) or given
+
+
 @frozen
 class OneOf(Check):
-    """Exactly one of `names`. Where the list is `open`, any text: the server may know more."""
+    """Exactly one of `names`, which may be a Literal's.
 
-    names: Collection[str]
+    Where the list is `open`, any text: the server may know more.
+    """
+
+    names: Collection[str] = field(converter=_names)
     open: bool = False
 
     def __call__(self, value: Any) -> str | None:

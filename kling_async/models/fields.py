@@ -63,7 +63,7 @@ def numbered(
     return _field(wire, "body", listed, False, numbers=Numbers(wire, first))
 
 
-def file(into: str, kind: str) -> Any:
+def file(into: str, kind: str, *, required: bool = False) -> Any:
     """A file that goes up before the request; its address then fills the field `into`.
 
     It is looked into once, on construction, which blocks: what was given becomes a `Media`, or the
@@ -72,6 +72,7 @@ def file(into: str, kind: str) -> Any:
     Args:
         into: the field for its address.
         kind: "image", "video" or "audio".
+        required: whether it, or its address, must be there.
     """
 
     def looked_into(source: MediaSource | Media | None) -> Media | MediaProblem | None:
@@ -81,7 +82,7 @@ def file(into: str, kind: str) -> Any:
             return MediaProblem(f"is an address, not a file: give it as {into}")
         return _looked_into(source, kind)
 
-    metadata = {"file": True, "into": into, "kind": kind, "check": IsFile()}
+    metadata = {"file": True, "into": into, "kind": kind, "check": IsFile(), "needed": required}
     return field(default=None, converter=looked_into, metadata=metadata)
 
 

@@ -16,8 +16,8 @@ from ..errors import JSON
 from .checks import Boolean, Digits, Integer, OneOf, Text, Url
 from .elements import ELEMENT_ID, AnyElement
 from .fields import body, file, files, numbered
-from .media import Media, MediaSource
-from .requests import Request, Safety, files_or_addresses
+from .media import Files, Media, MediaSource
+from .requests import Request, Safety, files_or_addresses, has
 from .responses import Model, named
 from .task_evidence import TaskEvidence
 from .task_requests import TaskRequest
@@ -26,7 +26,7 @@ from .tasks import AnyTask, HasTaskId, TaskArgument, Work
 ImageRatio = Literal["1:1", "16:9", "4:3", "3:2", "2:3", "3:4", "9:16", "21:9"]
 AutoImageRatio = Literal["auto", "1:1", "16:9", "4:3", "3:2", "2:3", "3:4", "9:16", "21:9"]
 KolorsVersion = Literal["kling-v3-0", "kling-v2-1", "kling-v2-0", "kling-v1-6", "kling-v1-5"]
-OmniImageVersion = Literal["v3", "o1", "v4"]
+OmniVersion = Literal["v3", "o1", "v4"]
 Reference = Literal["none", "subject", "face", "restyle"]
 IMAGE_PROMPT_CHARS, OMNI_PROMPT_CHARS = 2500, 1700
 MOST_IMAGES = 10
@@ -61,7 +61,6 @@ class VirtualTryOn(ImageRequest):
     """
 
     operation = "images.virtual_try_on"
-    route = "/images/virtual-try-on"
 
     human_image: MediaSource | Media | None = file("human_image_url", "image")
     human_image_url: str | None = body("humanImage", Url())
@@ -76,11 +75,11 @@ class VirtualTryOn(ImageRequest):
     def cross_problems(self) -> dict[str, str]:
         """Something to wear, and not two things for one place."""
         problems = files_or_addresses(self, "human_image")
-        dress = self.dress_image or self.dress_image_url
-        parts = self.upper_image, self.upper_image_url, self.lower_image, self.lower_image_url
-        if dress is None and not any(parts):
+        has_dress = has(self, "dress_image")
+        has_parts = has(self, "upper_image") or has(self, "lower_image")
+        if not has_dress and not has_parts:
             problems["dress_image"] = "or upper_image or lower_image is needed: something to wear"
-        elif dress is not None and any(parts):
+        elif has_dress and has_parts:
             problems["dress_image"] = "excludes upper_image and lower_image; keep one or the others"
         return problems
 
@@ -116,15 +115,14 @@ class Kolors(ImageRequest):
     """
 
     operation = "images.kolors"
-    route = "/images/kolors"
 
     prompt: str | None = body("prompt", Text(IMAGE_PROMPT_CHARS), required=True)
-    version: KolorsVersion | str | None = body("version", OneOf(get_args(KolorsVersion), open=True))
-    aspect_ratio: AutoImageRatio | None = body("aspect_ratio", OneOf(get_args(AutoImageRatio)))
+    version: KolorsVersion | str | None = body("version", OneOf(KolorsVersion, open=True))
+    aspect_ratio: AutoImageRatio | None = body("aspect_ratio", OneOf(AutoImageRatio))
     resolution: Literal["1k", "2k"] | None = body("resolution", OneOf(("1k", "2k")))
     image_count: int | None = body("imageCount", Integer(1, 9))
-    images: Sequence[MediaSource | Media] | None = files("image_{n}", "image", most=MOST_IMAGES)
-    reference: Reference | None = body("reference", OneOf(get_args(Reference)))
+    images: Files | None = files("image_{n}", "image", most=MOST_IMAGES)
+    reference: Reference | None = body("reference", OneOf(Reference))
     reference_image: MediaSource | Media | None = file("reference_image_url", "image")
     reference_image_url: str | None = body("imageReference", Url())
     face_strength: int | None = body("faceStrength", Integer(1, 100))
@@ -188,23 +186,21 @@ class KolorsElements(ImageRequest):
     """
 
     operation = "images.kolors_elements"
-    route = "/images/kolors-elements"
 
     prompt: str | None = body("prompt", Text(IMAGE_PROMPT_CHARS))
-    subject_images: Sequence[MediaSource | Media] | None = files("subjectImage{n}", "image", most=4)
+    subject_images: Files | None = files("subjectImage{n}", "image", most=4)
     scene_image: MediaSource | Media | None = file("scene_image_url", "image")
     scene_image_url: str | None = body("sceneImage", Url())
     style_image: MediaSource | Media | None = file("style_image_url", "image")
     style_image_url: str | None = body("styleImage", Url())
-    aspect_ratio: ImageRatio | None = body("aspect_ratio", OneOf(get_args(ImageRatio)))
+    aspect_ratio: ImageRatio | None = body("aspect_ratio", OneOf(ImageRatio))
     image_count: int | None = body("imageCount", Integer(1, 9))
 
     def cross_problems(self) -> dict[str, str]:
         """Something to make it of: on the page all is optional."""
         problems = files_or_addresses(self)
-        of = (self.prompt, self.subject_images, self.scene_image, self.scene_image_url,
-              self.style_image, self.style_image_url)  # fmt: skip
-        if all(one is None for one in of):
+        of = ("prompt", "subject_images", "scene_image", "style_image")
+        if not any(has(self, name) for name in of):
             problems["prompt"] = "or a picture is needed"
         return problems
 
@@ -237,17 +233,14 @@ class OmniImage(ImageRequest):
     """
 
     operation = "images.omni"
-    route = "/images/omni"
 
     prompt: str | None = body("prompt", Text(), required=True)
-    omni_version: OmniImageVersion | str | None = body(
-        "omni_version", OneOf(get_args(OmniImageVersion), open=True)
-    )
+    omni_version: OmniVersion | str | None = body("omni_version", OneOf(OmniVersion, open=True))
     resolution: str | None = body("resolution", OneOf(("1k", "2k", "4k"), open=True))
-    aspect_ratio: AutoImageRatio | None = body("aspect_ratio", OneOf(get_args(AutoImageRatio)))
+    aspect_ratio: AutoImageRatio | None = body("aspect_ratio", OneOf(AutoImageRatio))
     image_count: int | None = body("imageCount", Integer(1, 10))
     story_mode: bool | None = body("story_mode", Boolean())
-    images: Sequence[MediaSource | Media] | None = files("image_{n}", "image", most=MOST_IMAGES)
+    images: Files | None = files("image_{n}", "image", most=MOST_IMAGES)
     elements: Sequence[AnyElement] | None = numbered("element_{n}", ELEMENT_ID, most=MOST_IMAGES)
     unlimited: bool | None = body("unlimited", Boolean())
 
@@ -287,7 +280,6 @@ class UpscaleImage(ImageRequest):
     """
 
     operation = "images.upscale"
-    route = "/images/upscale"
 
     # The vendor's examples send both as texts.
     task_id: AnyTask | None = body("task_id", Digits(of=HasTaskId, numbers=True), required=True)
@@ -310,15 +302,10 @@ class EnhanceImage(ImageRequest):
     """
 
     operation = "images.enhance"
-    route = "/images/enhance"
 
-    image: MediaSource | Media | None = file("image_url", "image")
+    image: MediaSource | Media | None = file("image_url", "image", required=True)
     image_url: str | None = body("image", Url())
     resolution: Literal["2k", "4k"] | None = body("resolution", OneOf(("2k", "4k")))
-
-    def cross_problems(self) -> dict[str, str]:
-        """The picture."""
-        return files_or_addresses(self, "image")
 
 
 # --- faces ------------------------------------------------------------------------------------
@@ -376,16 +363,11 @@ class RecognizeFaces(Request[RecognizedFaces]):
 
     operation = "images.recognize_faces"
     method = "POST"
-    route = "/images/recognize-faces"
     safety = Safety.REPEATABLE  # it makes nothing and is free
     email_in = "body"
 
-    image: MediaSource | Media | None = file("image_url", "image")
+    image: MediaSource | Media | None = file("image_url", "image", required=True)
     image_url: str | None = body("imageReference", Url())
-
-    def cross_problems(self) -> dict[str, str]:
-        """The picture."""
-        return files_or_addresses(self, "image")
 
     def decode(self, body: JSON) -> RecognizedFaces:
         """The faces. Status 0 is success, as the vendor's page says; what others mean, no page."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Sequence
 from contextlib import ExitStack
 from inspect import iscoroutine
 from pathlib import Path
@@ -56,6 +57,10 @@ class Media:
     def read(self) -> bytes:
         """The bytes. Blocks while it reads a file: call it in a thread."""
         return self.source if isinstance(self.source, bytes) else self.source.read_bytes()
+
+
+Files = Sequence[MediaSource | Media]
+"""Files or addresses; a single one need not be in a list."""
 
 
 class MediaProblem(ValueError):

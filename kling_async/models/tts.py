@@ -5,15 +5,15 @@ Source: `GET /tts/voices`, `POST /tts/create` (vendor pages, October 2025 to Jul
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from attrs import frozen
 
 from ..errors import JSON, TaskFailedError
 from .checks import SPEED, Text
 from .fields import body
-from .requests import Request, Safety
-from .responses import Model, named
+from .requests import GetRequest, Request, Safety
+from .responses import Listing, Model, named
 from .tasks import HasStatus
 
 
@@ -47,7 +47,7 @@ SPEAKER_ID = Text(of=Voice, by="speaker_id")
 
 
 @frozen(kw_only=True)
-class VoiceList(Model):
+class VoiceList(Listing[Voice]):
     """All voices of an account. Iterate over it, index it, or take `.voices`."""
 
     nested = ("voices",)
@@ -56,31 +56,15 @@ class VoiceList(Model):
     last_speaker_id: str | None = None
     type_list: tuple[str, ...] = ()
 
-    def __iter__(self) -> Iterator[Voice]:
-        return iter(self.voices)
-
-    def __len__(self) -> int:
-        return len(self.voices)
-
-    def __getitem__(self, index: int) -> Voice:
-        return self.voices[index]
-
 
 @frozen(kw_only=True)
-class ListVoices(Request[VoiceList]):
+class ListVoices(GetRequest[VoiceList]):
     """The voices that text can be spoken with.
 
     Source: `GET /tts/voices`.
     """
 
     operation = "tts.voices"
-    method = "GET"
-    route = "/tts/voices"
-    safety = Safety.READ
-
-    def decode(self, body: JSON) -> VoiceList:
-        """The voices in the server's order."""
-        return VoiceList.from_api(body)
 
 
 @frozen(kw_only=True)
@@ -107,7 +91,6 @@ class CreateSpeech(Request[Speech]):
 
     operation = "tts.create"
     method = "POST"
-    route = "/tts/create"
     # A second one makes a second file, which is free and harmless.
     safety = Safety.REPEATABLE
     email_in = "body"

@@ -60,10 +60,9 @@ class Assets(Resource):
 
         Source: `POST /assets/`.
         """
-        request = await self._built(
+        return await self._sent(
             UploadAsset, file=file, content_type=content_type, email=email, extra=extra
         )
-        return await self._pipeline.send(request, self._options)
 
     uploaded = operation(ListUploads)
     generated = operation(ListGenerated)

@@ -104,8 +104,7 @@ class Avatars(Resource):
 
         Source: `DELETE /avatars/{avatarId}`.
         """
-        request = await self._built(DeleteAvatar, avatar_id=avatar, email=email)
-        return await self._pipeline.send(request, self._options)
+        return await self._sent(DeleteAvatar, avatar_id=avatar, email=email)
 
     def create_many(
         self,

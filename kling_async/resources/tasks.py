@@ -54,8 +54,7 @@ class Tasks(Resource):
 
         Source: `GET /tasks/{task_id}`.
         """
-        request = await self._built(GetTask, task_id=task, email=email, extra=extra)
-        return await self._pipeline.send(request, self._options)
+        return await self._sent(GetTask, task_id=task, email=email, extra=extra)
 
     list = operation(ListTasks)
 
@@ -79,8 +78,7 @@ class Tasks(Resource):
 
         Source: `DELETE /tasks/{task_id}`.
         """
-        request = await self._built(DeleteTask, task_id=task, email=email, extra=extra)
-        return await self._pipeline.send(request, self._options)
+        return await self._sent(DeleteTask, task_id=task, email=email, extra=extra)
 
     async def wait(
         self,

@@ -46,7 +46,7 @@ class Tts(Resource):
 
         Source: `POST /tts/create`.
         """
-        request = await self._built(
+        return await self._sent(
             CreateSpeech,
             text=text,
             speaker_id=speaker_id,
@@ -55,4 +55,3 @@ class Tts(Resource):
             email=email,
             extra=extra,
         )
-        return await self._pipeline.send(request, self._options)

@@ -37,10 +37,11 @@ class KlingClient:
     the first call and ends with `close()`. Ctrl-C ends the call under way.
 
     Args:
-        token: default: USEAPI_TOKEN.
+        token: default: that of the transport, where it is the emulator's, else USEAPI_TOKEN.
         accounts: e-mails, `Account`s or an `AccountRegistry`; default: KLING_ACCOUNTS, comma
             separated.
-        base_url: default: KLING_BASE_URL, else the vendor's. `http://` only for this machine.
+        base_url: default: that of the transport, as the token, else KLING_BASE_URL, else the
+            vendor's. `http://` only for this machine.
         rate_limit: a `RateLimit` per account (default 10 a second), any `Limiter`, or None.
         client_rate_limit: the same for all accounts together, on top; default: None.
         retry: when and how often a call is repeated.

@@ -20,9 +20,9 @@ from crew import ACCOUNTS, crew
 from ledgers import row_input
 
 from kling_async import RateLimit
+from kling_async.bulk.launcher import TrialServer
 from kling_async.bulk.postgres import open_postgres
 from kling_async.bulk.records import Change
-from kling_async.distributed.launcher import TrialServer
 from kling_async.emulator import Emulator
 
 HEAD = ("what", "measured")

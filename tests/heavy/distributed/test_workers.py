@@ -21,9 +21,9 @@ from kling_async import AsyncKlingClient
 from kling_async.bulk.jobs import Equipment
 from kling_async.bulk.places import open_ledger, read_ledger
 from kling_async.bulk.postgres_session import address_of
+from kling_async.bulk.worker import Worker
 from kling_async.cli.app import cli
 from kling_async.distributed import work_once
-from kling_async.distributed.worker import Worker
 from kling_async.emulator import EmulatedAccount, Emulator, sample_png
 
 ROOT = Path(__file__).parents[3]

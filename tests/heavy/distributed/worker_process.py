@@ -20,7 +20,7 @@ from kling_async.bulk import outgoing, postgres
 from kling_async.bulk.jobs import Equipment
 from kling_async.bulk.postgres_session import address_of
 from kling_async.bulk.records import Change
-from kling_async.distributed.worker import Worker
+from kling_async.bulk.worker import Worker
 
 LEASE_S = 3.0
 
