@@ -21,7 +21,7 @@ from .._limits.admission import Admission
 from ..settings import LEARN_FROM_PER_S
 from .health import AccountHealth, Parked
 from .postgres_session import PAUSE_S, LedgerAddress, connection_options, translated
-from .postgres_store import CHANNEL, NOTIFY
+from .postgres_sql import CHANNEL, NOTIFY
 from .shared_rate import TICK_S, FollowedLaw, RateKeeper
 
 log: Final = logging.getLogger("kling_async")
