@@ -111,8 +111,9 @@ def tests(session: nox.Session) -> None:
     """The tests; arguments go to pytest.
 
     The newest Python runs all of them, without measuring what they reach: that doubles the time
-    (54 s of CPU instead of 27), so `nox -s coverage` does it. The oldest leaves out the heavy ones (tests/heavy: matrix, chaos, storms, docs, memory, commands as
-    processes), which take longer than the rest.
+    (54 s of CPU instead of 27), so `nox -s coverage` does it. The oldest leaves out the heavy ones
+    (tests/heavy: matrix, chaos, storms, docs, memory, commands as processes), which take longer
+    than the rest.
     Those between run the core alone, unless arguments say more: what works on the oldest and the
     newest SQLite, server and shell works on theirs, but the loop and attrs have forms in between.
     Nothing gets a second chance: what fails on a busy machine only is a flaw of the test.
@@ -265,6 +266,22 @@ def fuzz(session: nox.Session) -> None:
     install(session, "-e", ".[all]", groups=("test",))
     count, *rest = session.posargs or ["500"]
     session.run(*PYTEST, str(CORES), "tests/heavy/fuzz", *rest, env={"FUZZ_EXAMPLES": count})
+
+
+@nox.session(python=NEWEST)
+def security(session: nox.Session) -> None:
+    """Ruff's rules of security, secrets in files, known flaws of what is installed.
+
+    Where the database of flaws can't be reached, nothing is audited, and the session fails and says
+    so; `-- --no-audit` leaves that part out.
+    """
+    install(session, "-e", ".[all]", groups=("security", "lint"))
+    session.run("ruff", "check", "--select", "S", ".")
+    session.run("python", "tests/security/find_secrets.py")
+    if "--no-audit" in session.posargs:
+        session.warn("NOTHING WAS AUDITED, as was asked for")
+    else:
+        session.run("python", "tests/security/audit.py")
 
 
 @nox.session(python=NEWEST)

@@ -71,7 +71,8 @@ def kling_emulator_url(kling_emulator: Emulator) -> Iterator[str]:
 
     thread = threading.Thread(target=loop.run_until_complete, args=[serve()], daemon=True)
     thread.start()
-    assert ready.wait(START_WITHIN_S), "the emulator did not start"
+    if not ready.wait(START_WITHIN_S):
+        raise RuntimeError("the emulator did not start")
     yield urls[0]
     loop.call_soon_threadsafe(end.set)
     thread.join(START_WITHIN_S)

@@ -47,6 +47,9 @@ class RetryPolicy:
         budget: retries of reads, uploads and deletes are paid for from a budget of their account,
             which successes fill: 100 tokens, 10 a retry. While a service is ill they fade, and
             `attempts` is the upper bound. False: as many as `attempts` allows. Default True.
+
+    Examples:
+        >>> once = kling.with_options(retry=RetryPolicy(attempts=1))
     """
 
     attempts: int = field(default=settings.ATTEMPTS, validator=ge(1))
@@ -178,25 +181,23 @@ class RetryLoop:
         return not self._policy.budget or not costs(self._safety, error) or self._afford()
 
     def _controller(self) -> AsyncRetrying:
-        policy, safety = self._policy, self._safety
+        policy = self._policy
 
         def again(state: RetryCallState) -> bool:
-            error = _error(state)
-            if state.attempt_number in (1, policy.attempts):
-                # The first one is decided already, and after the last `stop` decides.
-                return error is not None and may_resend(safety, error, policy)
-            return error is not None and self._again(error)
+            if (error := _error(state)) is None:
+                return False
+            # The first one is decided already, and after the last `stop` decides.
+            return state.attempt_number in (1, policy.attempts) or self._again(error)
 
         def wait_s(state: RetryCallState) -> float:
-            error = _error(state)
-            if isinstance(error, KlingError) and pause_s(error) > 0:
+            if pause_s(_error(state)) > 0:
                 return 0.0  # the account is paused for everybody; admission waits for its end
             return backoff_s(policy, state.attempt_number, random.random())
 
         def tell(state: RetryCallState) -> None:
             error = _error(state)
-            if isinstance(error, KlingError):
-                self._on_retry(state.attempt_number, error, state.upcoming_sleep)
+            assert isinstance(error, KlingError)  # no other may be repeated
+            self._on_retry(state.attempt_number, error, state.upcoming_sleep)
 
         return AsyncRetrying(
             sleep=self._sleep,
@@ -209,4 +210,5 @@ class RetryLoop:
 
 
 def _error(state: RetryCallState) -> BaseException | None:
-    return state.outcome.exception() if state.outcome is not None else None
+    assert state.outcome is not None  # tenacity asks after an attempt
+    return state.outcome.exception()

@@ -11,7 +11,7 @@ import asyncio
 
 from .. import settings
 from ..clock import Clock, woken_within
-from ..errors import KlingError, RateLimitedError, ServerError
+from ..errors import RateLimitedError, ServerError
 from .fair import FairLock
 
 
@@ -126,7 +126,7 @@ def pause_too_long(left_s: float) -> RateLimitedError:
     )
 
 
-def pause_s(error: KlingError) -> float:
+def pause_s(error: BaseException | None) -> float:
     """How long `error` pauses its account for every caller, in seconds; 0 for not at all."""
     if isinstance(error, RateLimitedError):
         return settings.RETRY_AFTER_ABSENT_S if error.retry_after_s is None else error.retry_after_s

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from attrs import field, fields, frozen
 
-from ..errors import JSON, ConfigurationError
+from ..errors import JSON, ConfigurationError, LedgerError
 from ..models.avatars import CreateAvatar
 from ..models.requests import Request, Safety, file_fields
 from ..models.videos import CreateAvatarVideo
@@ -196,7 +196,16 @@ class Recipe:
         return any("." in column for column in self.steps[0].columns)
 
     def step(self, number: int) -> StepSpec:
-        """The step of this number, from 1."""
+        """The step of this number, from 1.
+
+        Raises:
+            LedgerError: a ledger has one, and nothing asks for it.
+        """
+        if number > len(self.steps):
+            raise LedgerError(
+                f"the ledger has a step {number} of a row, and {self.steps[0].operation} is of "
+                f"{len(self.steps)}: it was edited, or damaged. Put back a copy of it"
+            )
         return self.steps[number - 1]
 
     def _columns(self) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from .groups import GroupedLedger, Item, Raised
 from .ledger import Ledger, LedgerReader
 from .sqlite_copy import copy
 from .sqlite_file import OwnedFile, own
-from .sqlite_names import explained, explanation, real_path
+from .sqlite_names import explained, real_path
 from .sqlite_reader import SqliteReader, read_ledger
 from .sqlite_store import Writing
 
@@ -65,7 +65,7 @@ class SqliteLedger(GroupedLedger):
     def _transaction(self) -> Iterator[None]:
         """All of the writes inside, or none; on disk, and in the ledger's own file, at its end."""
         db = self._file.db
-        try:
+        with explained(self.path):
             db.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -74,8 +74,6 @@ class SqliteLedger(GroupedLedger):
                 if db.in_transaction:
                     db.execute("ROLLBACK")
                 raise
-        except (sqlite3.Error, OSError) as exc:
-            raise explanation(self.path, exc) from exc
         self._file.check()
 
     def _checkpoint(self) -> None:

@@ -252,10 +252,10 @@ def _owner(path: Path) -> dict[str, object]:
     """What the ledger says of the process that has it open; empty where it can't be read."""
     try:
         with closing(open_as_it_lies(path)) as db:
-            found: dict[str, object] = json.loads(fact(db, "owner") or "{}")
-            return found
-    except (sqlite3.Error, ValueError, OSError):
+            found: object = json.loads(fact(db, "owner") or "{}")
+    except (sqlite3.Error, ValueError, TypeError, RecursionError, OSError):
         return {}
+    return found if isinstance(found, dict) and {"pid", "host"} <= found.keys() else {}
 
 
 def _in_use(path: Path, owner: dict[str, object]) -> LedgerError:

@@ -56,7 +56,9 @@ def explained(path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as exc:
-        raise explanation(path, exc) from exc
+        raise _explanation(path, exc) from exc
+    except UnicodeDecodeError as exc:  # SQLite's text of an error names what the file has broken
+        raise _explanation(path, sqlite3.DatabaseError(f"malformed: {exc}")) from exc
 
 
 @contextmanager
@@ -71,7 +73,7 @@ def as_written(path: object) -> Iterator[None]:
         ) from exc
 
 
-def explanation(path: Path, error: sqlite3.Error | OSError) -> LedgerError:
+def _explanation(path: Path, error: sqlite3.Error | OSError) -> LedgerError:
     """An error of SQLite's or the system's as ours, with what to do."""
     text = str(error)
     if isinstance(error, OSError):

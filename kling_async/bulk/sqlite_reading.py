@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -122,9 +123,11 @@ class Reading:
     def fact(self, name: str) -> str | None:
         """See `LedgerReader.fact`."""
         found = self._db.execute(sql.FACT, {"name": name}).fetchone()
-        if found is not None and not isinstance(found[0], str):
-            raise LedgerError(f"the ledger {self.path} is damaged: its {name!r} is not a text")
-        return None if found is None else found[0]
+        if found is None:
+            return None
+        if not isinstance(found[0], str) or (name == "born_at" and not _is_moment(found[0])):
+            raise self._damaged(f"its {name!r}")
+        return found[0]
 
     def whole_number(self, name: str) -> int:
         """The fact `name` as a number; 0 where the ledger does not know it."""
@@ -271,6 +274,13 @@ def place_of(account: str | None, kind: str) -> dict[str, str]:
 def listed_fact(account: str | None, kind: str) -> str:
     """The name of the fact that an account was listed before its first create."""
     return f"listed before, {kind} of account {account or ''}"
+
+
+def _is_moment(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def _parts(values: Collection[Any]) -> Iterator[Sequence[Any]]:

@@ -14,7 +14,7 @@ from .inspection import ENDPOINTS
 from .operation import API_ROOT, Operation
 from .operations import OPERATIONS
 from .operations.image_jobs import IMAGE_JOBS
-from .operations.jobs import JobField
+from .operations.jobfields import JobField
 from .operations.starting import MAX_MAX_JOBS
 from .operations.video_jobs import JOBS as VIDEO_JOBS
 

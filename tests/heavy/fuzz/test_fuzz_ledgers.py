@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jobs import JumpClock
 
-from kling_async import AsyncKlingClient
+from kling_async import AsyncKlingClient, KlingError
 from kling_async.bulk.export import FORMS
 from kling_async.bulk.machine import STATES
 from kling_async.cli.app import cli
@@ -93,10 +93,17 @@ def copied(sound: Path, folder: Path) -> Iterator[Path]:
 
 
 def looked_at(ledger: Path, way: str) -> None:
-    """Look at it in one of the ways there are; going on with it is not tried here."""
+    """Look at it in one of the ways there are, or go on with it: a `KlingError` at most."""
+    if way == "run":
+        try:
+            came_to(asyncio.run(gone_on_with(ledger, ledger.parent / "videos")))
+        except KlingError as error:
+            came_to(error)
+        return
     out = ledger.parent / f"out{way if way in ENDINGS else '.html'}"
     words = {
         "status": ["status", ledger], "json": ["status", ledger, "--json"],
+        "history": ["history", ledger, "k3"],
         "failed": ["status", ledger, "--state", "failed", "--all"],
         "report": ["report", ledger, "--to", out], "settle": ["settle", ledger],
         "copy": ["copy", ledger, ledger.with_name("copy.sqlite")],
@@ -108,7 +115,19 @@ def looked_at(ledger: Path, way: str) -> None:
     came_to(result.exception or result)
 
 
-WAYS = ["status", "json", "failed", "report", "copy", "settle", *ENDINGS]
+WAYS = [
+    "run",
+    "run",
+    "run",
+    "history",
+    "status",
+    "json",
+    "failed",
+    "report",
+    "copy",
+    "settle",
+    *ENDINGS,
+]
 
 
 @given(seed=SEEDS, way=st.sampled_from(WAYS))

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from attrs import define, evolve
 from hypothesis import settings
 from hypothesis import strategies as st

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kling_async import RetryPolicy, Safety, errors
-from kling_async._calls.retry import backoff_s, may_resend, parks, pause_s
+from kling_async._calls.retry import RetryLoop, backoff_s, costs, may_resend, parks, pause_s
 from kling_async.errors import KlingError
 
 POLICY = RetryPolicy()
@@ -126,6 +126,114 @@ def test_what_parks_an_account(name: str) -> None:
     assert parks(error) is (name in PARKING)
 
 
+# What happened -> is repeating it paid for from the budget, as (READ, REPEATABLE, PAID).
+COSTS: list[tuple[KlingError, tuple[bool, bool, bool]]] = [
+    (errors.NotSentError("x"), (True, True, False)),
+    (errors.OutcomeUnknownError("x"), (True, True, False)),
+    (api(errors.ServerError, 500), (True, True, False)),
+    (api(errors.RateLimitedError, 429), (False, False, False)),
+]
+
+
+@pytest.mark.parametrize(("error", "paid_for"), COSTS)
+@pytest.mark.parametrize(("column", "safety"), list(enumerate((READ, REPEATABLE, PAID))))
+def test_costs(
+    error: KlingError, paid_for: tuple[bool, bool, bool], column: int, safety: Safety
+) -> None:
+    assert costs(safety, error) is paid_for[column]
+
+
+# --- the loop ---------------------------------------------------------------------------------
+
+LOST, UNSENT = errors.OutcomeUnknownError("lost"), errors.NotSentError("unsent")
+ILL, BAD = api(errors.ServerError, 500), api(errors.BadRequestError, 400)
+LIMITED, AT_ONCE = api(errors.RateLimitedError, 429, 7.0), api(errors.RateLimitedError, 429, 0.0)
+PAUSED, GONE, BUG = api(errors.ServerError, 503, 0.5), asyncio.CancelledError(), ValueError("bug")
+FOUR = RetryPolicy(attempts=4)
+FREE = RetryPolicy(attempts=4, budget=False)
+
+# The policy, the safety, what comes of each attempt (None: it succeeds), how often the budget can
+# pay -> attempts, waits, how often it paid.
+LOOPS: dict[
+    str,
+    tuple[RetryPolicy, Safety, list[BaseException | None], int, tuple[int, list[float], int]],
+] = {
+    "well": (FOUR, READ, [None], 9, (1, [], 0)),
+    "once": (FOUR, READ, [LOST, None], 9, (2, [0.5], 1)),
+    "until the last": (FOUR, READ, [LOST, ILL, UNSENT, None], 9, (4, [0.5, 1, 2], 3)),
+    "in vain": (FOUR, READ, [LOST, LOST, LOST, ILL], 9, (4, [0.5, 1, 2], 3)),
+    "one attempt": (RetryPolicy(attempts=1), READ, [LOST], 9, (1, [], 0)),
+    "two attempts": (RetryPolicy(attempts=2), READ, [LOST, ILL], 9, (2, [0.5], 1)),
+    "not again": (FOUR, READ, [BAD], 9, (1, [], 0)),
+    "not again after it": (FOUR, READ, [LOST, BAD], 9, (2, [0.5], 1)),
+    "not again at last": (FOUR, READ, [LOST, LOST, LOST, BAD], 9, (4, [0.5, 1, 2], 3)),
+    "paid and lost": (FOUR, PAID, [LOST], 9, (1, [], 0)),
+    "paid, unsent, lost": (FOUR, PAID, [UNSENT, LOST], 9, (2, [0.5], 0)),
+    "paid and limited": (FOUR, PAID, [LIMITED, UNSENT, None], 9, (3, [0, 1], 0)),
+    "paused": (FOUR, READ, [LIMITED, PAUSED, AT_ONCE, None], 9, (4, [0, 0, 2], 1)),
+    "nothing to pay with": (FOUR, READ, [LOST], 0, (1, [], 1)),
+    "nothing left": (FOUR, READ, [LOST, ILL], 1, (2, [0.5], 2)),
+    "limited costs nothing": (FOUR, READ, [LIMITED, LIMITED, None], 0, (3, [0, 0], 0)),
+    "no budget": (FREE, READ, [LOST, LOST, None], 0, (3, [0.5, 1], 0)),
+    "cancelled": (FOUR, READ, [GONE], 9, (1, [], 0)),
+    "cancelled after it": (FOUR, READ, [LOST, GONE], 9, (2, [0.5], 1)),
+    "a bug after it": (FOUR, READ, [LOST, LOST, BUG], 9, (3, [0.5, 1], 2)),
+}
+
+
+@pytest.mark.parametrize("name", LOOPS)
+async def test_loops(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the last attempt raises comes out as it is; each repeat is told and waited for."""
+    monkeypatch.setattr("random.random", lambda: 0.0)
+    policy, safety, outcomes, purse, expected = LOOPS[name]
+    waits: list[float] = []
+    told: list[tuple[int, KlingError, float]] = []
+    sent = asked = 0
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    def afford() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked <= purse
+
+    async def call() -> str:
+        nonlocal sent
+        loop = RetryLoop(
+            policy, safety, sleep, lambda number, error, s: told.append((number, error, s)), afford
+        )
+        async for attempt in loop:
+            with attempt:
+                outcome, sent = outcomes[sent], sent + 1
+                if outcome is not None:
+                    raise outcome
+                return "done"
+        raise AssertionError("it ended without an answer")
+
+    if outcomes[-1] is None:
+        assert await call() == "done"
+    else:
+        with pytest.raises(type(outcomes[-1])) as caught:
+            await call()
+        assert caught.value is outcomes[-1]
+    assert (sent, waits, asked) == expected
+    repeated = [(n, outcomes[n - 1], wait_s) for n, wait_s in enumerate(waits, 1)]
+    assert told == repeated
+
+
+async def test_a_loop_without_a_budget_can_always_pay() -> None:
+    async def sleep(_: float) -> None:
+        pass
+
+    left: list[BaseException] = [LOST, ILL]
+    async for attempt in RetryLoop(FOUR, READ, sleep, lambda *_: None):
+        with attempt:
+            if left:
+                raise left.pop()
+    assert not left
+
+
 # --- waits ------------------------------------------------------------------------------------
 
 POLICIES = st.builds(
@@ -158,6 +266,12 @@ def test_jitter_only_adds(policy: RetryPolicy, attempt: int, one: float, other: 
 @pytest.mark.parametrize(("attempt", "expected"), [(1, 0.5), (2, 1), (3, 2), (7, 32), (8, 60)])
 def test_backoff_by_default(attempt: int, expected: float) -> None:
     assert backoff_s(POLICY, attempt, 0.0) == expected
+
+
+@pytest.mark.parametrize("attempt", [65, 66, 3000])
+def test_backoff_stops_doubling_where_numbers_end(attempt: int) -> None:
+    policy = RetryPolicy(wait_initial_s=1e-30, wait_max_s=60)
+    assert backoff_s(policy, attempt, 0.0) == 1e-30 * 2.0**64
 
 
 # --- the policy -------------------------------------------------------------------------------

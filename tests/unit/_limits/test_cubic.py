@@ -140,6 +140,19 @@ def test_a_refusal_falls_below_what_got_through() -> None:
     assert law.per_s == pytest.approx(flat, rel=0.01)
 
 
+def test_a_fall_and_the_climb_after_it_in_numbers() -> None:
+    """The window of 2 a second is 4 s: what went out at its beginning is out of it."""
+    law = Cubic(2, 1000)
+    for at_s in (0.0, 1.0, 2.0, 3.0, 3.5, 4.0):
+        law.sent(at_s, waited=False)
+    law.refused(4.0, 4.1)
+    assert law.per_s == pytest.approx(FALL * 5 / 4)
+    flat = FLAT * 5 / 4
+    law.sent(4.5, waited=True)
+    climbed = flat + (flat - FALL * 5 / 4) * (0.5 / 8 - 1) ** 3
+    assert law.per_s == pytest.approx(climbed, rel=1e-12)
+
+
 def test_where_a_quota_has_grown_much_it_is_not_felt_for_but_run_after() -> None:
     law = Cubic(10, 10_000)
     at_s = used(law, 0, 4)

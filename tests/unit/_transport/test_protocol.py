@@ -21,10 +21,13 @@ from kling_async import (
     ListAccounts,
     ListAvatars,
     ListVoices,
+    OmniImage,
     Request,
+    Safety,
     UploadAsset,
     errors,
 )
+from kling_async._transport import protocol
 from kling_async._transport.protocol import Answer, decode, encode, is_refusal
 from kling_async._transport.retry_after import retry_after_s
 from kling_async.models.text import printable
@@ -111,6 +114,21 @@ def test_no_account_leaves_the_email_out(request_: Request[Any], path: str) -> N
 ])  # fmt: skip
 def test_extra_of_bodyless_requests_goes_into_the_query(request_: Request[Any], path: str) -> None:
     assert encode(request_, None).path == path
+
+
+def test_fields_are_looked_up_once_for_each_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "_WIRED", {})
+    several = OmniImage(images=[URL, URL + "2"], prompt="p")
+    body = json.loads(encode(several, None).content)
+    assert {name: body[name] for name in ("image_1", "image_2")} == {
+        "image_1": URL,
+        "image_2": URL + "2",
+    }
+    assert encode(GetAccount(email="a@b.c"), None).path == "/accounts/a@b.c"
+    assert encode(ListAvatars(type="templates"), None).path == "/avatars?type=templates"
+    known = protocol._WIRED[GetAccount]
+    assert encode(GetAccount(email="b@b.c"), None).path == "/accounts/b@b.c"
+    assert protocol._WIRED[GetAccount] is known
 
 
 def test_bytes_are_not_in_the_repr() -> None:
@@ -332,6 +350,25 @@ def test_failed_means_nothing_elsewhere() -> None:
     assert type(error_of(answer(400, {"status": "FAILED"}), ListAvatars())) is (
         errors.BadRequestError
     )
+
+
+class Unlisted(ListAvatars):
+    """Paid, and shown by no listing."""
+
+    safety = Safety.PAID
+
+
+LOOK = "it may have been carried out; look before you send it again"
+
+
+@pytest.mark.parametrize(("request_", "said"), [
+    (CreateAvatar(image_url=URL), f"{LOOK}: kling.avatars.list()"),
+    (Unlisted(), LOOK),
+    (ListAvatars(), "doing it again is safe"),
+    (DeleteAvatar(avatar_id="300137233318846"), "doing it again is safe"),
+])  # fmt: skip
+def test_what_may_have_happened(request_: Request[Any], said: str) -> None:
+    assert protocol.what_was_lost(request_) == said
 
 
 # --- texts that break whoever shows them ---

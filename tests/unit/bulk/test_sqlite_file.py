@@ -21,6 +21,7 @@ from ledgers import SERVICE, all_rows, in_state, planned, tried, yes
 from kling_async import LedgerError
 from kling_async.bulk import sqlite_copy, sqlite_file
 from kling_async.bulk.file_lock import NoLocksError
+from kling_async.bulk.recipes import TALKING
 from kling_async.bulk.sqlite import copy_ledger, open_ledger, read_ledger
 
 SUPPORT = Path(__file__).parent.parent.parent / "support"
@@ -206,6 +207,34 @@ async def test_other_layouts_are_refused(path: Path, layout: str) -> None:
     with pytest.raises(LedgerError, match="another version"):
         async with read_ledger(path):
             pass
+
+
+@pytest.mark.parametrize("born", ["soon", "nan", "-inf", ""])
+async def test_a_birth_that_is_no_time_is_refused(path: Path, born: str) -> None:
+    async with opened(path):
+        pass
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE facts SET value = ? WHERE name = 'born_at'", (born,))
+    async with opened(path) as ledger:
+        with pytest.raises(LedgerError, match=r"is damaged \(its 'born_at' can't be read\)"):
+            await ledger.fact("born_at")
+
+
+async def test_a_schema_that_is_no_text_is_refused(path: Path) -> None:
+    """SQLite repeats it in its error, which Python then can't decode."""
+    async with opened(path):
+        pass
+    content = path.read_bytes().replace(b"CREATE TABLE rows", b"CREATE TABLF rows")
+    path.write_bytes(content.replace(b"tablerowsrows", b"tablero\x9esrows"))
+    assert "malformed" in await refusal(path)
+    with pytest.raises(LedgerError, match="put back a copy"):
+        async with read_ledger(path):
+            pass
+
+
+def test_a_step_that_nothing_asks_for_is_the_ledgers_fault() -> None:
+    with pytest.raises(LedgerError, match="a step 3 of a row"):
+        TALKING.step(3)
 
 
 async def test_a_ledger_belongs_to_one_service(path: Path) -> None:

@@ -100,7 +100,9 @@ RULES: dict[str, tuple[Sent, Sequence[Sighting], Known, str]] = {
     "1b: what was not sent says nothing": (sent(stated={}), [LIKE], KNOWN, BY_LIKENESS),
     "1c: a month old": (GIVEN, [like(made_at_s=NOW_S - MONTH_S)], KNOWN, NOTHING),
     "1c: within the slack": (GIVEN, [like(made_at_s=NOW_S - 659)], KNOWN, BY_LIKENESS),
+    "1c: at its end": (GIVEN, [like(made_at_s=NOW_S - 660)], KNOWN, BY_LIKENESS),
     "1c: before the slack": (GIVEN, [like(made_at_s=NOW_S - 661)], KNOWN, NOTHING),
+    "1c: at its other end": (GIVEN, [like(made_at_s=NOW_S + 600)], KNOWN, BY_LIKENESS),
     "1c: after it": (GIVEN, [like(made_at_s=NOW_S + 601)], KNOWN, NOTHING),
     "1c: no time": (GIVEN, [like(made_at_s=None)], KNOWN, SHOWN),
     "1d: another open one": (GIVEN, [LIKE], knowing(rivals=[sent()]), SHOWN),
@@ -116,6 +118,16 @@ RULES: dict[str, tuple[Sent, Sequence[Sighting], Known, str]] = {
                                knowing(rivals=[sent(since_s=NOW_S + 600)]), BY_LIKENESS),
     "1d: not on another account": (GIVEN, [LIKE], knowing(rivals=[sent(account=BEN)]),
                                    BY_LIKENESS),
+    "1d: one whose other address is not shown": (
+        GIVEN, [LIKE], knowing(rivals=[sent(paths={"a": "/x.png", "image_url": "/ada.png"})]),
+        SHOWN),
+    "1d: not one of no address": (GIVEN, [LIKE, OTHERS],
+                                  knowing(rivals=[sent(paths={}, account=BEN)]), BY_LIKENESS),
+    "1d: one of no address": (GIVEN, [LIKE], knowing(rivals=[sent(paths={})]), SHOWN),
+    "1b: a number is no text": (sent(stated=texts(tts_speed=1.2)),
+                                [like(shown=texts(tts_speed="1.2"))], KNOWN, NOTHING),
+    "1b: nor a text a number": (sent(stated=texts(tts_speed="1.2")),
+                                [like(shown=texts(tts_speed=1.2))], KNOWN, NOTHING),
     "another account": (GIVEN, [like(account=BEN)], KNOWN, NOTHING),
     # 2: an own address
     "2": (OWN, [CARRIES], KNOWN, ADOPTED),
@@ -135,6 +147,9 @@ RULES: dict[str, tuple[Sent, Sequence[Sighting], Known, str]] = {
         [carries(paths=frozenset({"/up/1.png", "/ben.png"}))], KNOWN, SHOWN),
     "2: a task's of another content": (sent(TASK, stated={"content_type": "video"}),
                                        [carries(shown={"content_type": "image"})], KNOWN, SHOWN),
+    "2: its address is its own, whatever its query": (
+        sent(OWN, stated={"image_url": "https://k/up/1.png?a=1"}),
+        [carries(shown={"image_url": frozenset({"https://k/up/1.png?a=2"})})], KNOWN, ADOPTED),
     # 3: a mark
     "3": (TASK, [MARKED], KNOWN, ADOPTED),
     "3: however old": (TASK, [evolve(MARKED, made_at_s=1.0)], KNOWN, ADOPTED),
@@ -155,6 +170,12 @@ RULES: dict[str, tuple[Sent, Sequence[Sighting], Known, str]] = {
         SHOWN),
     "4: or what is planned looks like": (
         GIVEN, [LIKE], knowing(settled=[sent(since_s=None, never_sent=True)]), SHOWN),
+    "4: but not what is planned on another account": (
+        GIVEN, [LIKE], knowing(settled=[sent(account=BEN, since_s=None, never_sent=True)]),
+        BY_LIKENESS),
+    "4: nor what has no address": (
+        GIVEN, [LIKE], knowing(settled=[sent(paths={}, since_s=None, never_sent=True)]),
+        BY_LIKENESS),
     "4: not where that is the settled one's own": (
         GIVEN, [LIKE, OTHERS], knowing(settled=[OTHER], claimed={"9"}), BY_LIKENESS),
     "4: nor where it has other texts": (
@@ -172,6 +193,8 @@ RULES: dict[str, tuple[Sent, Sequence[Sighting], Known, str]] = {
     "5: a cut list may hide another": (GIVEN, [LIKE], knowing(complete_since_s=math.inf), SHOWN),
     "5: but not of that time": (GIVEN, [LIKE], knowing(complete_since_s=NOW_S - 700),
                                 BY_LIKENESS),
+    "5: nor since the create": (GIVEN, [LIKE], knowing(complete_since_s=NOW_S - 660),
+                                BY_LIKENESS),
     "5: nor is all that time shown": (GIVEN, [LIKE], knowing(complete_since_s=NOW_S - 600), SHOWN),
     # 2: where equal files get equal addresses, an address of its own is one that others have, too
     "2: an older thing carries it": (OWN, [CARRIES, carries(id="9", made_at_s=NOW_S - 3000)], KNOWN,
@@ -181,6 +204,12 @@ RULES: dict[str, tuple[Sent, Sequence[Sighting], Known, str]] = {
     "2: another's is not its own": (
         OWN, [CARRIES, carries(id="9", paths=frozenset({"/up/2.png"}))],
         knowing(settled=[evolve(OWN, paths={"image_url": "/up/2.png"})]), SHOWN),
+    "2: another's is not its own, beside a claimed one of both": (
+        OWN,
+        [CARRIES, carries(id="8", paths=frozenset({"/up/2.png", "/up/3.png"})),
+         carries(id="9", paths=frozenset({"/up/2.png"}))],
+        knowing(settled=[evolve(OWN, paths={"image_url": "/up/2.png"}),
+                         evolve(OWN, paths={"image_url": "/up/3.png"})], claimed={"8"}), SHOWN),
     "2: another's own is claimed": (
         OWN, [CARRIES, carries(id="9", paths=frozenset({"/up/2.png"}))],
         knowing(settled=[evolve(OWN, paths={"image_url": "/up/2.png"})], claimed={"9"}), ADOPTED),
@@ -195,7 +224,16 @@ RULES: dict[str, tuple[Sent, Sequence[Sighting], Known, str]] = {
                                  knowing(slack=lambda _: (298.0, 900.0)), NOTHING),
     "8: and is far ahead": (GIVEN, [like(made_at_s=NOW_S + 800)],
                             knowing(slack=lambda _: (798.0, 1400.0)), BY_LIKENESS),
+    "8: a clock of each listing": (
+        GIVEN, [like(made_at_s=NOW_S - 59)],
+        knowing(slack=lambda one: (one.made_at_s - NOW_S, 60.0)), BY_LIKENESS),
+    "8: which shows less, then": (
+        GIVEN, [like(made_at_s=NOW_S - 59)],
+        knowing(slack=lambda one: (one.made_at_s - NOW_S, 60.0), complete_since_s=NOW_S - 118),
+        SHOWN),
     # what is forgotten may be a claimed one
+    "made when that ends": (GIVEN, [LIKE], knowing(forgotten_s=NOW_S - 659), SHOWN),
+    "made right after": (GIVEN, [LIKE], knowing(forgotten_s=NOW_S - 659.1), BY_LIKENESS),
     "like a forgotten one": (GIVEN, [LIKE], knowing(forgotten_s=NOW_S - 60), SHOWN),
     "younger than what is forgotten": (GIVEN, [LIKE], knowing(forgotten_s=NOW_S - 700),
                                        BY_LIKENESS),
@@ -214,6 +252,35 @@ def test_rules(want: Sent, seen: Sequence[Sighting], known: Known, expected: str
         assert expected in (SHOWN, NOTHING)
     else:
         assert (decided.evidence, decided.found.id) == (expected, "1")
+
+
+WHY = {
+    "1b: another nickname": "nothing could be it",
+    "1c: no time": "it may be an older one",
+    "1d: another open one": "another create of yours could have made it",
+    "2: another text": "nothing agrees with all that was sent",
+    "4: several": "several are alike",
+    "4: never for a task": "only what was made for it alone would prove it",
+    "4: or what is planned looks like": "a row that was not sent yet looks the same, and the "
+                                        "ledger may be old",
+    "4: somebody makes what a settled one looks like": "somebody else makes things on this "
+                                                       "account that look like yours",
+    "5: a cut list may hide another": "the listing may be cut, so it may hide another like it",
+    "6: not by likeness": "only what was made for it alone would prove it",
+    "like": "",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WHY)
+def test_users_are_told_why(name: str) -> None:
+    want, seen, known, _ = RULES[name]
+    assert decide({"it": want}, seen, known)["it"].why == WHY[name]
+
+
+def test_what_is_taken_by_likeness_is_no_candidate_of_others() -> None:
+    other = sent(paths={"image_url": "/z.png"}, likeness=False, never_sent=True)
+    decided = decide({1: GIVEN, 2: other}, [LIKE], KNOWN)
+    assert [ids(one) for one in decided.values()] == [("1", [], []), (None, [], [])]
 
 
 def ids(decided: Decided) -> tuple[str | None, list[str], list[str]]:
@@ -313,6 +380,7 @@ def test_what_is_there_already() -> None:
 ])  # fmt: skip
 def test_lengths_that_look_like_a_page(count: int, cut: bool) -> None:
     assert looks_cut(count) is cut
+    assert looks_cut(count, longest=count) is cut
     assert not looks_cut(count, longest=count + 1)
 
 
@@ -325,6 +393,7 @@ def test_lengths_that_look_like_a_page(count: int, cut: bool) -> None:
 def test_since_when_a_list_is_complete(times: Sequence[float], since_s: float) -> None:
     listed = [like(id=str(n), made_at_s=at) for n, at in enumerate(times)]
     assert complete_since(listed) == since_s
+    assert complete_since(listed, longest=len(listed) + 1) == -math.inf
 
 
 # --- terms ------------------------------------------------------------------------------------

@@ -13,14 +13,14 @@ from collections.abc import Callable, Collection
 from contextlib import aclosing
 from pathlib import Path
 
-from ..bulk.jobs import BulkJob, Equipment, job_over
-from ..bulk.postgres import NotOurs, PostgresLedger, ledgers, open_postgres
-from ..bulk.postgres_session import LedgerAddress, address_of
-from ..bulk.recipes import TALKING
-from ..bulk.results import BulkResult, RowResult, bulk_result
-from ..bulk.shared_run import AGAIN, SharedRun
 from ..errors import KlingError, LedgerError
 from ..settings import CLOSE_WITHIN_S, WAIT_FOR_DATABASE_S
+from .jobs import BulkJob, Equipment, job_over
+from .postgres import NotOurs, PostgresLedger, ledgers, open_postgres
+from .postgres_session import LedgerAddress, address_of
+from .recipes import TALKING
+from .results import BulkResult, RowResult, bulk_result
+from .shared_run import AGAIN, SharedRun
 
 log = logging.getLogger("kling_async")
 
