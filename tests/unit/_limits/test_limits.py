@@ -278,7 +278,9 @@ async def test_each_account_has_its_own_bucket() -> None:
 @pytest.mark.parametrize("make", [
     lambda: RateLimit(0), lambda: RateLimit(-1), lambda: RateLimit(5, per_s=0),
     lambda: RateLimit(5, per_s=-1), lambda: RateLimit(5, per_s=float("nan")),
-    lambda: RateLimit(5, burst=0), lambda: RateLimit(5, burst=5), lambda: RateLimit(5, burst=6),
+    lambda: RateLimit(5, per_s=float("inf")), lambda: RateLimit(5, per_s=1e-320),
+    lambda: RateLimit(10**400), lambda: RateLimit(5, burst=0),
+    lambda: RateLimit(5, burst=5), lambda: RateLimit(5, burst=6),
     lambda: RateLimit(2.5), lambda: RateLimit(float("nan")), lambda: RateLimit(True),  # type: ignore[arg-type]
     lambda: RateLimit("5"), lambda: RateLimit(5, burst=1.5),  # type: ignore[arg-type]
     lambda: RateLimit(1, burst=2), lambda: RateLimit(5, burst=2, adaptive=True),
