@@ -56,10 +56,11 @@ class AsyncKlingClient:
     Nothing is opened before `async with` (or the first call); `await kling.aclose()` ends it.
 
     Args:
-        token: default: USEAPI_TOKEN.
+        token: default: that of the transport, where it is the emulator's, else USEAPI_TOKEN.
         accounts: e-mails, `Account`s or an `AccountRegistry`; default: KLING_ACCOUNTS, comma
             separated.
-        base_url: default: KLING_BASE_URL, else the vendor's. `http://` only for this machine.
+        base_url: default: that of the transport, as the token, else KLING_BASE_URL, else the
+            vendor's. `http://` only for this machine.
         rate_limit: a `RateLimit` per account (default 10 a second), any `Limiter`, or None.
         client_rate_limit: the same for all accounts together, on top; default: None.
         retry: when and how often a call is repeated.
@@ -74,6 +75,10 @@ class AsyncKlingClient:
 
     Raises:
         ConfigurationError: no token, or an unusable base URL, account or option.
+
+    Examples:
+        >>> async with AsyncKlingClient() as kling:
+        ...     ada = await kling.avatars.create(image="ada.jpg", nickname="Ada")
     """
 
     def __init__(
@@ -98,8 +103,8 @@ class AsyncKlingClient:
             accounts = AccountRegistry(accounts or settings.accounts())
         clock = clock if clock is not None else LoopClock()
         self._wire = Wire(
-            settings.base_url(base_url),
-            settings.token(token),
+            settings.base_url(_default(base_url, "default_base_url", transport)),
+            settings.token(_default(token, "default_token", transport)),
             user_agent=f"kling-async/{__version__}",
             timeout=timeout_of(timeout),
             transport=transport,
@@ -134,7 +139,12 @@ class AsyncKlingClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections. A second call does nothing; calls after it raise."""
+        """Close the connections. A second call does nothing; calls after it raise.
+
+        Examples:
+            >>> kling = AsyncKlingClient()
+            >>> await kling.aclose()
+        """
         try:
             await self._later.aclose()
         except BaseException:  # cancelled: then nothing is waited for any more
@@ -159,6 +169,9 @@ class AsyncKlingClient:
 
         Raises:
             ConfigurationError: an unusable option.
+
+        Examples:
+            >>> voices = await kling.with_options(deadline_s=5).tts.voices()
         """
         here = self._options
         view = object.__new__(type(self))
@@ -179,6 +192,9 @@ class AsyncKlingClient:
             request: `CreateAvatar(...)`, `ListVoices()`, ...
             intent_log: told before each attempt goes out, and when one certainly did nothing;
                 default: none. What its methods raise ends the call.
+
+        Examples:
+            >>> voices = await kling.send(ListVoices())
         """
         if not isinstance(request, Request):
             what = "the class itself" if isinstance(request, type) else type(request).__name__
@@ -292,6 +308,11 @@ class _Later:
     async def aclose(self) -> None:
         """End all waiting, and let no one begin."""
         await self.waiting.aclose()
+
+
+def _default(given: str | None, name: str, transport: object) -> str | None:
+    """What was given; else what the transport brings: the emulator's has a token and an address."""
+    return getattr(transport, name, None) if given is None else given
 
 
 # What is wrong is said when the client is made: later it would be a riddle far from its cause.

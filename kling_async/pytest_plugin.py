@@ -18,7 +18,6 @@ import pytest
 from .client import AsyncKlingClient
 from .emulator import Emulator
 
-TOKEN = "user:12345-testing"
 START_WITHIN_S = 10.0
 
 
@@ -48,8 +47,6 @@ def kling_client(
     # Not an async fixture, so that it needs no plugin of its own; in process there is nothing that
     # would have to be closed.
     options = {
-        "token": TOKEN,
-        "base_url": "http://127.0.0.1/v1/kling",
         "accounts": [one.email for one in kling_emulator.accounts],
         "transport": kling_emulator.transport(),
         "rate_limit": None,

@@ -41,6 +41,15 @@ class IntentLog(Protocol):
     For whoever must know after a crash which calls may have been carried out: a web service's
     table of orders, say. Hand one to `kling.send(request, intent_log=...)`. What is recorded and
     not retracted may have been carried out, until the call returns or raises.
+
+    Examples:
+        >>> class Printed:
+        ...     async def record(self, account: str | None, attempt: int) -> None:
+        ...         print("goes out for", account)
+        ...     async def retract(self, error: KlingError | None) -> None:
+        ...         print("did nothing")
+        >>> ada = await kling.send(CreateAvatar(image="ada.jpg"), intent_log=Printed())
+        goes out for demo@example.com
     """
 
     async def record(self, account: str | None, attempt: int) -> None:

@@ -25,7 +25,7 @@ from .._transport.progress import HeldBack
 from ..clock import Clock
 from ..errors import APIError, KlingError, NotSentError, OutcomeUnknownError, RateLimitedError
 from ..stats import AccountStats
-from .buckets import AccountBuckets, SharedBucket
+from .buckets import AccountBuckets, Law, SharedBucket
 from .fair import FairSemaphore
 from .limits import Limiter, RateLimit
 from .throttle import Throttle, pause_s, pause_too_long
@@ -170,6 +170,11 @@ class Admission:
         """The rate of each account; None where there is none, or one of the user's own making."""
         return None if self._buckets is None else self._buckets.limit
 
+    def follow_rates(self, law_of: Callable[[str | None], Law] | None) -> None:
+        """See `AccountBuckets.follow`; only where there is an `account_limit`."""
+        assert self._buckets is not None
+        self._buckets.follow(law_of)
+
     def add_limiter(self, limiter: Limiter) -> None:
         """Ask `limiter` as well from now on, before ours."""
         self._theirs.append(limiter)
@@ -279,6 +284,12 @@ class Admission:
     def anything_paused(self) -> bool:
         """Whether any account is paused; cheap."""
         return self._latest_pause_s > self._clock.monotonic()
+
+    def paused(self, longer_than_s: float) -> list[str | None]:
+        """The accounts that are paused for longer than this."""
+        if not self.anything_paused:
+            return []
+        return [a for a, one in self._throttles.items() if one.paused_s() > longer_than_s]
 
     def longest_pause_s(self) -> float:
         """How many seconds the account that is paused longest still is; 0 when none is."""

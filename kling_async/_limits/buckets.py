@@ -21,6 +21,8 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
+from collections.abc import Callable
+from typing import Protocol
 
 from aiolimiter import AsyncLimiter
 
@@ -132,13 +134,27 @@ class Bucket:
             await asyncio.sleep(wait_us / 1e6)
 
 
-class AdaptiveBucket:
-    """A bucket whose rate follows what the server refuses, below the bound that `limit` is."""
+class Law(Protocol):
+    """What finds a rate; see `Cubic`."""
 
-    def __init__(self, limit: RateLimit) -> None:
+    @property
+    def per_s(self) -> float: ...
+    def sent(self, now_s: float, *, waited: bool) -> None: ...
+    def refused(self, sent_s: float, now_s: float) -> None: ...
+
+
+class AdaptiveBucket:
+    """A bucket whose rate follows what the server refuses, below the bound that `limit` is.
+
+    Args:
+        limit: the bound.
+        law: finds the rate.
+    """
+
+    def __init__(self, limit: RateLimit, law: Law) -> None:
         self._bound = Bucket(limit)
         self._line = FairLock()
-        self._law = Cubic(LEARN_FROM_PER_S, limit.requests / limit.per_s)
+        self._law = law
         self._shaped_per_s = 0.0
         self._leaky = self._shaped()
 
@@ -177,9 +193,11 @@ class AdaptiveBucket:
         return Leaky(capacity, rate)
 
 
-def bucket_for(limit: RateLimit) -> Bucket | AdaptiveBucket:
-    """The bucket that keeps `limit`."""
-    return AdaptiveBucket(limit) if limit.adaptive else Bucket(limit)
+def bucket_for(limit: RateLimit, law: Law | None = None) -> Bucket | AdaptiveBucket:
+    """The bucket that keeps `limit`; where it is adaptive, by this law or one of its own."""
+    if not limit.adaptive:
+        return Bucket(limit)
+    return AdaptiveBucket(limit, law or Cubic(LEARN_FROM_PER_S, limit.requests / limit.per_s))
 
 
 class AccountBuckets:
@@ -189,6 +207,12 @@ class AccountBuckets:
         self.adaptive = limit.adaptive
         self.limit = limit
         self._buckets: dict[str | None, Bucket | AdaptiveBucket] = {}
+        self._law_of: Callable[[str | None], Law] | None = None
+
+    def follow(self, law_of: Callable[[str | None], Law] | None) -> None:
+        """From now on these laws find the rates of an adaptive limit; None: again laws of ours."""
+        self._law_of = law_of
+        self._buckets.clear()
 
     async def acquire(self, account: str | None) -> None:
         """Return when the bucket of `account` has room."""
@@ -200,14 +224,15 @@ class AccountBuckets:
 
     def lagged(self, account: str | None, sent_s: float) -> None:
         """What was let go for `account` at `sent_s` (monotonic) goes out only now."""
-        self._buckets[account].lagged(sent_s)
+        (self._buckets.get(account) or self._made(account)).lagged(sent_s)
 
     def refused(self, account: str | None, sent_s: float) -> None:
         """What went out for `account` at `sent_s` (monotonic) was answered 429."""
         (self._buckets.get(account) or self._made(account)).refused(sent_s)
 
     def _made(self, account: str | None) -> Bucket | AdaptiveBucket:
-        bucket = self._buckets[account] = bucket_for(self.limit)
+        law = None if self._law_of is None else self._law_of(account)
+        bucket = self._buckets[account] = bucket_for(self.limit, law)
         return bucket
 
 

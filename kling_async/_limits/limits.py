@@ -21,6 +21,15 @@ class Limiter(Protocol):
     `AsyncKlingClient(rate_limit=...)` or `AsyncKlingClient(client_rate_limit=...)`. One object
     then serves all accounts, and is asked by several callers at once; before a `RateLimit` that is
     given beside it, which so keeps its promise however long yours takes.
+
+    Examples:
+        >>> class OneAtATime:
+        ...     def __init__(self) -> None:
+        ...         self.lock = asyncio.Lock()
+        ...     async def acquire(self, account: str | None) -> None:
+        ...         async with self.lock:
+        ...             await asyncio.sleep(1)
+        >>> kling = AsyncKlingClient(rate_limit=OneAtATime())
     """
 
     async def acquire(self, account: str | None) -> None:
@@ -50,6 +59,9 @@ class RateLimit:
         adaptive: find an unpublished quota while running. `requests` per `per_s` then is the upper
             bound, kept as ever; the rate begins at 10 a second (or the bound), grows while nothing
             is refused, and falls after a 429. `kling.stats` shows it. Default False.
+
+    Examples:
+        >>> kling = AsyncKlingClient(rate_limit=RateLimit(60, per_s=60))
     """
 
     requests: int = field(validator=[_whole, ge(1), le(_MOST)])

@@ -75,5 +75,5 @@ def due_within(
 
 
 def _end(task: asyncio.Task[Answer], progress: Progress, total_s: float) -> None:
-    progress.overdue = f"no whole answer came within {total_s:.0f} s"
+    progress.overdue = f"no whole answer came within {total_s:.1f} s"
     task.cancel()

@@ -77,6 +77,9 @@ class GroupedLedger(Questions):
     async def next_step(self, account: str | None) -> Step | None:
         return await self._submit(lambda store: store.next_step(account), writes=True)
 
+    async def take_job_slot(self, step_id: int, account: str, most: int) -> bool:
+        return True
+
     async def keep_listing(self, account: str | None, kind: str, things: Iterable[Listed]) -> None:
         await self._submit(lambda store: store.keep_listing(account, kind, things), writes=True)
 

@@ -6,14 +6,15 @@ One per run: all steps of all operations share it. What an error means for a sin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from .._calls.retry import RetryPolicy
 from ..errors import (
     AccountRequiredError,
+    AuthenticationError,
     BadRequestError,
     KlingError,
     LedgerError,
@@ -22,6 +23,8 @@ from ..errors import (
 
 WAIT_FOR_SERVER_S = 60.0
 """How long a run goes on trying while nobody answers, by default."""
+PARKED_S = 300.0
+"""After how long workers that share a ledger try an account again that was given up."""
 WAIT_FOR_SLOT_S = 3600.0
 """How long a step is refused with 429 before it is left to the next run; jobs of others may hold
 all slots of an account."""
@@ -67,6 +70,19 @@ class LooksMadeError(KlingError):
         )
 
 
+@frozen
+class Parked:
+    """An account that is given up for a while."""
+
+    account: str | None
+    why: str
+    for_s: float
+    own: bool = False
+    """Whether that is a matter of this process alone."""
+    credits_only: bool = False
+    """Whether only what costs credits is not begun."""
+
+
 class AccountHealth:
     """What is known of the accounts of one run, and of the server.
 
@@ -81,6 +97,8 @@ class AccountHealth:
         self.without_credits: dict[str | None, str] = {}
         """Accounts that begin nothing that costs credits in this run, and why."""
         self.longest_wait_s = retry_after_max_s
+        self.on_park: Callable[[Parked], None] = lambda parked: None
+        """Told of each account that is given up here."""
         self._stop = stop
 
     def park(self, account: str | None, error: KlingError) -> str:
@@ -93,12 +111,29 @@ class AccountHealth:
                 ". Are there several? `kling-async accounts list` shows them; name those to use "
                 "with --account or a column `account`"
             )
-        return self.parked.setdefault(account, why)
+        if account not in self.parked:
+            self.parked[account] = why
+            # A token is its process's own: with a wrong one it must not stop all others.
+            own = isinstance(error.__cause__ or error, AuthenticationError)
+            for_s = getattr(error, "retry_after_s", None) or PARKED_S
+            self.on_park(Parked(account, why, for_s, own=own))
+        return self.parked[account]
 
     def no_credits(self, account: str | None, error: KlingError) -> str:
         """Begin nothing further on the account that costs credits; why."""
         why = f"{name_of(account)} has too few credits: {error}"
-        return self.without_credits.setdefault(account, why)
+        if account in self.without_credits:
+            return self.without_credits[account]
+        self.without_credits[account] = why
+        if account not in self.parked:
+            self.on_park(Parked(account, why, PARKED_S, credits_only=True))
+        return why
+
+    def heed(self, known: Iterable[Parked]) -> None:
+        """These accounts are given up, and no others."""
+        self.parked, self.without_credits = {}, {}
+        for one in known:
+            (self.without_credits if one.credits_only else self.parked)[one.account] = one.why
 
     @property
     def given_up(self) -> list[str]:

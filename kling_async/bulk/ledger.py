@@ -175,6 +175,14 @@ class Ledger(LedgerReader, Protocol):
         """The step whose turn it is on an account, out of the queue; None: none waits."""
         ...
 
+    async def take_job_slot(self, step_id: int, account: str, most: int) -> bool:
+        """Whether a step may begin a job now: fewer than `most` of the account's are taken.
+
+        Counted over all ledgers that share accounts; on one machine the client alone counts. A slot
+        is free again when its step is over or put off, and after an hour in any case.
+        """
+        ...
+
     async def keep_listing(self, account: str | None, kind: str, things: Iterable[Listed]) -> None:
         """Remember what an account lists before the first create; the first listing counts."""
         ...

@@ -15,6 +15,7 @@ from typing import Any
 
 from attrs import define
 
+from .. import settings
 from . import arrows, sql
 from .file_lock import is_alive
 from .intake import Merge
@@ -117,6 +118,30 @@ _QUEUE = sql.QUEUE.replace("SET ", "SET owner = coalesce(owner, :me), ")
 _NEXT_STEP = (
     "SELECT id FROM steps WHERE queued = :queued AND owner = :me ORDER BY turn LIMIT 1 FOR UPDATE"
 )
+_ENDS_JOB = frozenset({"finished", "failed", "abandoned"})
+_TAKES_SLOTS = 0x6B6C696E6A  # advisory lock: one at a time counts the jobs
+_FORGET_JOBS = "DELETE FROM kling.jobs WHERE taken_at < :before"
+_TAKE_SLOT = (
+    "INSERT INTO kling.jobs (ledger, step_id, service, email, taken_at) "
+    "SELECT current_schema(), :step_id, :service, :account, :now "
+    "WHERE (SELECT count(*) FROM kling.jobs WHERE service = :service AND email = :account "
+    "AND NOT (ledger = current_schema() AND step_id = :step_id)) < :most "
+    "ON CONFLICT (ledger, step_id) DO UPDATE SET email = excluded.email, taken_at = :now"
+)
+_FREE_SLOT = "DELETE FROM kling.jobs WHERE ledger = current_schema() AND step_id = :step_id"
+_FREE_SLOTS_OF = (
+    "DELETE FROM kling.jobs USING steps WHERE ledger = current_schema() "
+    "AND step_id = steps.id AND steps.state IN ('planned', 'ready') AND "
+)
+_FREE_SLOTS_OF_ROW = f"{_FREE_SLOTS_OF} steps.row_id = :row_id"
+_FREE_SLOTS_OF_OWNER = f"{_FREE_SLOTS_OF} steps.owner = :owner"
+CHANNEL = "kling_accounts"
+"""On which workers are told what became of an account."""
+NOTIFY = "SELECT pg_notify(:channel, :told)"
+_UNPARK = (
+    "UPDATE kling.accounts SET parked_until = 0 WHERE service = :service AND parked_until > 0 "
+    "RETURNING email"
+)
 _ACCOUNTED = frozenset({"answered", "retracted", "lost", "failed", "contested"})
 """Events after which an attempt has nothing further to say."""
 
@@ -211,6 +236,7 @@ class PostgresWriting(Writing):
         for (step_id,) in self._db.execute(_INTENTS_OF, {"owner": owner}).fetchall():
             self._note(step_id, now, "lost", DIED)
         self._db.execute(_TO_DOUBT, {"owner": owner, "error": DIED, "now": now})
+        self._db.execute(_FREE_SLOTS_OF_OWNER, {"owner": owner})
         self._db.execute(_FREE, {"owner": owner})
 
     # --- claims ---------------------------------------------------------------------------------
@@ -229,6 +255,20 @@ class PostgresWriting(Writing):
         retry_at = None if after_s is None else one.now + after_s
         values = {"row_id": row_id, "me": one.me, "retry_at": retry_at}
         self._db.execute(_RELEASE, values)
+        self._db.execute(_FREE_SLOTS_OF_ROW, {"row_id": row_id})
+
+    def take_job_slot(self, step_id: int, service: str, account: str, most: int) -> bool:
+        """See `Ledger.take_job_slot`."""
+        now = self._identity.now
+        values = {"step_id": step_id, "service": service, "account": account, "most": most}
+        self._db.execute("SELECT pg_advisory_xact_lock(:n)", {"n": _TAKES_SLOTS})
+        self._db.execute(_FORGET_JOBS, {"before": now - settings.JOB_TRACKED_S})
+        return self._db.execute(_TAKE_SLOT, {**values, "now": now}).rowcount == 1
+
+    def unpark(self, service: str) -> None:
+        """See `PostgresLedger.unpark`."""
+        if self._db.execute(_UNPARK, {"service": service}).fetchone() is not None:
+            self._db.execute(NOTIFY, {"channel": CHANNEL, "told": "{}"})
 
     def give_back(self) -> None:
         """See `PostgresLedger.give_back`."""
@@ -258,6 +298,8 @@ class PostgresWriting(Writing):
         applied = super().apply(change)
         if applied is Applied.YES and change.event in _ACCOUNTED:
             self._accounted.append(change.step_id)
+        if applied is Applied.YES and change.event in _ENDS_JOB:
+            self._db.execute(_FREE_SLOT, {"step_id": change.step_id})
         return applied
 
     def queue(self, step_id: int, account: str | None) -> None:

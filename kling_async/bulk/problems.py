@@ -20,13 +20,13 @@ GROUPED_FROM = 3
 """So many equal faults are told in one line."""
 LINES_SHOWN = 3
 GROUPS_KEPT = 1000
-_CHANGING = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\d+(?:[.,:]\d+)*""")
+_CHANGING = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\S*[\d/]\S*""")
 
 StrPath = Union[str, "os.PathLike[str]"]
 
 
 def cause_of(text: str, value: str | None = None) -> str:
-    """A text without what differs from row to row: the value, quoted ones, and numbers."""
+    """A text without what differs from row to row: the value, quotes, numbers, paths, addresses."""
     if value:
         text = re.sub(rf"\S*{re.escape(value)}", "…", text)
     return _CHANGING.sub("…", text)

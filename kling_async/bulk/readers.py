@@ -57,7 +57,7 @@ class HeaderColumns(Protocol):
 class Record:
     """What stands in the file for one row: names by `name_of`, values as they are read."""
 
-    line: int
+    line: int | None
     cells: Mapping[str, JSON]
     problems: Mapping[str, str]
     is_text: bool = False

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 
 from .machine import OPEN, PAID
@@ -32,8 +32,8 @@ WINDOW = 1000
 """Rows that are asked about at once: the oldest, as these are taken first."""
 AGAIN_AFTER_S = 30.0
 """When a row that was put off may be claimed again."""
-UNPARK_AFTER_S = 300.0
-"""When a worker tries accounts again that it had given up."""
+LOOK_WITHIN_S = 2.0
+"""How long the first claim waits to know which accounts are given up."""
 ALL_STEPS, FILES, AGAIN = "all steps wanted", "files wanted", "again wanted"
 """Facts of a ledger: what those who submitted rows want of all workers."""
 TRIES = 3
@@ -63,7 +63,6 @@ class SharedRun(BulkRun):
         self._most_rows = most_rows
         self._again = bool(options.get("again"))
         self._takes_tasks = True
-        self._unpark_s = 0.0
         self._claimed: set[int] = set()
         self._wanted: dict[int, None] = {}
         """Rows of the input that are not settled, in its order."""
@@ -78,20 +77,24 @@ class SharedRun(BulkRun):
         Args:
             rows: in chunks, as the ledger has them; None where nothing is submitted.
         """
-        admission = self._pipeline.admission
-        async with (
-            shared_limits(self._ledger.path, admission),
-            aclosing(super().results(self._claims(rows))) as results,
-        ):
-            async for result in results:
-                yield result
+        if rows is not None:
+            await self.tell_workers()
+        pipeline = self._pipeline
+        async with shared_limits(self._ledger.path, pipeline.admission, pipeline.service) as limits:
+            limits.join(self.health)
+            try:
+                await _within(LOOK_WITHIN_S, limits.looked)
+                async with aclosing(super().results(self._claims(rows))) as results:
+                    async for result in results:
+                        yield result
+            finally:
+                limits.leave(self.health)
 
     # --- rows in --------------------------------------------------------------------------------
 
     async def _claims(self, rows: Chunks | None) -> AsyncGenerator[Sequence[Row], None]:
         """Rows that nobody has, whenever there is a place for one."""
         if rows is not None:
-            await self.tell_workers()
             self._group.start(self._take_in(rows))
             self._group.start(self._follow())
         await self._heed_submitters()
@@ -110,19 +113,25 @@ class SharedRun(BulkRun):
             elif left is not None and (left == 0 or free > 0):
                 return
             else:
-                await self._change_within(IDLE_S)
+                await _within(IDLE_S, self._changed)
                 await self._heed_submitters()
 
     async def _claim(self, size: int) -> Sequence[Row]:
+        # Those of accounts that rest now would take all places, and wait.
+        away = {*self.health.parked, *self._pipeline.admission.paused(IDLE_S)}
         return await self._ledger.claim(
             size,
             made=self.made,
             saves=self._takes_tasks,
-            away=[account or "" for account in self.health.parked],
+            away=[account or "" for account in away],
         )
 
     async def tell_workers(self) -> None:
-        """What other workers have to know of this run; no later run takes it back."""
+        """What other workers have to know of this run; no later run takes it back.
+
+        And they try accounts again that were given up, as each run of one machine does.
+        """
+        await self._ledger.unpark()
         for wanted, name in (
             (self.made != 1, ALL_STEPS),
             (self.folder is not None, FILES),
@@ -139,11 +148,6 @@ class SharedRun(BulkRun):
         files = await self._ledger.fact(FILES) is not None
         self._takes_tasks = self.folder is not None or not files
         self.made = None if all_steps and self._takes_tasks else 1
-        now_s = self._pipeline.clock.monotonic()
-        if now_s >= self._unpark_s:  # an account may be mended meanwhile
-            self._unpark_s = now_s + UNPARK_AFTER_S
-            self.health.parked.clear()
-            self.health.without_credits.clear()
 
     async def _take_in(self, rows: Chunks) -> None:
         """The input's rows into the ledger; those that are settled are told at once."""
@@ -232,9 +236,8 @@ class SharedRun(BulkRun):
         after_s = AGAIN_AFTER_S if result.state in (*OPEN, *PAID) else None
         await self._ledger.release(result.row.id, after_s=after_s)
 
-    async def _change_within(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._changed.wait()
-        except TimeoutError:
-            pass
+
+async def _within(seconds: float, event: asyncio.Event) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()

@@ -4,19 +4,46 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Any
 
 from .._calls.pipeline import Options, Pipeline
 from ..accounts import as_listed
 from ..errors import AccountRequiredError, KlingError
 from ..models.accounts import ListAccounts
+from ..models.requests import Request
 from .ledger import Ledger
 from .outgoing import StepRequests
-from .records import Row
+from .records import Row, Step
 
 log = logging.getLogger("kling_async")
 
+FREE_WITHIN_S = 0.25
+"""How soon it is seen that a job slot is free which another worker had."""
 AHEAD = 4
 """Steps of an account that are prepared or downloaded while all its job slots are taken."""
+
+
+class SharedSlots:
+    """The job slots of accounts that several workers use, counted in their ledger.
+
+    Args:
+        pipeline: knows how many slots an account has.
+        ledger: counts them, where it is shared.
+    """
+
+    def __init__(self, pipeline: Pipeline, ledger: Ledger) -> None:
+        self._pipeline = pipeline
+        self._ledger = ledger
+        self._lines: dict[str, asyncio.Lock] = {}
+
+    async def take(self, step: Step, request: Request[Any], account: str | None) -> None:
+        """Return when the step has a slot of its account, where it is known how many it has."""
+        most = getattr(request, "max_jobs", None) or self._pipeline.accounts.max_jobs(account)
+        if not self._ledger.shared or not request.starts_task or account is None or most is None:
+            return
+        async with self._lines.setdefault(account, asyncio.Lock()):
+            while not await self._ledger.take_job_slot(step.id, account, most):
+                await self._pipeline.clock.sleep(FREE_WITHIN_S)
 
 
 class AccountSlots:
@@ -96,6 +123,8 @@ class AccountSlots:
         if len(accounts) == 0:
             self.among = tuple(one.email for one in learned)
         accounts.learn(learned)
+        if self._ledger.shared:
+            return  # who runs what is counted there
         async for row in self._ledger.rows(states=["running"]):
             for step in row.steps:
                 if step.state == "running" and step.account is not None:

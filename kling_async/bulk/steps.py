@@ -49,6 +49,7 @@ from .machine import PAID, Event, State
 from .outcomes import Done, Failed, InDoubt, Outcome, PutOff, Stopped, Unknown, outcome_of
 from .outgoing import StaleStepError, StepIntent, StepRequests, StoppingError
 from .records import ANSWER, INVALID, MISSING, Applied, Change, Step
+from .slots import SharedSlots
 from .task_group import Hold
 from .works import Works
 
@@ -99,6 +100,7 @@ class Stepper:
         self._doubts = doubts
         self._health = health
         self._works = works
+        self._slots = SharedSlots(pipeline, ledger)
         self._stopping = stopping
         self._pay_again = pay_again
         self._paid_again: set[int] = set()
@@ -183,6 +185,7 @@ class Stepper:
         request = await self._requests.of(step, account, earlier)
         self._doubts.check_new(step, request, account)
         request, values = await self._prepare(step, request, account)
+        await self._slots.take(step, request, account)
         intent = StepIntent(self._ledger, step, values, hold, self._stopping)
         retry, clock = self._options.retry, self._pipeline.clock
         until_s = clock.monotonic() + WAIT_FOR_SLOT_S
@@ -201,14 +204,9 @@ class Stepper:
         self._pipeline.clock_skew.answered(remote_id, began_s, clock.wall())
         state: State = "running" if kind.starts_task else "done"
         begun = evolve(
-            step,
-            account=account,
-            state=state,
-            remote_id=remote_id,
-            attempts=intent.attempts,
-            evidence=ANSWER,
-            error=None,
-        )
+            step, account=account, state=state, remote_id=remote_id,
+            attempts=intent.attempts, evidence=ANSWER, error=None,
+        )  # fmt: skip
         answered = Change(step_id=step.id, event="answered", to=state, claim=remote_id)
         if not kind.starts_task:
             # Nobody waits for this one: the worker's next intent comes into the same commit.

@@ -10,6 +10,7 @@ from .completion import completion_command
 from .config import load
 from .doctor import doctor_command
 from .emulator import emulator
+from .helps import explained
 from .history import history_command
 from .operations import COMMANDS
 from .special import accounts, assets, avatars, elements, images, scheduler, tasks, tts, videos
@@ -39,3 +40,4 @@ cli.add_command(worker_command)
 cli.add_command(ledger_group)
 cli.add_command(doctor_command)
 cli.add_command(completion_command)
+explained(cli)

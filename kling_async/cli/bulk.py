@@ -44,7 +44,7 @@ from .ledger import (
     status_command,
 )
 from .progress import Reach, many
-from .report import report_command
+from .report.command import report_command
 from .session import DONE, EMULATED_SERVICE, TROUBLE, Session, run, with_session
 from .settle import settle_command
 from .streams import echo
@@ -120,11 +120,13 @@ def _saving(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--max-videos",
     type=click.IntRange(0),
+    metavar="N",
     help="Begin no further job once so many were begun by all runs over the ledger.",
 )
 @click.option(
     "--max-credits",
     type=click.FloatRange(0),
+    metavar="N",
     help="Begin no job that would make all of them together cost more credits.",
 )
 @with_choice

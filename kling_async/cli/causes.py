@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import define, field
 
-from ..bulk.flat import SHOWN, ResultState, flat
+from ..bulk.flat import SHOWN, ResultState, first_error, flat
 from ..bulk.ledger import LedgerReader
 from ..bulk.machine import State
 from ..bulk.problems import cause_of
@@ -19,14 +19,40 @@ SHOWN_ROWS = 20
 """Rows of a cause that are named where not all are wanted."""
 
 
+NO_CAUSE = "no cause is recorded"
+
+
 @define
 class Cause:
     """Rows that are in their state for the same reason."""
 
     text: str
     """Of the first of them."""
+    first: int
+    """The first row's number in the input."""
     rows: list[Row] = field(factory=list)
     count: int = 0
+
+
+class Causes:
+    """Counts rows by cause, and keeps so many of each; None: all."""
+
+    def __init__(self, kept: int | None) -> None:
+        self._kept = kept
+        self._found: dict[str, Cause] = {}
+
+    def add(self, row: Row) -> None:
+        """One more that is not done."""
+        text = first_error(row) or ""
+        cause = self._found.setdefault(cause_of(text, row.key), Cause(text, row.position))
+        cause.count += 1
+        if self._kept is None or len(cause.rows) < self._kept:
+            cause.rows.append(row)
+
+    @property
+    def worst(self) -> list[Cause]:
+        """The most frequent one first."""
+        return sorted(self._found.values(), key=lambda one: -one.count)
 
 
 async def causes(book: LedgerReader, state: ResultState, *, every: bool) -> list[Cause]:
@@ -37,15 +63,11 @@ async def causes(book: LedgerReader, state: ResultState, *, every: bool) -> list
         state: as users see it.
         every: keep all rows, and not only the first of each cause.
     """
-    found: dict[str, Cause] = {}
+    found = Causes(None if every else SHOWN_ROWS)
     states: list[State] = [one for one, shown in SHOWN.items() if shown == state]
     async for row in book.rows(states=states):
-        text = "" if row.current is None else row.current.error or ""
-        cause = found.setdefault(cause_of(text, row.key), Cause(text))
-        cause.count += 1
-        if every or len(cause.rows) < SHOWN_ROWS:
-            cause.rows.append(row)
-    return sorted(found.values(), key=lambda one: -one.count)
+        found.add(row)
+    return found.worst
 
 
 def say(found: list[Cause], state: ResultState, *, as_json: bool) -> None:
@@ -69,7 +91,7 @@ def say(found: list[Cause], state: ResultState, *, as_json: bool) -> None:
 def _lines(found: list[Cause], state: ResultState) -> Iterator[str]:
     for one in found:
         rows = "1 row" if one.count == 1 else f"{one.count} rows"
-        yield f"{state}, {rows}: {printable(one.text) or 'no cause is recorded'}"
+        yield f"{state}, {rows}: {printable(one.text) or NO_CAUSE}"
         for row in one.rows:
             step = row.current
             could_be = ", ".join(() if step is None else step.candidates)

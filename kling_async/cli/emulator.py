@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
+import signal
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import click
 
 from .._limits.limits import RateLimit
 from ..errors import ConfigurationError
+from ..models.text import on_one_line
 from .session import INTERRUPTED, fail, rate_of, run
-from .streams import echo
+from .streams import echo, is_read
+
+if TYPE_CHECKING:
+    from ..emulator import Call
+
+TERMINATED = 128 + signal.SIGTERM
+_TOKENS = re.compile(r"user:[0-9]+-\w+")
 
 
 def _span_of(context: click.Context, option: click.Parameter, text: str) -> tuple[float, float]:
@@ -31,6 +47,12 @@ def _span_of(context: click.Context, option: click.Parameter, text: str) -> tupl
     help="0 takes a free one.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Loopback unless you say so.")
+@click.option(
+    "--open",
+    "is_open",
+    is_flag=True,
+    help="Serve / and /_emulator beyond this machine, too: for containers.",
+)
 @click.option("--account", "accounts", multiple=True, metavar="EMAIL", help="May be repeated.")
 @click.option("--token", help="The only welcome one; default: any of the vendor's form.")
 @click.option("--quota", callback=rate_of, default="none", help="Per account: 5/s, 60/m or none.")
@@ -72,9 +94,17 @@ def _span_of(context: click.Context, option: click.Parameter, text: str) -> tupl
 # By default ids differ from those of an emulator before this one: what a ledger has must not come
 # a second time.
 @click.option("--seed", type=int, help="Equal seeds, equal runs. Default: another one each time.")
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Go on with the world of this file, and keep it there. Default: in memory alone.",
+)
+@click.option("--quiet", is_flag=True, help="No line on stderr for each call.")
 def emulator(
     port: int,
     host: str,
+    is_open: bool,
     accounts: tuple[str, ...],
     token: str | None,
     quota: RateLimit | None,
@@ -86,15 +116,20 @@ def emulator(
     views: str,
     foreign: str,
     seed: int | None,
+    state: Path | None,
+    quiet: bool,
 ) -> None:
     """Serve the API from this machine: no token needed, nothing costs money."""
     try:
         from ..emulator import EmulatedAccount, Emulator, parse_faults, parse_views, run_server
+        from ..emulator.statefile import kept_in
     except ImportError:
         fail(ConfigurationError("the emulator needs an extra: pip install 'kling-async[emulator]'"))
+    if not accounts and not (state and state.exists()):
+        accounts = ("demo@example.com",)
     try:
         served = Emulator(
-            [EmulatedAccount(one, max_jobs) for one in accounts or ("demo@example.com",)],
+            [EmulatedAccount(one, max_jobs) for one in accounts],
             token,
             quota,
             parse_faults(faults) if faults else [],
@@ -104,6 +139,7 @@ def emulator(
             job_s=job_s,
             webhooks=webhooks,
             foreign=foreign,
+            on_call=None if quiet else _log(token),
             **parse_views(views),
         )
     except ValueError as exc:
@@ -113,15 +149,57 @@ def emulator(
         echo(f"listening on {base_url}")
         echo(f"export KLING_BASE_URL={base_url} USEAPI_TOKEN={token or 'user:1-emulator'}")
 
-    async def work() -> int:
+    async def serve() -> None:
         try:
-            await run_server(served, host, port, on_ready=ready)
+            await run_server(served, host, port, on_ready=ready, is_open=is_open)
         except OSError as exc:
             raise ConfigurationError(
                 f"can't listen on {host}:{port}: {exc.strerror or exc}; choose another --port"
             ) from None
+
+    async def work() -> int:
+        terminated = asyncio.Event()
+        _on_sigterm(terminated.set)
+        told = partial(echo, err=True)
+        try:
+            async with nullcontext() if state is None else kept_in(state, served, told):
+                await serve()
+        except (ValueError, OSError) as exc:
+            reason = exc.strerror or exc if isinstance(exc, OSError) else exc
+            raise ConfigurationError(f"can't use {state}: {reason}; name another --state") from None
         except asyncio.CancelledError:
-            return INTERRUPTED
+            return TERMINATED if terminated.is_set() else INTERRUPTED
         return 0
 
     run(work())
+
+
+def _on_sigterm(note: Callable[[], None]) -> None:
+    """SIGTERM ends this task as Ctrl-C does; a container's first process ignores it otherwise."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+
+    def end() -> None:
+        note()
+        task.cancel()
+
+    with suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or another thread
+        loop.add_signal_handler(signal.SIGTERM, end)
+
+
+def _log(token: str | None) -> Callable[[Call], None]:
+    """What prints a line for each call, without any token; none while nobody reads them."""
+
+    def log(call: Call) -> None:
+        if not is_read(err=True):
+            return
+        account = "-" if call.account is None else on_one_line(call.account, 60)
+        answer = "no answer" if call.status is None else call.status
+        asked = f"{call.method[:10]} {on_one_line(unquote(call.path), 120)} {account}"
+        moment, took_ms = datetime.fromtimestamp(call.at_ms / 1000), 1000 * (call.took_s or 0)
+        line = f"{moment:%H:%M:%S} {asked} {answer} {took_ms:.0f} ms"
+        line += f"  fault: {call.fault}" if call.fault else ""
+        line = line.replace(token, "…") if token else line
+        echo(_TOKENS.sub("…", line), err=True)
+
+    return log

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -16,12 +16,14 @@ from ..bulk.flat import ResultState, flat, is_avatar
 from ..bulk.ledger import LedgerReader
 from ..bulk.machine import STATES, State
 from ..bulk.places import Place, place_of, read_ledger
+from ..bulk.problems import cause_of
 from ..bulk.records import MISSING, Row, Step
 from ..bulk.results import noun_of
 from ..bulk.sqlite import copy_ledger
 from ..bulk.sqlite_names import BESIDE
 from ..errors import ConfigurationError
 from .causes import causes, say
+from .progress import many
 from .session import run
 from .streams import echo, echo_json
 
@@ -104,14 +106,28 @@ def status_command(
         for number, what in ((1, "rows"), (2, "videos")):
             for state in TROUBLED:
                 rows = troubled[number, state]
-                for row in rows[:SHOWN]:
+                for row, *others in _alike(rows[:SHOWN], number):
                     echo(_told(row, row.steps[number - 1], ledger))
+                    if others:
+                        named = ", ".join(one.key for one in others)
+                        echo(f"  for the same reason {many(len(others), 'row')} more: {named}")
                 if counts.get((number, state), 0) > SHOWN:
                     more = f"... and more {state} {what}; see"
                     echo(f"{more} `kling-async bulk status {ledger} --state {state} --all`")
         return 0
 
     run(work())
+
+
+def _alike(rows: Iterable[Row], number: int) -> Iterable[list[Row]]:
+    """The rows that failed for one reason together; each of the others by itself."""
+    found: dict[object, list[Row]] = {}
+    for row in rows:
+        step = row.steps[number - 1]
+        alone = step.state != "failed" or step.remote_id or step.evidence == MISSING
+        cause = row.key if alone else (step.account, cause_of(step.error or "", row.key))
+        found.setdefault(cause, []).append(row)
+    return found.values()
 
 
 async def _troubled(book: LedgerReader) -> dict[tuple[int, State], list[Row]]:

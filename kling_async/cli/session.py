@@ -74,9 +74,7 @@ class Session:
         else:
             emulator = self._emulator([*(one.email for one in registry), *also])
             client = AsyncKlingClient(
-                "user:1-emulator",
                 accounts=registry,
-                base_url="http://localhost/v1/kling",  # never connected to
                 rate_limit=self.rate,
                 transport=emulator.transport(),
                 hooks=hooks,
@@ -163,6 +161,7 @@ _SHARED = (
     click.option("--base-url", metavar="URL", help="Default: KLING_BASE_URL, else the vendor's."),
     click.option(
         "--rate",
+        metavar="RATE",
         callback=rate_of,
         default=f"{DEFAULT_RATE.requests}/s",
         show_default=True,
@@ -183,7 +182,10 @@ _SHARED = (
         "--faults", metavar="FAULTS", help="With --emulator: what shall go wrong; see the docs."
     ),
     click.option(
-        "-v", "--verbose", count=True, help="Say on stderr what is done; -vv: each attempt, too."
+        *("-v", "--verbose"),
+        count=True,
+        metavar=" ",  # it takes none
+        help="Say on stderr what is done; -vv: each attempt, too.",
     ),
     click.option(
         "--log-file",

@@ -42,6 +42,14 @@ def echo_json(value: Any, *, err: bool = False, indent: int | None = None) -> No
     echo(json_shown(value, indent), err=err, result=not err)
 
 
+def is_read(*, err: bool = False) -> bool:
+    """Whether a line can be printed at once, so that a reader who is slow holds up no server."""
+    try:
+        return bool(select.select([], [sys.stderr if err else sys.stdout], [], 0)[1])
+    except (OSError, ValueError):  # a stream that is no file; or Windows, which asks sockets alone
+        return True
+
+
 class Lasting(io.RawIOBase):
     """A stream that takes everything; what can't be written is lost.
 

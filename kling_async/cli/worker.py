@@ -23,7 +23,7 @@ from .streams import echo
 
 if TYPE_CHECKING:
     from ..bulk.postgres_session import LedgerAddress
-    from ..distributed.worker import Worker
+    from ..bulk.worker import Worker
 
 
 @click.command("worker")
@@ -82,7 +82,7 @@ def worker_command(
 
     async def work() -> int:
         try:
-            from ..distributed.worker import Worker
+            from ..bulk.worker import Worker
         except ImportError:
             raise ConfigurationError(_EXTRA) from None
         async with session.client() as kling:
@@ -150,8 +150,8 @@ def _database(database: Path | LedgerAddress | None, trial: Path | None) -> Iter
     if trial is None:
         yield _of_database(database)
         return
+    from ..bulk.launcher import TrialServer
     from ..bulk.postgres_session import address_of
-    from ..distributed.launcher import TrialServer
 
     server = TrialServer(trial)
     try:

@@ -6,7 +6,7 @@ Records may be limited for long runs; the counts never are. Tokens do not get th
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from attrs import define, field
 
@@ -31,6 +31,7 @@ class Call:
         account: the e-mail it counts for, None where none could be told.
         at_ms: wall time of arrival on the emulator's clock; `at_s` the same on `monotonic()`.
         status: of the reply that went out; None while under way, or when none went out.
+        took_s: from arrival to the answer, on the emulator's clock; None while under way.
         worked: whether the operation was carried out with success, whatever was then sent.
         fault: the kind of fault that struck it, None for none.
     """
@@ -48,8 +49,13 @@ class Call:
     at_ms: int
     at_s: float
     status: int | None = None
+    took_s: float | None = None
     worked: bool = False
     fault: str | None = None
+
+
+OnCall = Callable[[Call], None]
+"""Told of a call that is over; may not raise."""
 
 
 class CallLog:
@@ -57,11 +63,13 @@ class CallLog:
 
     Args:
         keep: True keeps every record, False none, a number that many of the latest.
+        on_call: told of each call once it is known what will be sent.
     """
 
-    def __init__(self, keep: bool | int) -> None:
+    def __init__(self, keep: bool | int, on_call: OnCall | None = None) -> None:
         limit = None if keep is True else int(keep)
         self._kept: deque[Call] = deque(maxlen=limit)
+        self._on_call = on_call
         self._last_number = 0
         self.by_operation: Counter[str] = Counter()
         self.by_status: Counter[tuple[str, int | None]] = Counter()
@@ -81,17 +89,22 @@ class CallLog:
         account: str | None,
         at_ms: int,
         at_s: float,
+        refused: bool = False,
     ) -> Call:
-        """Number a request that has arrived; of one with `secrets` the body is not kept."""
-        self._last_number += 1
-        self.by_operation[operation] += 1
+        """Number a request that has arrived; of one with `secrets` the body is not kept.
+
+        A `refused` one never came to be a request: it is neither counted nor kept.
+        """
+        if not refused:
+            self._last_number += 1
+            self.by_operation[operation] += 1
         headers = dict(request.headers)
         if "authorization" in headers:
             headers["authorization"] = MASKED_TOKEN
         if fields is not None and secrets:
             fields = {name: MASK if name in secrets else value for name, value in fields.items()}
         call = Call(
-            number=self._last_number,
+            number=0 if refused else self._last_number,
             operation=operation,
             method=request.method,
             path=request.path,
@@ -104,11 +117,16 @@ class CallLog:
             at_ms=at_ms,
             at_s=at_s,
         )
-        self._kept.append(call)
+        if not refused:
+            self._kept.append(call)
         return call
 
-    def close(self, call: Call, delivery: Delivery, *, worked: bool) -> None:
-        """Note what became of it."""
+    def close(self, call: Call, delivery: Delivery, *, worked: bool, now_s: float) -> None:
+        """Note what becomes of it."""
         call.status = delivery.status
+        call.took_s = now_s - call.at_s + delivery.wait_s
         call.worked = worked
-        self.by_status[call.operation, delivery.status] += 1
+        if call.number:
+            self.by_status[call.operation, delivery.status] += 1
+        if self._on_call is not None:
+            self._on_call(call)

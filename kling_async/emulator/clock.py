@@ -21,6 +21,14 @@ class EmulatorClock:
     Args:
         start_ms: wall time at the start, epoch milliseconds; default: the real one.
         skew_s: how far `now_ms` is off, in seconds; may be set at any time.
+
+    Examples:
+        >>> emulator.clock.advance(900)
+        >>> emulator.clock.monotonic() > 900
+        True
+        >>> emulator.clock.now_ms() > 1000 * 900
+        True
+        >>> await emulator.clock.sleep(0)
     """
 
     def __init__(self, start_ms: int | None = None, skew_s: float = 0.0) -> None:
@@ -47,6 +55,12 @@ class EmulatorClock:
     def now_ms(self) -> int:
         """Wall time in epoch milliseconds, `skew_s` included."""
         return int(self._start_ms + (self.monotonic() + self.skew_s) * 1000)
+
+    def resume(self, now_ms: float, elapsed_s: float) -> None:
+        """Go on from another clock's readings, its `skew_s` left out; nobody may be waiting."""
+        self.monotonic()
+        self._elapsed_s = elapsed_s
+        self._start_ms = now_ms - elapsed_s * 1000
 
     async def sleep(self, delay_s: float) -> None:
         """Return once `delay_s` seconds have passed here, by waiting or by `advance`."""

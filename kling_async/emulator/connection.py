@@ -14,7 +14,7 @@ from typing import cast
 
 import h11
 
-from .messages import Delivery, FollowUp, Handler, Reply, Request
+from .messages import Delivery, FollowUp, Handler, Reply, Request, is_plain_host
 
 MAX_HEAD_BYTES = 64 * 1024
 MAX_BODY_BYTES = 128 * 1024 * 1024  # above the largest upload, so its own limit answers first
@@ -134,7 +134,7 @@ class Connection:
             headers,
             body,
             origin=self._origin if host is None else f"http://{host}",
-            local=self._local,
+            local=self._local and is_plain_host(host),
         )
 
     # Writing

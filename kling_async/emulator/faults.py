@@ -34,6 +34,9 @@ class Fault:
 
     Raises:
         ValueError: something makes no sense; the text says what is allowed.
+
+    Examples:
+        >>> emulator = Emulator(faults=[Fault("avatars.create", "reset_after", at=(1, 3))])
     """
 
     operation: str
@@ -163,6 +166,7 @@ class FaultPlan:
         self._seed = seed
         self._operations = tuple(operations)
         self._planned: list[_Planned] = []
+        self._ever_planned = 0
         self._initial = tuple(faults)
         self.add(self._initial)
 
@@ -175,8 +179,16 @@ class FaultPlan:
             check_operation(fault.operation, self._operations)
             check_kind(fault.operation, fault.kind, self._operations)
         for fault in new:
-            dice = random.Random(f"{self._seed}:{len(self._planned)}")
+            dice = random.Random(f"{self._seed}:{self._ever_planned}")
             self._planned.append(_Planned(fault, dice))
+            self._ever_planned += 1
+
+    def remove(self, faults: Iterable[Fault] | None) -> list[Fault]:
+        """Take faults out of the plan, None: all; those that were in it."""
+        doomed = [one.fault for one in self._planned] if faults is None else tuple(faults)
+        removed = [one.fault for one in self._planned if one.fault in doomed]
+        self._planned = [one for one in self._planned if one.fault not in doomed]
+        return removed
 
     @property
     def may_refuse(self) -> bool:
@@ -210,6 +222,7 @@ class FaultPlan:
     def reset(self) -> None:
         """Back to the faults given at the start, none of them struck."""
         self._planned.clear()
+        self._ever_planned = 0
         self.add(self._initial)
 
     def _concerning(self, operation: str, account: str | None) -> list[_Planned]:

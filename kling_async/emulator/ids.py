@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -19,12 +20,16 @@ class Ids:
 
     Args:
         seed: any integer; equal seeds give equal names in equal order.
+        made: how many were made for each purpose; default: none yet.
+        given: the names that were given.
     """
 
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
-        self._made: Counter[str] = Counter()
-        self._given: set[str] = set()
+    def __init__(
+        self, seed: int, made: Mapping[str, int] = MappingProxyType({}), given: Iterable[str] = ()
+    ) -> None:
+        self.seed = seed
+        self.made = Counter(made)
+        self.given = set(given)
 
     def token(self, purpose: str, hex_digits: int = 32) -> str:
         """A new hexadecimal name, `hex_digits` long (64 at most)."""
@@ -47,11 +52,11 @@ class Ids:
 
     def _new(self, purpose: str, shape: Callable[[str], str]) -> str:
         while True:
-            self._made[purpose] += 1
-            name = shape(self._digest(purpose, str(self._made[purpose])))
-            if name not in self._given:
-                self._given.add(name)
+            self.made[purpose] += 1
+            name = shape(self._digest(purpose, str(self.made[purpose])))
+            if name not in self.given:
+                self.given.add(name)
                 return name
 
     def _digest(self, purpose: str, key: str) -> str:
-        return hashlib.sha256(f"{self._seed}\0{purpose}\0{key}".encode()).hexdigest()
+        return hashlib.sha256(f"{self.seed}\0{purpose}\0{key}".encode()).hexdigest()

@@ -1,28 +1,23 @@
-"""What do tests see that run the emulator in another process? `/_emulator/...`.
+"""What can a person's page, or a test in another process, ask of the emulator? `/_emulator/...`.
 
-    GET  /openapi.json        the operations; served to anybody
-    GET  /_emulator/state     what exists, what was asked, which faults are left
-    POST /_emulator/faults    add faults: the text of `faulttext.py`, or {"faults": text}
-    POST /_emulator/foreign   somebody else makes something: the arguments of `foreign_avatar`
-                              as JSON, or, where `inputs` are among them, of `foreign_task`
-    POST /_emulator/reset     back to the start
-
-No token is needed, so a server that listens beyond loopback refuses all of it. These requests are
-neither numbered nor recorded, and no fault strikes them.
+Each endpoint is a row of `ENDPOINTS`, of which `/openapi.json` is made, too. Who may ask is in
+`ownpages.py`.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from attrs import asdict
+from attrs import asdict, frozen
 
-from . import openapi
 from .calls import Call
-from .envelopes import Refusal, bad_request, error, not_found
+from .clock import iso_date
+from .envelopes import bad_request
+from .faults import Fault
 from .faulttext import format_fault, parse_faults
-from .messages import Reply, Request
+from .messages import Request
 from .tasks import Task
 from .truth import Truth
 from .webhooks import Webhook
@@ -31,30 +26,7 @@ from .world import EmulatedAccount
 if TYPE_CHECKING:
     from .emulator import Emulator
 
-ROOT = "_emulator"
-OPENAPI = "openapi.json"
-
-
-def answer(emulator: Emulator, request: Request) -> Reply:
-    """The page asked for; Refusal 403 from afar, 404 or 405 where there is none."""
-    method = "GET" if request.method == "HEAD" else request.method
-    if request.segments == (OPENAPI,) and method == "GET":
-        return Reply.of_json(openapi.document())
-    if not request.local:
-        raise Refusal(error("Only served to a server that listens on loopback", 403))
-    page = "/".join(request.segments[1:])
-    if (method, page) == ("GET", "state"):
-        return Reply.of_json(state(emulator))
-    if (method, page) == ("POST", "faults"):
-        return _add_faults(emulator, request)
-    if (method, page) == ("POST", "foreign"):
-        return _make_foreign(emulator, request)
-    if (method, page) == ("POST", "reset"):
-        emulator.reset()
-        return Reply.of_json({"reset": True})
-    if page in ("state", "faults", "foreign", "reset"):
-        raise Refusal(error(f"{request.method} is not allowed here", 405))
-    raise not_found("There are: GET state, POST faults, POST foreign, POST reset")
+_MOST_S = 10.0 * 365 * 86_400
 
 
 def state(emulator: Truth) -> dict[str, object]:
@@ -81,26 +53,60 @@ def state(emulator: Truth) -> dict[str, object]:
     }
 
 
-def _add_faults(emulator: Emulator, request: Request) -> Reply:
+def _clock(emulator: Truth) -> dict[str, object]:
+    now_ms = emulator.clock.now_ms()
+    return {"now_ms": now_ms, "now": iso_date(now_ms), "skew_s": emulator.clock.skew_s}
+
+
+def _move_clock(emulator: Emulator, request: Request) -> object:
+    try:
+        given = json.loads(request.body)
+        unknown = given.keys() - {"advance_s", "skew_s"}
+        numbers = [float(one) for one in given.values()]
+        if unknown or not numbers or not all(abs(one) <= _MOST_S for one in numbers):
+            raise ValueError(f"give advance_s or skew_s, in seconds up to {_MOST_S:.0f}")
+        emulator.clock.advance(float(given.get("advance_s", 0)))
+        emulator.clock.skew_s = float(given.get("skew_s", emulator.clock.skew_s))
+    except (ValueError, TypeError, AttributeError) as exc:
+        raise bad_request(f"Can't do that: {exc}") from None
+    return _clock(emulator)
+
+
+def _reset(emulator: Emulator, _: Request) -> object:
+    emulator.reset()
+    return {"reset": True}
+
+
+def _faults(request: Request) -> list[Fault]:
     try:
         text = request.body.decode()
-        if text.lstrip().startswith("{"):
-            text = json.loads(text)["faults"]
-        faults = parse_faults(text)
-        emulator.add_faults(faults)
+        return parse_faults(json.loads(text)["faults"] if text.lstrip().startswith("{") else text)
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise bad_request(f"Can't read that: {exc}") from None
+
+
+def _add_faults(emulator: Emulator, request: Request) -> object:
+    faults = _faults(request)
+    try:
+        emulator.add_faults(faults)
+    except ValueError as exc:
         raise bad_request(f"Can't add that: {exc}") from None
-    return Reply.of_json({"added": [format_fault(fault) for fault in faults]})
+    return {"added": [format_fault(fault) for fault in faults]}
 
 
-def _make_foreign(emulator: Emulator, request: Request) -> Reply:
+def _remove_faults(emulator: Emulator, request: Request) -> object:
+    removed = emulator.remove_faults(_faults(request) if request.body else None)
+    return {"removed": [format_fault(fault) for fault in removed]}
+
+
+def _make_foreign(emulator: Emulator, request: Request) -> object:
     try:
         given = json.loads(request.body)
         if given.get("account", "") not in ("", *(one.email for one in emulator.accounts)):
             raise ValueError(f"account {given['account']} is not configured")
         if "inputs" in given:
-            return Reply.of_json(_task(emulator.foreign_task(**given)))
-        return Reply.of_json(asdict(emulator.foreign_avatar(**given)))
+            return _task(emulator.foreign_task(**given))
+        return asdict(emulator.foreign_avatar(**given))
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
         raise bad_request(f"Can't make that: {exc}") from None
 
@@ -148,6 +154,46 @@ def _summary(call: Call) -> dict[str, object]:
         "at_ms": call.at_ms,
         "at_s": call.at_s,
         "status": call.status,
+        "took_s": call.took_s,
         "worked": call.worked,
         "fault": call.fault,
     }
+
+
+@frozen
+class Endpoint:
+    """A row of the table.
+
+    Args:
+        does: what comes of it, in a line.
+        work: does it.
+        body: what it takes, as JSON Schema; None: nothing.
+    """
+
+    does: str
+    work: Callable[[Emulator, Request], object]
+    body: Mapping[str, object] | None = None
+
+
+_NUMBER, _TEXT, _OBJECT = {"type": "number"}, {"type": "string"}, {"type": "object"}
+_FAULTS = {"type": "object", "properties": {"faults": _TEXT}}
+
+ENDPOINTS: Mapping[tuple[str, str], Endpoint] = {
+    ("GET", "state"): Endpoint(
+        "what exists, what was asked, which faults are left", lambda emulator, _: state(emulator)
+    ),
+    ("GET", "clock"): Endpoint("the time there", lambda emulator, _: _clock(emulator)),
+    ("POST", "clock"): Endpoint(
+        "move the time there forward, or put it wrong",
+        _move_clock,
+        {
+            "type": "object",
+            "properties": {"advance_s": {**_NUMBER, "minimum": 0}, "skew_s": _NUMBER},
+        },
+    ),
+    ("POST", "faults"): Endpoint("add faults", _add_faults, {**_FAULTS, "required": ["faults"]}),
+    ("DELETE", "faults"): Endpoint("take faults back, all without a body", _remove_faults, _FAULTS),
+    ("POST", "foreign"): Endpoint("somebody else makes an avatar or a job", _make_foreign, _OBJECT),
+    ("POST", "reset"): Endpoint("back to the start", _reset),
+}
+"""Method and page below `/_emulator/`."""

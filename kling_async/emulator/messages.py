@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Coroutine
 from http import HTTPStatus
+from ipaddress import ip_address
 from typing import Literal, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -82,6 +83,19 @@ class Request:
         """The decoded parts of the path; a single trailing slash makes no difference."""
         trimmed = self.path[:-1] if self.path.endswith("/") else self.path
         return tuple(unquote(part) for part in trimmed.split("/")[1:])
+
+
+def is_plain_host(host: str | None) -> bool:
+    """Whether a Host header names no domain: an address, a word without dots, or `.localhost`.
+
+    Any page of the web can have its own domain mean this machine, and is then of one origin with
+    what is served here; it can't have an address or a plain word.
+    """
+    try:
+        name = urlsplit(f"//{host or ''}").hostname or ""
+        return "." not in name.removesuffix(".localhost") or bool(ip_address(name))
+    except ValueError:
+        return False
 
 
 @frozen

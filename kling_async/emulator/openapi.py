@@ -2,6 +2,7 @@
 
 Jobs say each field and its limits, because their table does. The fields of other operations are
 read by code, so their bodies are objects about which nothing is said; answers are not described.
+The emulator's own endpoints come from their table as well.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 import re
 from typing import TypeAlias
 
+from .inspection import ENDPOINTS
 from .operation import API_ROOT, Operation
 from .operations import OPERATIONS
 from .operations.image_jobs import IMAGE_JOBS
-from .operations.jobs import JobField
+from .operations.jobfields import JobField
 from .operations.starting import MAX_MAX_JOBS
 from .operations.video_jobs import JOBS as VIDEO_JOBS
 
@@ -33,6 +35,17 @@ def document() -> Schema:
     paths: dict[str, dict[str, Schema]] = {}
     for one in OPERATIONS:
         paths.setdefault(one.path, {})[one.method.lower()] = _operation(one)
+    for (method, name), endpoint in ENDPOINTS.items():
+        own: Schema = {
+            "operationId": f"emulator.{method.lower()}_{name}",
+            "tags": ["emulator"],
+            "summary": endpoint.does,
+            "responses": {"200": {"description": "JSON"}},
+            "security": [],
+        }
+        if endpoint.body is not None:
+            own["requestBody"] = {"content": {"application/json": {"schema": endpoint.body}}}
+        paths.setdefault(f"/_emulator/{name}", {})[method.lower()] = own
     return {
         "openapi": "3.1.0",
         "info": {

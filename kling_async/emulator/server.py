@@ -22,13 +22,18 @@ _BACKLOG = 1024
 class Servable(Protocol):
     """What `run_server` needs of the emulator."""
 
-    def serve(self, host: str, port: int) -> AbstractAsyncContextManager[str]:
+    def serve(self, host: str, port: int, *, is_open: bool) -> AbstractAsyncContextManager[str]:
         """Listen while the context lasts."""
         ...
 
 
 async def run_server(
-    emulator: Servable, host: str, port: int, *, on_ready: Callable[[str], None]
+    emulator: Servable,
+    host: str,
+    port: int,
+    *,
+    on_ready: Callable[[str], None],
+    is_open: bool = False,
 ) -> None:
     """Serve until cancelled.
 
@@ -37,14 +42,22 @@ async def run_server(
         host: address to listen on.
         port: 0 takes a free one.
         on_ready: called once with the base URL when connections are accepted.
+        is_open: see `Emulator.serve`.
+
+    Examples:
+        >>> serving = asyncio.create_task(run_server(emulator, "127.0.0.1", 0, on_ready=print))
+        >>> serving.cancel()
+        True
     """
-    async with emulator.serve(host, port) as base_url:
+    async with emulator.serve(host, port, is_open=is_open) as base_url:
         on_ready(base_url)
         await asyncio.get_running_loop().create_future()
 
 
 @asynccontextmanager
-async def serve(handler: Handler, host: str, port: int, *, path: str) -> AsyncGenerator[str, None]:
+async def serve(
+    handler: Handler, host: str, port: int, *, path: str, is_open: bool
+) -> AsyncGenerator[str, None]:
     """Listen while the context lasts; gives the URL of `path` on this server.
 
     Leaving it resets whatever is still connected, stalled callers included, and returns once all
@@ -57,7 +70,7 @@ async def serve(handler: Handler, host: str, port: int, *, path: str) -> AsyncGe
     address: tuple[str, int] = server.sockets[0].getsockname()[:2]
     is_v6 = server.sockets[0].family == socket.AF_INET6
     connections.origin = f"http://[{address[0]}]:{address[1]}" if is_v6 else _url(*address)
-    connections.local = all(_is_loopback(one) for one in server.sockets)
+    connections.local = is_open or all(_is_loopback(one) for one in server.sockets)
     try:
         await server.start_serving()
         yield f"{connections.origin}{path}"

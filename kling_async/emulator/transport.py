@@ -37,10 +37,18 @@ class EmulatorTransport(httpx.AsyncBaseTransport):
     out, as a server would; closing the transport ends what is still waiting, webhooks included.
     Read timeouts are honoured on the emulator's clock, and the `trace` extension reports the usual
     steps.
+
+    Args:
+        handler: answers the requests.
+        default_token: what a client takes that is given no token of its own.
     """
 
-    def __init__(self, handler: Handler) -> None:
+    default_base_url = "http://localhost/v1/kling"
+    """What a client takes that is given no address of its own; never connected to."""
+
+    def __init__(self, handler: Handler, default_token: str = "user:1-emulator") -> None:
         self._handler = handler
+        self.default_token = default_token
         self._under_way: set[asyncio.Task[Any]] = set()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

@@ -27,6 +27,9 @@ class EmulatedAccount:
         email: what requests name it by.
         max_jobs: concurrent jobs, 1 to 50; default 5.
         password: what `POST /accounts` must bring to update it; None: anything.
+
+    Examples:
+        >>> emulator = Emulator([EmulatedAccount("ada@example.com", max_jobs=5)])
     """
 
     email: str = field(validator=lambda _, __, value: _be_email(value))
@@ -215,6 +218,10 @@ class World:
             _, dropped = self._blobs.popitem(last=False)
             self._blob_bytes -= len(dropped)
         return digest
+
+    def blobs(self) -> dict[str, bytes]:
+        """All content that is kept, by SHA-256, the first to be dropped first."""
+        return dict(self._blobs)
 
     def blob(self, digest: str) -> bytes | None:
         """The content with that SHA-256, None when it was dropped."""

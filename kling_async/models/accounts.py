@@ -14,7 +14,7 @@ from attrs import field, frozen
 from ..errors import JSON
 from .checks import Boolean, Email, Integer
 from .fields import body, path, secret
-from .requests import Request, Safety
+from .requests import DeleteRequest, GetRequest, Request, Safety
 from .responses import Model, named
 
 
@@ -69,16 +69,17 @@ class ServerAccount(Model):
 
 
 @frozen(kw_only=True)
-class ListAccounts(Request[list[ServerAccount]]):
+class ListAccounts(GetRequest[list[ServerAccount]]):
     """All configured accounts; an empty list where there are none (the server says 404 then).
 
     Source: `GET /accounts`.
+
+    Examples:
+        >>> emails = [one.email for one in await kling.accounts.list()]
     """
 
     operation = "accounts.list"
-    method = "GET"
     route = "/accounts"
-    safety = Safety.READ
     email_in = "nowhere"
     empty_status = 404
 
@@ -92,7 +93,7 @@ class ListAccounts(Request[list[ServerAccount]]):
 
 
 @frozen(kw_only=True)
-class GetAccount(Request[ServerAccount]):
+class GetAccount(GetRequest[ServerAccount]):
     """One configured account with its balance.
 
     Args:
@@ -102,9 +103,7 @@ class GetAccount(Request[ServerAccount]):
     """
 
     operation = "accounts.get"
-    method = "GET"
     route = "/accounts/{email}"
-    safety = Safety.READ
     email_in = "path"
 
     email: str | None = path("email", Email())
@@ -200,7 +199,7 @@ class RemovedAccount(Model):
 
 
 @frozen(kw_only=True)
-class RemoveAccount(Request[RemovedAccount]):
+class RemoveAccount(DeleteRequest[RemovedAccount]):
     """Remove an account from useapi.net.
 
     Args:
@@ -210,16 +209,8 @@ class RemoveAccount(Request[RemovedAccount]):
     """
 
     operation = "accounts.remove"
-    method = "DELETE"
     route = "/accounts/{email}"
-    safety = Safety.REPEATABLE  # what is removed can't be removed twice
     email_in = "path"
-    missing_means_deleted = True
     accepts_text = True  # the vendor's example reads no body
 
     email: str | None = path("email", Email())
-
-    def decode(self, body: JSON) -> RemovedAccount:
-        """Judged by the HTTP status; whether there is a body, and in which form, is unknown."""
-        known = isinstance(body, Mapping)
-        return RemovedAccount.from_api(body) if known else RemovedAccount(raw=body)

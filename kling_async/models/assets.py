@@ -15,7 +15,7 @@ from ..errors import JSON
 from .checks import Digits, FileNamePart, Integer, ListOf, OneOf
 from .fields import IsFile, query
 from .media import UPLOADABLE, Media, MediaProblem, MediaSource, inspect
-from .requests import Request, Safety
+from .requests import DeleteRequest, GetRequest, Request, Safety
 from .responses import Model, list_of, named
 from .tasks import CONTENT_TYPES, ContentType, Task, Work, WorkResource, tasks_of
 
@@ -127,7 +127,7 @@ class UploadedAsset(Model):
 
 
 @frozen(kw_only=True)
-class ListUploads(Request[list[UploadedAsset]]):
+class ListUploads(GetRequest[list[UploadedAsset]]):
     """The uploaded files of an account, a page of them. The server does not say how many there are.
 
     Args:
@@ -138,12 +138,13 @@ class ListUploads(Request[list[UploadedAsset]]):
         sort: "desc" (newest first, the server's default) or "asc".
 
     Source: `GET /assets/uploaded/`.
+
+    Examples:
+        >>> urls = [one.url for one in await kling.assets.uploaded(content_type="image")]
     """
 
     operation = "assets.uploaded"
-    method = "GET"
     route = "/assets/uploaded/"  # the trailing slash is the documented form
-    safety = Safety.READ
 
     page_num: int | None = query("pageNum", Integer(1))
     page_size: int | None = query("pageSize", Integer(1))
@@ -167,7 +168,7 @@ class DeletedUploads(Model):
 
 
 @frozen(kw_only=True)
-class DeleteUploads(Request[DeletedUploads]):
+class DeleteUploads(DeleteRequest[DeletedUploads]):
     """Delete uploaded files, for good. Works of tasks are deleted with their task instead.
 
     Args:
@@ -177,9 +178,7 @@ class DeleteUploads(Request[DeletedUploads]):
     """
 
     operation = "assets.delete_uploaded"
-    method = "DELETE"
     route = "/assets/uploaded/"
-    safety = Safety.REPEATABLE  # what is deleted can't be deleted twice
     missing_means_deleted = True  # no 404 is documented; should one come, it means that
 
     ids: tuple[str | UploadedAsset, ...] | None = query(
@@ -187,11 +186,6 @@ class DeleteUploads(Request[DeletedUploads]):
         ListOf(Digits(of=UploadedAsset), "id", most=UPLOADS_PER_DELETE),
         required=True,
     )
-
-    def decode(self, body: JSON) -> DeletedUploads:
-        """Judged by the HTTP status; the body may be missing."""
-        known = isinstance(body, Mapping)
-        return DeletedUploads.from_api(body) if known else DeletedUploads(raw=body)
 
 
 @frozen(kw_only=True)
@@ -217,7 +211,7 @@ class GeneratedAssets(Model):
 
 
 @frozen(kw_only=True)
-class ListGenerated(Request[GeneratedAssets]):
+class ListGenerated(GetRequest[GeneratedAssets]):
     """The generated works of an account, by task.
 
     Args:
@@ -227,12 +221,13 @@ class ListGenerated(Request[GeneratedAssets]):
         sort: "desc" (newest first, the server's default) or "asc".
 
     Source: `GET /assets`.
+
+    Examples:
+        >>> made = await kling.assets.generated(content_type="video")
     """
 
     operation = "assets.generated"
-    method = "GET"
     route = "/assets"
-    safety = Safety.READ
 
     page_num: int | None = query("pageNum", Integer(1))
     page_size: int | None = query("pageSize", Integer(1))
@@ -257,7 +252,7 @@ class DownloadLink(Model):
 
 
 @frozen(kw_only=True)
-class GetDownload(Request[DownloadLink]):
+class GetDownload(GetRequest[DownloadLink]):
     """A link to works without watermark; needs a paid Kling plan.
 
     Args:
@@ -269,9 +264,7 @@ class GetDownload(Request[DownloadLink]):
     """
 
     operation = "assets.download_link"
-    method = "GET"
     route = "/assets/download"
-    safety = Safety.READ
 
     work_ids: tuple[int | str | Work, ...] | None = query(
         "workIds", ListOf(Integer(1, of=Work, by="work_id"), "work id"), required=True

@@ -5,8 +5,9 @@ Source: `POST /avatars`, `GET /avatars`, `DELETE /avatars/{avatarId}` (vendor pa
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, get_args
 
 from attrs import frozen
@@ -15,8 +16,8 @@ from ..errors import JSON, AvatarFailedError
 from .checks import SPEED, Digits, OneOf, Text, Url, url_path
 from .fields import body, file, path, query
 from .media import Media, MediaSource
-from .requests import Request, Safety
-from .responses import Model, list_of, moment, named
+from .requests import CreateRequest, DeleteRequest, GetRequest, Request
+from .responses import Model, moment, named
 from .sightings import Sent, Sighting, addresses, own_addresses
 
 Scene = Literal[
@@ -120,6 +121,10 @@ class ListedEvidence:
     likeness = True
     shown_again: ClassVar[tuple[str, ...]]
     """The fields of the create that a listing shows again."""
+    of_files: ClassVar[tuple[str, ...]] = ()
+    """Those of them that hold addresses of its files."""
+    listed_as: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """What the listing calls those that it calls otherwise."""
 
     def marked(self, request: Any) -> Any:
         """As it is: it bears no mark."""
@@ -163,12 +168,28 @@ class ListedEvidence:
         return None
 
     def sighting(self, thing: Any, account: str | None = None) -> Sighting:
-        """What a listed thing shows of the create."""
-        raise NotImplementedError
+        """What a listed thing shows of the create. A blank text says nothing."""
+        made_at_ms = getattr(thing, "create_time_ms", None)
+        urls = frozenset(self.urls(thing))
+        names = {name: self.listed_as.get(name, name) for name in self.shown_again}
+        shown = {name: getattr(thing, listed, None) for name, listed in names.items()}
+        shown |= dict.fromkeys(self.of_files, urls)
+        return Sighting(
+            id=thing.id,
+            account=account,
+            paths=frozenset(map(url_path, urls)),
+            shown={name: one for name, one in shown.items() if one or name in self.of_files},
+            made_at_s=None if made_at_ms is None else made_at_ms / 1000,
+            thing=thing,
+        )
+
+    def urls(self, thing: Any) -> Iterable[str]:
+        """Where its files are."""
+        return ()
 
     def result(self, thing: Any) -> Any:
         """The answer that was lost, as far as the listing tells it."""
-        raise NotImplementedError
+        return thing
 
     def refetch(self, thing: Any, account: str | None) -> Request[Any] | None:
         """The answer has no more than the listing."""
@@ -192,23 +213,15 @@ class AvatarEvidence(ListedEvidence):
         "tts_speed",
         "tts_emotion",
     )
+    of_files = ("image_url",)
 
     def listings(self, account: str | None) -> tuple[Request[Any], ...]:
         """Where it would show."""
         return (ListAvatars(email=account),)
 
-    def sighting(self, thing: Avatar, account: str | None = None) -> Sighting:
-        """What it shows of the create. A blank text says nothing."""
-        shown = {name: getattr(thing, name) for name in self.shown_again[1:]}
-        urls = frozenset(one.url for one in thing.image_resources)
-        return Sighting(
-            id=thing.id,
-            account=account,
-            paths=thing.image_paths,
-            shown={"image_url": urls, **{name: one for name, one in shown.items() if one}},
-            made_at_s=None if thing.create_time_ms is None else thing.create_time_ms / 1000,
-            thing=thing,
-        )
+    def urls(self, thing: Avatar) -> Iterable[str]:
+        """Its images."""
+        return (one.url for one in thing.image_resources)
 
     def result(self, thing: Avatar) -> CreatedAvatar:
         """The answer that was lost, as far as it is known."""
@@ -216,7 +229,7 @@ class AvatarEvidence(ListedEvidence):
 
 
 @frozen(kw_only=True)
-class CreateAvatar(Request[CreatedAvatar]):
+class CreateAvatar(CreateRequest[CreatedAvatar]):
     """Save a personal avatar from a portrait: exactly one of `image_url` and `image`.
 
     Args:
@@ -231,15 +244,14 @@ class CreateAvatar(Request[CreatedAvatar]):
         tts_emotion: one of `EMOTIONS`, server's default neutral. Not every speaker has each.
 
     Source: `POST /avatars`.
+
+    Examples:
+        >>> ada = await kling.avatars.create(image="ada.jpg", nickname="Ada")
     """
 
     operation = "avatars.create"
-    method = "POST"
     route = "/avatars"
     where_to_look = "kling.avatars.list()"
-    # Usually free of credits, but every send may make another avatar, so it counts as paid.
-    safety = Safety.PAID
-    email_in = "body"
     evidence = AvatarEvidence()
 
     image_url: str | None = body("imageUrl", Url())
@@ -279,7 +291,7 @@ class CreateAvatar(Request[CreatedAvatar]):
 
 
 @frozen(kw_only=True)
-class ListAvatars(Request[list[Avatar]]):
+class ListAvatars(GetRequest[list[Avatar]]):
     """The personal avatars of an account, or the system's templates. There is no paging.
 
     Args:
@@ -289,19 +301,13 @@ class ListAvatars(Request[list[Avatar]]):
     """
 
     operation = "avatars.list"
-    method = "GET"
     route = "/avatars"
-    safety = Safety.READ
 
-    type: AvatarType | None = query("type", OneOf(get_args(AvatarType)))
-
-    def decode(self, body: JSON) -> list[Avatar]:
-        """Each avatar in the order the server lists them."""
-        return list_of(Avatar, body)
+    type: AvatarType | None = query("type", OneOf(AvatarType))
 
 
 @frozen(kw_only=True)
-class DeleteAvatar(Request[DeletedAvatar]):
+class DeleteAvatar(DeleteRequest[DeletedAvatar]):
     """Delete a personal avatar. Templates can't be deleted.
 
     Args:
@@ -311,10 +317,7 @@ class DeleteAvatar(Request[DeletedAvatar]):
     """
 
     operation = "avatars.delete"
-    method = "DELETE"
     route = "/avatars/{avatarId}"
-    safety = Safety.REPEATABLE
-    missing_means_deleted = True
 
     avatar_id: AnyAvatar | None = path("avatarId", AVATAR_ID)
 
@@ -324,7 +327,3 @@ class DeleteAvatar(Request[DeletedAvatar]):
         if AVATAR_ID(avatar_id) is None and is_template_id(str(avatar_id)):
             return {"avatar_id": f"{avatar_id} is a template, which can't be deleted"}
         return {}
-
-    def decode(self, body: JSON) -> DeletedAvatar:
-        """Judged by the HTTP status; the body says null on success, and may be missing."""
-        return DeletedAvatar.from_api(body) if isinstance(body, dict) else DeletedAvatar(raw=body)

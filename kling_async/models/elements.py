@@ -7,20 +7,20 @@ descriptions (October 2026).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal, get_args
+from types import MappingProxyType
+from typing import Any, Literal
 
 from attrs import evolve, frozen
 
 from ..errors import JSON
 from .avatars import ListedEvidence
-from .checks import Boolean, Integer, OneOf, Text, Url, url_path
+from .checks import Boolean, Integer, OneOf, Text, Url
 from .fields import body, file, files, path, query
-from .media import Media, MediaSource
-from .requests import Request, Safety, files_or_addresses
-from .responses import Model, list_of, moment, named
-from .sightings import Sighting
+from .media import Files, Media, MediaSource
+from .requests import CreateRequest, DeleteRequest, GetRequest, Request, files_or_addresses, has
+from .responses import Listing, Model, list_of, moment, named
 
 ElementType = Literal["IMAGE", "VIDEO"]
 SortDirection = Literal["ASC", "DESC"]
@@ -115,7 +115,7 @@ class Element(Model):
 
 
 @frozen(kw_only=True)
-class ElementList(Model):
+class ElementList(Listing[Element]):
     """A page of elements. Iterate over it, index it, or take `.elements`; `total` counts all."""
 
     nested = ("elements",)
@@ -124,15 +124,6 @@ class ElementList(Model):
     page_num: int | None = None
     page_size: int | None = None
     total: int | None = None
-
-    def __iter__(self) -> Iterator[Element]:
-        return iter(self.elements)
-
-    def __len__(self) -> int:
-        return len(self.elements)
-
-    def __getitem__(self, index: int) -> Element:
-        return self.elements[index]
 
 
 @frozen(kw_only=True)
@@ -166,6 +157,8 @@ class ElementEvidence(ListedEvidence):
 
     kind = "element"
     shown_again = ("name", "description", "type", "cover_image_url", "video_url")
+    of_files = ("cover_image_url", "video_url")
+    listed_as = MappingProxyType({"name": "given_name"})
 
     def listings(self, account: str | None) -> tuple[Request[Any], ...]:
         """The account's elements, the newest first."""
@@ -181,18 +174,9 @@ class ElementEvidence(ListedEvidence):
             return None
         return evolve(listing, page_num=(listing.page_num or 1) + 1)
 
-    def sighting(self, thing: Element, account: str | None = None) -> Sighting:
-        """What it shows of the create."""
-        shown = {"name": thing.given_name, "description": thing.description, "type": thing.type}
-        urls = dict.fromkeys(("cover_image_url", "video_url"), thing.urls)
-        return Sighting(
-            id=thing.id,
-            account=account,
-            paths=frozenset(url_path(one) for one in thing.urls),
-            shown={**urls, **{name: one for name, one in shown.items() if one}},
-            made_at_s=None if thing.create_time_ms is None else thing.create_time_ms / 1000,
-            thing=thing,
-        )
+    def urls(self, thing: Element) -> frozenset[str]:
+        """Its cover and resources."""
+        return thing.urls
 
     def result(self, thing: Element) -> CreatedElement:
         """The answer; of views that were asked for, one."""
@@ -200,7 +184,7 @@ class ElementEvidence(ListedEvidence):
 
 
 @frozen(kw_only=True)
-class CreateElement(Request[CreatedElement]):
+class CreateElement(CreateRequest[CreatedElement]):
     """Save a person, animal or thing, of pictures or of a video, to name it in prompts.
 
     It is answered when it is made, after 5 to 60 s. A file is a path, bytes or binary file, and is
@@ -226,19 +210,18 @@ class CreateElement(Request[CreatedElement]):
         generate_views: for IMAGE: have up to three elements made, of other views; takes up to 60 s.
 
     Source: `POST /elements`.
+
+    Examples:
+        >>> sailor = await kling.elements.create(name="Sailor", cover_image="ada.jpg")
     """
 
     operation = "elements.create"
-    method = "POST"
     route = "/elements"
     where_to_look = "kling.elements.list()"
-    # Usually free of credits, but every send may make another element, so it counts as paid.
-    safety = Safety.PAID
-    email_in = "body"
     evidence = ElementEvidence()
 
     name: str | None = body("name", Text(NAME_CHARS), required=True)
-    type: ElementType | None = body("type", OneOf(get_args(ElementType)))
+    type: ElementType | None = body("type", OneOf(ElementType))
     cover_image: MediaSource | Media | None = file("cover_image_url", "image")
     cover_image_url: str | None = body("coverImage", Url())
     video: MediaSource | Media | None = file("video_url", "video")
@@ -247,14 +230,13 @@ class CreateElement(Request[CreatedElement]):
     voice_video: MediaSource | Media | None = file("voice", "video")
     description: str | None = body("description", Text(DESCRIPTION_CHARS))
     tag: str | ElementTag | None = body("tag", Text(of=ElementTag))
-    extra_images: Sequence[MediaSource | Media] | None = files("extraImage{n}", "image", most=3)
+    extra_images: Files | None = files("extraImage{n}", "image", most=3)
     generate_views: bool | None = body("generateViews", Boolean())
 
     def cross_problems(self) -> dict[str, str]:
         """What each type is made of, and what excludes what."""
         is_video = self.type == "VIDEO"
-        has_cover = self.cover_image is not None or self.cover_image_url is not None
-        has_video = self.video is not None or self.video_url is not None
+        has_cover, has_video = has(self, "cover_image"), has(self, "video")
         needed = ("video",) if is_video and not has_cover else () if is_video else ("cover_image",)
         problems = files_or_addresses(self, *needed)
         for name in ("video", "video_url"):
@@ -288,7 +270,7 @@ class CreateElement(Request[CreatedElement]):
 
 
 @frozen(kw_only=True)
-class ListElements(Request[ElementList]):
+class ListElements(GetRequest[ElementList]):
     """The elements of an account, or Kling's own, a page at a time.
 
     Args:
@@ -300,61 +282,52 @@ class ListElements(Request[ElementList]):
         sort_direction: by time, ASC or DESC (server's default).
 
     Source: `GET /elements`.
+
+    Examples:
+        >>> own = await kling.elements.list()
     """
 
     operation = "elements.list"
-    method = "GET"
     route = "/elements"
-    safety = Safety.READ
 
     page_num: int | None = query("pageNum", Integer(1))
     page_size: int | None = query("pageSize", Integer(1, MOST_LISTED))
     tag: str | ElementTag | None = query("tag", Text(of=ElementTag))
     official: bool | None = query("official", Boolean())
     favored: bool | None = query("favored", Boolean())
-    sort_direction: SortDirection | None = query("sortDirection", OneOf(get_args(SortDirection)))
-
-    def decode(self, body: JSON) -> ElementList:
-        """The page, in the server's order."""
-        return ElementList.from_api(body)
+    sort_direction: SortDirection | None = query("sortDirection", OneOf(SortDirection))
 
 
 @frozen(kw_only=True)
-class ListElementTags(Request[list[ElementTag]]):
+class ListElementTags(GetRequest[list[ElementTag]]):
     """What elements can be: Kling's tags, and your own.
 
     Source: `GET /elements/tags`.
+
+    Examples:
+        >>> tags = await kling.elements.tags()
     """
 
     operation = "elements.tags"
-    method = "GET"
-    route = "/elements/tags"
-    safety = Safety.READ
-
-    def decode(self, body: JSON) -> list[ElementTag]:
-        """The tags in the server's order."""
-        return list_of(ElementTag, body["tagList"] if isinstance(body, Mapping) else body)
+    listed_under = "tagList"
 
 
 @frozen(kw_only=True)
-class ListElementVoices(Request[list[ElementVoice]]):
+class ListElementVoices(GetRequest[list[ElementVoice]]):
     """The voices that characters can have; others than those of `kling.tts.voices()`.
 
     Source: `GET /elements/voices`.
+
+    Examples:
+        >>> voices = await kling.elements.voices()
     """
 
     operation = "elements.voices"
-    method = "GET"
-    route = "/elements/voices"
-    safety = Safety.READ
-
-    def decode(self, body: JSON) -> list[ElementVoice]:
-        """The voices in the server's order."""
-        return list_of(ElementVoice, body["voices"] if isinstance(body, Mapping) else body)
+    listed_under = "voices"
 
 
 @frozen(kw_only=True)
-class GetElement(Request[Element]):
+class GetElement(GetRequest[Element]):
     """One element.
 
     Args:
@@ -364,19 +337,13 @@ class GetElement(Request[Element]):
     """
 
     operation = "elements.get"
-    method = "GET"
     route = "/elements/{elementId}"
-    safety = Safety.READ
 
     element_id: AnyElement | None = path("elementId", ELEMENT_ID)
 
-    def decode(self, body: JSON) -> Element:
-        """The element."""
-        return Element.from_api(body)
-
 
 @frozen(kw_only=True)
-class DeleteElement(Request[DeletedElement]):
+class DeleteElement(DeleteRequest[DeletedElement]):
     """Delete an element of your own, for good.
 
     Args:
@@ -386,13 +353,6 @@ class DeleteElement(Request[DeletedElement]):
     """
 
     operation = "elements.delete"
-    method = "DELETE"
     route = "/elements/{elementId}"
-    safety = Safety.REPEATABLE
-    missing_means_deleted = True
 
     element_id: AnyElement | None = path("elementId", ELEMENT_ID)
-
-    def decode(self, body: JSON) -> DeletedElement:
-        """Judged by the HTTP status; what the number means is not described."""
-        return DeletedElement.from_api(body) if isinstance(body, dict) else DeletedElement(raw=body)

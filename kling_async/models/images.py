@@ -16,8 +16,8 @@ from ..errors import JSON
 from .checks import Boolean, Digits, Integer, OneOf, Text, Url
 from .elements import ELEMENT_ID, AnyElement
 from .fields import body, file, files, numbered
-from .media import Media, MediaSource
-from .requests import Request, Safety, files_or_addresses
+from .media import Files, Media, MediaSource
+from .requests import Request, Safety, files_or_addresses, has
 from .responses import Model, named
 from .task_evidence import TaskEvidence
 from .task_requests import TaskRequest
@@ -26,7 +26,7 @@ from .tasks import AnyTask, HasTaskId, TaskArgument, Work
 ImageRatio = Literal["1:1", "16:9", "4:3", "3:2", "2:3", "3:4", "9:16", "21:9"]
 AutoImageRatio = Literal["auto", "1:1", "16:9", "4:3", "3:2", "2:3", "3:4", "9:16", "21:9"]
 KolorsVersion = Literal["kling-v3-0", "kling-v2-1", "kling-v2-0", "kling-v1-6", "kling-v1-5"]
-OmniImageVersion = Literal["v3", "o1", "v4"]
+OmniVersion = Literal["v3", "o1", "v4"]
 Reference = Literal["none", "subject", "face", "restyle"]
 IMAGE_PROMPT_CHARS, OMNI_PROMPT_CHARS = 2500, 1700
 MOST_IMAGES = 10
@@ -58,10 +58,12 @@ class VirtualTryOn(ImageRequest):
         image_count: how many pictures, 1 to 4, server's default 1; each costs.
 
     Source: `POST /images/virtual-try-on`.
+
+    Examples:
+        >>> task = await kling.images.virtual_try_on(human_image="ada.jpg", dress_image="dress.png")
     """
 
     operation = "images.virtual_try_on"
-    route = "/images/virtual-try-on"
 
     human_image: MediaSource | Media | None = file("human_image_url", "image")
     human_image_url: str | None = body("humanImage", Url())
@@ -76,11 +78,11 @@ class VirtualTryOn(ImageRequest):
     def cross_problems(self) -> dict[str, str]:
         """Something to wear, and not two things for one place."""
         problems = files_or_addresses(self, "human_image")
-        dress = self.dress_image or self.dress_image_url
-        parts = self.upper_image, self.upper_image_url, self.lower_image, self.lower_image_url
-        if dress is None and not any(parts):
+        has_dress = has(self, "dress_image")
+        has_parts = has(self, "upper_image") or has(self, "lower_image")
+        if not has_dress and not has_parts:
             problems["dress_image"] = "or upper_image or lower_image is needed: something to wear"
-        elif dress is not None and any(parts):
+        elif has_dress and has_parts:
             problems["dress_image"] = "excludes upper_image and lower_image; keep one or the others"
         return problems
 
@@ -113,18 +115,20 @@ class Kolors(ImageRequest):
             reference face.
 
     Source: `POST /images/kolors`.
+
+    Examples:
+        >>> task = await kling.images.kolors(prompt="A stamp with a kite", image_count=2)
     """
 
     operation = "images.kolors"
-    route = "/images/kolors"
 
     prompt: str | None = body("prompt", Text(IMAGE_PROMPT_CHARS), required=True)
-    version: KolorsVersion | str | None = body("version", OneOf(get_args(KolorsVersion), open=True))
-    aspect_ratio: AutoImageRatio | None = body("aspect_ratio", OneOf(get_args(AutoImageRatio)))
+    version: KolorsVersion | str | None = body("version", OneOf(KolorsVersion, open=True))
+    aspect_ratio: AutoImageRatio | None = body("aspect_ratio", OneOf(AutoImageRatio))
     resolution: Literal["1k", "2k"] | None = body("resolution", OneOf(("1k", "2k")))
     image_count: int | None = body("imageCount", Integer(1, 9))
-    images: Sequence[MediaSource | Media] | None = files("image_{n}", "image", most=MOST_IMAGES)
-    reference: Reference | None = body("reference", OneOf(get_args(Reference)))
+    images: Files | None = files("image_{n}", "image", most=MOST_IMAGES)
+    reference: Reference | None = body("reference", OneOf(Reference))
     reference_image: MediaSource | Media | None = file("reference_image_url", "image")
     reference_image_url: str | None = body("imageReference", Url())
     face_strength: int | None = body("faceStrength", Integer(1, 100))
@@ -185,26 +189,27 @@ class KolorsElements(ImageRequest):
         image_count: how many pictures, 1 to 9, server's default 1; each costs.
 
     Source: `POST /images/kolors-elements`.
+
+    Examples:
+        >>> task = await kling.images.kolors_elements(subject_images=["ada.jpg"], prompt="At sea")
     """
 
     operation = "images.kolors_elements"
-    route = "/images/kolors-elements"
 
     prompt: str | None = body("prompt", Text(IMAGE_PROMPT_CHARS))
-    subject_images: Sequence[MediaSource | Media] | None = files("subjectImage{n}", "image", most=4)
+    subject_images: Files | None = files("subjectImage{n}", "image", most=4)
     scene_image: MediaSource | Media | None = file("scene_image_url", "image")
     scene_image_url: str | None = body("sceneImage", Url())
     style_image: MediaSource | Media | None = file("style_image_url", "image")
     style_image_url: str | None = body("styleImage", Url())
-    aspect_ratio: ImageRatio | None = body("aspect_ratio", OneOf(get_args(ImageRatio)))
+    aspect_ratio: ImageRatio | None = body("aspect_ratio", OneOf(ImageRatio))
     image_count: int | None = body("imageCount", Integer(1, 9))
 
     def cross_problems(self) -> dict[str, str]:
         """Something to make it of: on the page all is optional."""
         problems = files_or_addresses(self)
-        of = (self.prompt, self.subject_images, self.scene_image, self.scene_image_url,
-              self.style_image, self.style_image_url)  # fmt: skip
-        if all(one is None for one in of):
+        of = ("prompt", "subject_images", "scene_image", "style_image")
+        if not any(has(self, name) for name in of):
             problems["prompt"] = "or a picture is needed"
         return problems
 
@@ -234,20 +239,20 @@ class OmniImage(ImageRequest):
         unlimited: server's default false. What it does is not described (page of December 2025).
 
     Source: `POST /images/omni`.
+
+    Examples:
+        >>> task = await kling.images.omni(prompt="@image_1 reads a letter", images=["ada.jpg"])
     """
 
     operation = "images.omni"
-    route = "/images/omni"
 
     prompt: str | None = body("prompt", Text(), required=True)
-    omni_version: OmniImageVersion | str | None = body(
-        "omni_version", OneOf(get_args(OmniImageVersion), open=True)
-    )
+    omni_version: OmniVersion | str | None = body("omni_version", OneOf(OmniVersion, open=True))
     resolution: str | None = body("resolution", OneOf(("1k", "2k", "4k"), open=True))
-    aspect_ratio: AutoImageRatio | None = body("aspect_ratio", OneOf(get_args(AutoImageRatio)))
+    aspect_ratio: AutoImageRatio | None = body("aspect_ratio", OneOf(AutoImageRatio))
     image_count: int | None = body("imageCount", Integer(1, 10))
     story_mode: bool | None = body("story_mode", Boolean())
-    images: Sequence[MediaSource | Media] | None = files("image_{n}", "image", most=MOST_IMAGES)
+    images: Files | None = files("image_{n}", "image", most=MOST_IMAGES)
     elements: Sequence[AnyElement] | None = numbered("element_{n}", ELEMENT_ID, most=MOST_IMAGES)
     unlimited: bool | None = body("unlimited", Boolean())
 
@@ -284,10 +289,12 @@ class UpscaleImage(ImageRequest):
         work_id: the picture of it, by its id or as it was given: one of `task.works`.
 
     Source: `POST /images/upscale`.
+
+    Examples:
+        >>> larger = await kling.images.upscale(task_id=picture, work_id=picture.works[0])
     """
 
     operation = "images.upscale"
-    route = "/images/upscale"
 
     # The vendor's examples send both as texts.
     task_id: AnyTask | None = body("task_id", Digits(of=HasTaskId, numbers=True), required=True)
@@ -307,18 +314,16 @@ class EnhanceImage(ImageRequest):
         resolution: 2k (server's default) or 4k.
 
     Source: `POST /images/enhance`.
+
+    Examples:
+        >>> task = await kling.images.enhance(image="ada.jpg")
     """
 
     operation = "images.enhance"
-    route = "/images/enhance"
 
-    image: MediaSource | Media | None = file("image_url", "image")
+    image: MediaSource | Media | None = file("image_url", "image", required=True)
     image_url: str | None = body("image", Url())
     resolution: Literal["2k", "4k"] | None = body("resolution", OneOf(("2k", "4k")))
-
-    def cross_problems(self) -> dict[str, str]:
-        """The picture."""
-        return files_or_addresses(self, "image")
 
 
 # --- faces ------------------------------------------------------------------------------------
@@ -372,20 +377,18 @@ class RecognizeFaces(Request[RecognizedFaces]):
         image_url: its http or https address, that Kling can fetch.
 
     Source: `POST /images/recognize-faces`.
+
+    Examples:
+        >>> faces = await kling.images.recognize_faces(image="ada.jpg")
     """
 
     operation = "images.recognize_faces"
     method = "POST"
-    route = "/images/recognize-faces"
     safety = Safety.REPEATABLE  # it makes nothing and is free
     email_in = "body"
 
-    image: MediaSource | Media | None = file("image_url", "image")
+    image: MediaSource | Media | None = file("image_url", "image", required=True)
     image_url: str | None = body("imageReference", Url())
-
-    def cross_problems(self) -> dict[str, str]:
-        """The picture."""
-        return files_or_addresses(self, "image")
 
     def decode(self, body: JSON) -> RecognizedFaces:
         """The faces. Status 0 is success, as the vendor's page says; what others mean, no page."""

@@ -7,36 +7,31 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from attrs import frozen
 
 from .checks import Boolean, Integer, OneOf, Text, Url
+from .elements import ELEMENT_ID, AnyElement
 from .fields import body, file, files, numbered
-from .media import Media, MediaSource
-from .requests import files_or_addresses
+from .media import Files, Media, MediaSource
+from .requests import files_or_addresses, has
 from .task_requests import TaskRequest
 from .video_voices import VIDEO_VOICE, VideoVoice
-from .videos import ELEMENT_ID, VIDEO_PROMPT_CHARS, Shot, TextVideoMode, shot_problems
+from .videos import VIDEO_PROMPT_CHARS, Shot, Shots, TextVideoMode, shot_problems
 
 OmniVersion = Literal["v3", "o1", "v4", "v4-flash"]
 OmniRatio = Literal["16:9", "9:16", "1:1", "21:9", "auto"]
 VideoUse = Literal["reference", "transform"]
-_LONGEST_S = {"o1": 10, "v3": 15, "v4": 30, "v4-flash": 20}
-_MODES: Mapping[str, tuple[str, ...]] = {
-    "o1": ("std", "pro"),
-    "v3": ("std", "pro", "4k"),
-    "v4": ("std", "pro"),
-    "v4-flash": ("std",),
+# The longest video in seconds, and the modes.
+_VERSIONS: Mapping[str, tuple[int, tuple[str, ...]]] = {
+    "o1": (10, ("std", "pro")),
+    "v3": (15, ("std", "pro", "4k")),
+    "v4": (30, ("std", "pro")),
+    "v4-flash": (20, ("std",)),
 }
-_LISTS = {
-    "image": "images",
-    "element": "elements",
-    "object": "elements",
-    "video": "videos",
-    "voice": "voices",
-}
-_NAMED = re.compile(rf"@({'|'.join(_LISTS)})_(\d+)")
+_NAMED = re.compile(r"@(image|element|object|video|voice)_(\d+)")
+_OTHERWISE = {"object": "elements"}
 
 
 @frozen(kw_only=True)
@@ -61,7 +56,8 @@ class OmniVideo(TaskRequest):
         images: 1 to 10 pictures, @image_1, ... in the prompt, each a path, bytes, binary file or an
             http or https address. Files are PNG or JPEG, at most 10 MB, each side at least 300 px,
             and uploaded first. Versions o1 and v3 take 7, together with elements.
-        elements: 1 to 7 ids of elements, `u_...`; @element_1, ... in the prompt.
+        elements: 1 to 7 elements, by their ids `u_...` or as `kling.elements` gives them, which are
+            @element_1, ... in the prompt.
         frame_start: the first frame, a path, bytes or binary file; o1 and v3.
         frame_start_url: its address instead.
         frame_end: the last frame, only with a first one.
@@ -77,33 +73,31 @@ class OmniVideo(TaskRequest):
         shots: 2 to 6 `Shot`s of 3 to 15 s together, instead of `prompt` and `duration_s`; v3 only.
 
     Source: `POST /videos/omni`.
+
+    Examples:
+        >>> task = await kling.videos.omni(prompt="@image_1 waves", images=["ada.jpg"])
     """
 
     operation = "videos.omni"
-    route = "/videos/omni"
 
     prompt: str | None = body("prompt", Text(VIDEO_PROMPT_CHARS))
-    omni_version: OmniVersion | str | None = body(
-        "omni_version", OneOf(get_args(OmniVersion), open=True)
-    )
+    omni_version: OmniVersion | str | None = body("omni_version", OneOf(OmniVersion, open=True))
     duration_s: int | None = body("duration", Integer(3, 30))
-    aspect_ratio: OmniRatio | None = body("aspect_ratio", OneOf(get_args(OmniRatio)))
-    mode: TextVideoMode | None = body("mode", OneOf(get_args(TextVideoMode)))
+    aspect_ratio: OmniRatio | None = body("aspect_ratio", OneOf(OmniRatio))
+    mode: TextVideoMode | None = body("mode", OneOf(TextVideoMode))
     enable_audio: bool | None = body("enable_audio", Boolean())
-    images: Sequence[MediaSource | Media] | None = files("image_{n}", "image", most=10)
-    elements: Sequence[str] | None = numbered("element_{n}", ELEMENT_ID, most=7)
+    images: Files | None = files("image_{n}", "image", most=10)
+    elements: Sequence[AnyElement] | None = numbered("element_{n}", ELEMENT_ID, most=7)
     frame_start_url: str | None = body("frame_start", Url())
     frame_start: MediaSource | Media | None = file("frame_start_url", "image")
     frame_end_url: str | None = body("frame_end", Url())
     frame_end: MediaSource | Media | None = file("frame_end_url", "image")
-    videos: Sequence[MediaSource | Media] | None = files("video_{n}", "video", most=5)
-    video_mode: VideoUse | None = body("video_mode", OneOf(get_args(VideoUse)))
+    videos: Files | None = files("video_{n}", "video", most=5)
+    video_mode: VideoUse | None = body("video_mode", OneOf(VideoUse))
     keep_audio: bool | None = body("keep_audio", Boolean())
     voices: Sequence[str | VideoVoice] | None = numbered("voice_{n}", VIDEO_VOICE, most=3)
     count: int | None = body("count", Integer(1, 4))
-    shots: Sequence[Shot | Mapping[str, Any]] | None = numbered(
-        "shot_{n}_{field}", Shot, least=2, most=6
-    )
+    shots: Shots | None = numbered("shot_{n}_{field}", Shot, least=2, most=6)
 
     def cross_problems(self) -> dict[str, str]:
         """What needs something else, or excludes it, on every page."""
@@ -111,9 +105,9 @@ class OmniVideo(TaskRequest):
         has_video, version = self.videos is not None, self.omni_version or "v3"
         if self.shots is not None and version != "v3":
             problems["shots"] = f"are taken by omni_version v3 only, not {version}"
-        if self._has("frame_end") and not self._has("frame_start"):
+        if has(self, "frame_end") and not has(self, "frame_start"):
             problems["frame_end"] = "needs frame_start"
-        if self._has("frame_start") and self.aspect_ratio not in (None, "auto"):
+        if has(self, "frame_start") and self.aspect_ratio not in (None, "auto"):
             problems["aspect_ratio"] = "must be auto with frames: they say it"
         if has_video and self.enable_audio is not None:
             problems["enable_audio"] = "excludes videos; see keep_audio"
@@ -125,18 +119,18 @@ class OmniVideo(TaskRequest):
     def cautions(self) -> dict[str, str]:
         """What its version does not take, and what the prompt names that is not there."""
         version = self.omni_version or "v3"
-        if version not in _LONGEST_S:
+        if version not in _VERSIONS:
             return {}
         is_old, prompt = version in ("o1", "v3"), self.prompt or ""
         videos, pictures = _count(self.videos), _count(self.images) + _count(self.elements)
         every = pictures + videos + _count(self.voices)
-        lost = [
-            found.group()
+        named = (
+            (found[0], _OTHERWISE.get(found[1], f"{found[1]}s"), int(found[2]))
             for found in _NAMED.finditer(prompt)
-            if not 1 <= int(found.group(2)) <= _count(getattr(self, _LISTS[found.group(1)]))
-        ]
-        longest_s, modes = _LONGEST_S[version], _MODES[version]
-        framed, length_s = self._has("frame_start"), self.duration_s or 0
+        )
+        lost = [name for name, of, n in named if not 1 <= n <= _count(getattr(self, of))]
+        longest_s, modes = _VERSIONS[version]
+        framed, length_s = has(self, "frame_start"), self.duration_s or 0
         doubts: tuple[tuple[str, bool, str], ...] = (
             ("prompt", bool(lost), f"names {', '.join(lost)}, and there is none"),
             ("prompt", is_old and len(prompt) > 1700, f"of {version} has 1700 characters at most"),
@@ -152,9 +146,6 @@ class OmniVideo(TaskRequest):
             ("videos", is_old and videos > 1, f"are one at most with {version}"),
         )
         return {name: text for name, is_so, text in reversed(doubts) if is_so}
-
-    def _has(self, name: str) -> bool:
-        return getattr(self, name) is not None or getattr(self, f"{name}_url") is not None
 
 
 def _count(given: Sequence[Any] | None) -> int:

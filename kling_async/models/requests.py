@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, get_args
 
 from attrs import field, fields, frozen
 
@@ -17,6 +18,7 @@ from ..errors import JSON, InvalidRequestError, KlingError
 from .checks import Email
 from .fields import field_problems, wire_names
 from .media import Media
+from .responses import structured
 
 if TYPE_CHECKING:
     from .sightings import Evidence
@@ -26,7 +28,12 @@ Q = TypeVar("Q", bound="Request[Any]")
 
 
 class Safety(Enum):
-    """May a request be sent again when its answer was lost? The money question in one word."""
+    """May a request be sent again when its answer was lost? The money question in one word.
+
+    Examples:
+        >>> CreateAvatar.safety
+        <Safety.PAID: 'paid'>
+    """
 
     READ = "read"
     """Changes nothing: repeat at will."""
@@ -63,13 +70,26 @@ class Request(Generic[R]):
 
     Raises:
         InvalidRequestError: on construction, with every fault at once.
+
+    Examples:
+        >>> @frozen(kw_only=True)
+        ... class Rename(Request[str]):
+        ...     operation, method, route = "elements.rename", "PUT", "/elements/{element_id}"
+        ...     safety = Safety.REPEATABLE
+        ...     element_id: str = path("elementId", Text())
+        ...     name: str = body("name", Text(20), required=True)
+        ...     def decode(self, body: JSON) -> str:
+        ...         return str(body)
+        >>> Rename(element_id="u_1", name="Ada").name
+        'Ada'
     """
 
     operation: ClassVar[str]
     """The name in this library, `avatars.create`."""
     method: ClassVar[str]
     route: ClassVar[str]
-    """The path below the base URL, with `{field}` for path fields."""
+    """The path below the base URL, with `{field}` for path fields. Left out it follows from the
+    operation's name: `/videos/add-sound` for `videos.add_sound`."""
     safety: ClassVar[Safety]
     email_in: ClassVar[Literal["query", "body", "path", "nowhere"]] = "query"
     empty_status: ClassVar[int | None] = None
@@ -82,11 +102,18 @@ class Request(Generic[R]):
     """It starts a job, which takes one of its account's job slots until it is final."""
     evidence: ClassVar[Evidence | None] = None
     """How its result is looked for, should its answer be lost; None: nothing lists it."""
+    listed_under: ClassVar[str | None] = None
+    """Where the answer has the list that is the result; it may be the list itself, too."""
     accepts_text: ClassVar[bool] = False
     """A 2xx answer may be plain text: `decode` is then given that text."""
 
     email: str | None = field(default=None, metadata={"check": Email()})
     extra: Mapping[str, JSON] | None = None
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "operation" in vars(cls) and "route" not in vars(cls):
+            cls.route = "/" + cls.operation.replace(".", "/").replace("_", "-")
 
     def __attrs_post_init__(self) -> None:
         problems = field_problems(self)
@@ -99,8 +126,8 @@ class Request(Generic[R]):
             raise InvalidRequestError(type(self).__name__, problems)
 
     def cross_problems(self) -> dict[str, str]:
-        """Problems that need more than one field (exclusive pairs); overridden where there are."""
-        return {}
+        """Problems that need more than one field; by default those of files and their addresses."""
+        return files_or_addresses(self)
 
     def cautions(self) -> dict[str, str]:
         """What the vendor's pages say that its model does not take, by field; overridden.
@@ -110,11 +137,14 @@ class Request(Generic[R]):
         return {}
 
     def decode(self, body: JSON) -> R:
-        """The result that the JSON of a 2xx answer stands for.
+        """What the JSON of a 2xx answer stands for, by default as `R` says; lists keep their order.
 
         Raises ValueError (or KeyError, TypeError) where it is not what the contract says.
         """
-        raise NotImplementedError
+        if self.listed_under is not None and isinstance(body, Mapping):
+            body = body[self.listed_under]
+        found: R = structured(result_type(type(self)), body)
+        return found
 
     @property
     def media(self) -> Media | None:
@@ -164,6 +194,45 @@ class Request(Generic[R]):
         return {"extra": f"names fields this library knows: {', '.join(clash)}"} if clash else {}
 
 
+@frozen(kw_only=True)
+class GetRequest(Request[R]):
+    """The base of all requests that only look."""
+
+    method = "GET"
+    safety = Safety.READ
+
+
+@frozen(kw_only=True)
+class CreateRequest(Request[R]):
+    """The base of all requests that make something at once. It is usually free of credits, but
+    every send may make another, so it counts as paid.
+    """
+
+    method = "POST"
+    safety = Safety.PAID
+    email_in = "body"
+
+
+@frozen(kw_only=True)
+class DeleteRequest(Request[R]):
+    """The base of all requests that take something away: what is gone can't be deleted twice."""
+
+    method = "DELETE"
+    safety = Safety.REPEATABLE
+    missing_means_deleted = True
+
+    def decode(self, body: JSON) -> R:
+        """Judged by the HTTP status: a body may be missing, or in a form that is not described."""
+        known = isinstance(body, Mapping)
+        found: R = super().decode(body) if known else result_type(type(self))(raw=body)
+        return found
+
+
+def result_type(cls: type[Request[Any]]) -> Any:
+    """What a request type gives: the `R` of its `Request[R]`."""
+    return get_args(getattr(cls, "__orig_bases__")[0])[0]  # noqa: B009
+
+
 def _is_json_object(value: object) -> bool:
     return isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
 
@@ -195,23 +264,35 @@ def file_fields(cls: type[Request[Any]]) -> tuple[tuple[str, str], ...]:
     return found
 
 
+@cache
+def _needed(cls: type) -> frozenset[str]:
+    return frozenset(one.name for one in fields(cls) if one.metadata.get("needed"))
+
+
 def files_or_addresses(request: Request[Any], *needed: str) -> dict[str, str]:
     """The problems of files that may be given by their address instead; for `cross_problems`.
 
     Args:
         request: whose.
-        needed: the files of which one or the other has to be there.
+        needed: the files that have to be there, besides those whose field says so.
     """
+    kind: Any = type(request)  # mypy takes no request type for hashable
     problems = {}
-    for name, into in file_fields(type(request)):
+    for name, into in file_fields(kind):
         file, address = getattr(request, name), getattr(request, into)
         if name == into:
             continue
         if file is not None and address is not None:
             problems[name] = f"and {into} are both given; keep one of the two"
-        elif name in needed and file is None and address is None:
+        elif file is address is None and name in {*needed, *_needed(kind)}:
             problems[name] = f"is needed: a file here, or its address in {into}"
     return problems
+
+
+def has(request: Any, name: str) -> bool:
+    """Whether a field, or the address of its file, is given; it need not have such a field."""
+    pair = (getattr(request, name, None), getattr(request, f"{name}_url", None))
+    return any(one is not None for one in pair)
 
 
 def address_at(request: Request[Any], where: str) -> str:

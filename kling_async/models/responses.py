@@ -8,11 +8,11 @@ required one raises, and the caller gets `UnexpectedResponseError`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from types import MappingProxyType
-from typing import Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 from attrs import NOTHING, Attribute, field, fields, frozen, has
 from cattrs import Converter
@@ -64,6 +64,10 @@ class Model:
         """What is known of it as plain JSON values: its fields by our names, `extra` among them.
 
         `raw` has the answer in the API's own names; neither it nor `meta` is in here.
+
+        Examples:
+            >>> (await kling.avatars.get(avatar)).to_dict()["nickname"]
+            'Ada'
         """
         return plain(self)
 
@@ -76,6 +80,25 @@ class Model:
         # `extra` is a read-only view, which can't be pickled.
         known = {one.name: getattr(self, one.name) for one in fields(type(self))}
         return _rebuild, (type(self), {**known, "extra": dict(self.extra)})
+
+
+@frozen(kw_only=True)
+class Listing(Model, Generic[T]):
+    """A result of several: iterate over it or index it. `nested` names the field they are in."""
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self._members)
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __getitem__(self, index: int) -> T:
+        return self._members[index]
+
+    @property
+    def _members(self) -> tuple[T, ...]:
+        members: tuple[T, ...] = getattr(self, self.nested[0])
+        return members
 
 
 def plain(result: Any) -> dict[str, Any]:
@@ -97,6 +120,11 @@ def list_of(cls: type[M], value: JSON) -> list[M]:
     if not isinstance(value, list):
         raise ValueError(f"an array was expected, not {type(value).__name__}")
     return _readable(cls.from_api, value)[0]
+
+
+def structured(kind: Any, value: JSON) -> Any:
+    """The value of a JSON answer, of a model's type or as a list of one."""
+    return list_of(get_args(kind)[0], value) if get_origin(kind) is list else kind.from_api(value)
 
 
 def _readable(read: Callable[[Any], T], entries: list[Any]) -> tuple[list[T], list[Any]]:
@@ -148,7 +176,11 @@ def moment(ms: int | None) -> datetime | None:
 
 
 def named(wire: str, **options: Any) -> Any:
-    """A response field whose name on the wire is `wire`; `options` go to `attrs.field`."""
+    """A response field whose name on the wire is `wire`; `options` go to `attrs.field`.
+
+    Examples:
+        >>> nickname: str | None = named("avatarName", default=None)
+    """
     return field(metadata={"wire": wire}, **options)
 
 

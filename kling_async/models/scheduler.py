@@ -12,7 +12,7 @@ from attrs import field, frozen
 
 from ..errors import JSON
 from .fields import path
-from .requests import Request, Safety
+from .requests import DeleteRequest, GetRequest
 from .responses import Model, named
 from .tasks import TASK_ID, AnyTask, HasTaskId
 
@@ -65,16 +65,17 @@ class ForgottenTask(Model):
 
 
 @frozen(kw_only=True)
-class ListRunning(Request[list[RunningTask]]):
+class ListRunning(GetRequest[list[RunningTask]]):
     """The jobs started with this token that are tracked now, of all accounts.
 
     Source: `GET /scheduler`.
+
+    Examples:
+        >>> jobs = [one.task_id for one in await kling.scheduler.running()]
     """
 
     operation = "scheduler.running"
-    method = "GET"
     route = "/scheduler"
-    safety = Safety.READ
     email_in = "nowhere"
 
     def decode(self, body: JSON) -> list[RunningTask]:
@@ -89,25 +90,21 @@ class ListRunning(Request[list[RunningTask]]):
 
 
 @frozen(kw_only=True)
-class GetAvailable(Request[Availability]):
+class GetAvailable(GetRequest[Availability]):
     """The free job slots of every account, and what runs now.
 
     Source: `GET /scheduler/available`.
+
+    Examples:
+        >>> free = await kling.scheduler.available()
     """
 
     operation = "scheduler.available"
-    method = "GET"
-    route = "/scheduler/available"
-    safety = Safety.READ
     email_in = "nowhere"
-
-    def decode(self, body: JSON) -> Availability:
-        """Both lists as the server gives them."""
-        return Availability.from_api(body)
 
 
 @frozen(kw_only=True)
-class ForgetTask(Request[ForgottenTask]):
+class ForgetTask(DeleteRequest[ForgottenTask]):
     """Stop tracking a task. This does NOT cancel it: it runs on and is charged.
 
     Args:
@@ -117,20 +114,11 @@ class ForgetTask(Request[ForgottenTask]):
     """
 
     operation = "scheduler.forget"
-    method = "DELETE"
     route = "/scheduler/{task_id}"
-    safety = Safety.REPEATABLE  # forgotten twice is forgotten
     email_in = "nowhere"
-    missing_means_deleted = True
     accepts_text = True  # the page prints a line of confirmation
 
     task_id: AnyTask | None = path("task_id", TASK_ID)
-
-    def decode(self, body: JSON) -> ForgottenTask:
-        """Judged by the HTTP status; whether there is a body, and in which form, is unknown."""
-        return (
-            ForgottenTask.from_api(body) if isinstance(body, Mapping) else ForgottenTask(raw=body)
-        )
 
     def finished_tasks(self, result: ForgottenTask) -> Iterable[int]:
         """What is not tracked takes no place."""

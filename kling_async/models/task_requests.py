@@ -9,7 +9,6 @@ from collections.abc import Iterable
 
 from attrs import frozen
 
-from ..errors import JSON
 from .checks import Integer, Text, Url
 from .fields import body, unlogged
 from .requests import Request, Safety
@@ -23,12 +22,22 @@ MAX_JOBS = 50
 class TaskRequest(Request[Task]):
     """The base of all requests that start a task; their result is known later, by the task.
 
+    An answer without the task's id is none: what was started has to be looked for.
+
     Args:
         max_jobs: 1 to 50 jobs at once on this account, instead of its own limit.
         reply_url: is told of the job's progress and its end (`kling_async` has a receiver).
         reply_ref: comes back in `kling.scheduler.running()` and in webhooks. Default: one that
             nobody can guess, made for each call, by which the job is found again. One of your own
             is never taken as proof, because only you know whether it was used before.
+
+    Examples:
+        >>> @frozen(kw_only=True)
+        ... class Sing(TaskRequest):
+        ...     operation, route = "videos.sing", "/videos/sing"
+        ...     song: str = body("song", Text(200), required=True)
+        >>> Sing(song="La").song
+        'La'
     """
 
     method = "POST"
@@ -41,10 +50,6 @@ class TaskRequest(Request[Task]):
     max_jobs: int | None = body("maxJobs", Integer(1, MAX_JOBS))
     reply_url: str | None = unlogged("replyUrl", Url())  # its path may be a receiver's secret
     reply_ref: str | None = unlogged("replyRef", Text())
-
-    def decode(self, body: JSON) -> Task:
-        """The task. An answer without its id is none: what was started has to be looked for."""
-        return Task.from_api(body)
 
     def started_task(self, result: Task) -> int:
         """The task's id."""

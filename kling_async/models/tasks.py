@@ -15,7 +15,7 @@ from attrs import frozen
 from ..errors import JSON
 from .checks import Integer, OneOf
 from .fields import path, query
-from .requests import Request, Safety
+from .requests import DeleteRequest, GetRequest
 from .responses import Model, moment, named
 
 ContentType = Literal["video", "image", "audio"]
@@ -238,7 +238,7 @@ TASK_ID = Integer(1, of=HasTaskId)
 
 
 @frozen(kw_only=True)
-class GetTask(Request[Task]):
+class GetTask(GetRequest[Task]):
     """The state of one task, and its works.
 
     Args:
@@ -248,9 +248,7 @@ class GetTask(Request[Task]):
     """
 
     operation = "tasks.get"
-    method = "GET"
     route = "/tasks/{task_id}"
-    safety = Safety.READ
 
     task_id: AnyTask | None = path("task_id", TASK_ID)
 
@@ -270,7 +268,7 @@ class GetTask(Request[Task]):
 
 
 @frozen(kw_only=True)
-class ListTasks(Request[list[Task]]):
+class ListTasks(GetRequest[list[Task]]):
     """The latest tasks of an account, newest first, those made on Kling's site included.
 
     Args:
@@ -280,12 +278,13 @@ class ListTasks(Request[list[Task]]):
         created_after_ms: only newer ones.
 
     Source: `GET /tasks`.
+
+    Examples:
+        >>> newest = await kling.tasks.list(page_size=10)
     """
 
     operation = "tasks.list"
-    method = "GET"
     route = "/tasks"
-    safety = Safety.READ
 
     page_size: int | None = query("pageSize", Integer(1))
     content_type: ContentType | None = query("contentType", OneOf(CONTENT_TYPES))
@@ -318,7 +317,7 @@ class DeletedTask(Model):
 
 
 @frozen(kw_only=True)
-class DeleteTask(Request[DeletedTask]):
+class DeleteTask(DeleteRequest[DeletedTask]):
     """Delete a finished task with all its works, for good.
 
     Args:
@@ -328,16 +327,9 @@ class DeleteTask(Request[DeletedTask]):
     """
 
     operation = "tasks.delete"
-    method = "DELETE"
     route = "/tasks/{task_id}"
-    safety = Safety.REPEATABLE  # what is deleted can't be deleted twice
-    missing_means_deleted = True
 
     task_id: AnyTask | None = path("task_id", TASK_ID)
-
-    def decode(self, body: JSON) -> DeletedTask:
-        """Judged by the HTTP status; the body may be missing."""
-        return DeletedTask.from_api(body) if isinstance(body, Mapping) else DeletedTask(raw=body)
 
     def finished_tasks(self, result: DeletedTask) -> Iterable[int]:
         """Only a finished task can be deleted."""

@@ -5,15 +5,15 @@ Source: `GET /tts/voices`, `POST /tts/create` (vendor pages, October 2025 to Jul
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from attrs import frozen
 
 from ..errors import JSON, TaskFailedError
 from .checks import SPEED, Text
 from .fields import body
-from .requests import Request, Safety
-from .responses import Model, named
+from .requests import GetRequest, Request, Safety
+from .responses import Listing, Model, named
 from .tasks import HasStatus
 
 
@@ -37,7 +37,11 @@ class Voice(Model):
     emotions: tuple[VoiceEmotion, ...] = ()
 
     def speaks(self, emotion: str) -> bool | None:
-        """Whether this voice can do `emotion`; None where the server lists no emotions for it."""
+        """Whether this voice can do `emotion`; None where the server lists no emotions for it.
+
+        Examples:
+            >>> can_be_happy = voice.speaks("happy")
+        """
         if not self.emotions:
             return None
         return any(one.key == emotion and one.enable is not False for one in self.emotions)
@@ -47,7 +51,7 @@ SPEAKER_ID = Text(of=Voice, by="speaker_id")
 
 
 @frozen(kw_only=True)
-class VoiceList(Model):
+class VoiceList(Listing[Voice]):
     """All voices of an account. Iterate over it, index it, or take `.voices`."""
 
     nested = ("voices",)
@@ -56,31 +60,18 @@ class VoiceList(Model):
     last_speaker_id: str | None = None
     type_list: tuple[str, ...] = ()
 
-    def __iter__(self) -> Iterator[Voice]:
-        return iter(self.voices)
-
-    def __len__(self) -> int:
-        return len(self.voices)
-
-    def __getitem__(self, index: int) -> Voice:
-        return self.voices[index]
-
 
 @frozen(kw_only=True)
-class ListVoices(Request[VoiceList]):
+class ListVoices(GetRequest[VoiceList]):
     """The voices that text can be spoken with.
 
     Source: `GET /tts/voices`.
+
+    Examples:
+        >>> voice = (await kling.tts.voices())[0]
     """
 
     operation = "tts.voices"
-    method = "GET"
-    route = "/tts/voices"
-    safety = Safety.READ
-
-    def decode(self, body: JSON) -> VoiceList:
-        """The voices in the server's order."""
-        return VoiceList.from_api(body)
 
 
 @frozen(kw_only=True)
@@ -107,7 +98,6 @@ class CreateSpeech(Request[Speech]):
 
     operation = "tts.create"
     method = "POST"
-    route = "/tts/create"
     # A second one makes a second file, which is free and harmless.
     safety = Safety.REPEATABLE
     email_in = "body"

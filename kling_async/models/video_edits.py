@@ -7,19 +7,19 @@ Source: the vendor's pages of `/videos/effects`, `image2video-effects`, `extend`
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Literal
 
 from attrs import frozen
 
-from ..errors import JSON
 from .checks import Boolean, Number, OneOf, Text, Url
+from .elements import ELEMENT_ID, AnyElement
 from .fields import body, file, numbered, query
 from .media import Media, MediaSource
-from .requests import Request, Safety, files_or_addresses
-from .responses import Model, list_of, named
+from .requests import GetRequest
+from .responses import Model, named
 from .task_requests import TaskRequest
 from .tasks import TASK_ID, AnyTask
-from .videos import ELEMENT_ID, VIDEO_MODES, VIDEO_PROMPT_CHARS, VideoMode
+from .videos import VIDEO_MODES, VIDEO_PROMPT_CHARS, VideoMode
 
 
 @frozen(kw_only=True)
@@ -46,20 +46,16 @@ class Effect(Model):
 
 
 @frozen(kw_only=True)
-class ListEffects(Request[list[Effect]]):
+class ListEffects(GetRequest[list[Effect]]):
     """The effects that a picture can be given.
 
     Source: `GET /videos/effects`.
+
+    Examples:
+        >>> names = [one.name for one in await kling.videos.effects()]
     """
 
     operation = "videos.effects"
-    method = "GET"
-    route = "/videos/effects"
-    safety = Safety.READ
-
-    def decode(self, body: JSON) -> list[Effect]:
-        """The effects in the server's order."""
-        return list_of(Effect, body)
 
 
 @frozen(kw_only=True)
@@ -76,20 +72,19 @@ class EffectVideo(TaskRequest):
             effect's own.
 
     Source: `POST /videos/image2video-effects`.
+
+    Examples:
+        >>> effect = (await kling.videos.effects())[0]
+        >>> task = await kling.videos.image2video_effects(effect=effect, image="ada.jpg")
     """
 
     operation = "videos.image2video_effects"
-    route = "/videos/image2video-effects"
 
     effect: str | Effect | None = body("effect", Text(of=Effect, by="name"), required=True)
     image_url: str | None = body("image", Url())
-    image: MediaSource | Media | None = file("image_url", "image")
+    image: MediaSource | Media | None = file("image_url", "image", required=True)
     mode: VideoMode | None = body("mode", OneOf(VIDEO_MODES))
     prompt: str | None = body("prompt", Text(VIDEO_PROMPT_CHARS))
-
-    def cross_problems(self) -> dict[str, str]:
-        """One picture."""
-        return files_or_addresses(self, "image")
 
 
 @frozen(kw_only=True)
@@ -105,10 +100,12 @@ class ExtendVideo(TaskRequest):
         enable_audio: with sound; server's default false.
 
     Source: `POST /videos/extend`.
+
+    Examples:
+        >>> longer = await kling.videos.extend(task_id=task)
     """
 
     operation = "videos.extend"
-    route = "/videos/extend"
 
     task_id: AnyTask | None = body("task_id", TASK_ID, required=True)
     prompt: str | None = body("prompt", Text(VIDEO_PROMPT_CHARS))
@@ -130,19 +127,17 @@ class Lipsync(TaskRequest):
         audio_url: its address instead; usually an upload's, or `tts.create`'s.
 
     Source: `POST /videos/lipsync`.
+
+    Examples:
+        >>> task = await kling.videos.lipsync(video="dance.mp4", audio="hello.mp3")
     """
 
     operation = "videos.lipsync"
-    route = "/videos/lipsync"
 
     video_url: str | None = body("video", Url())
-    video: MediaSource | Media | None = file("video_url", "video")
+    video: MediaSource | Media | None = file("video_url", "video", required=True)
     audio_url: str | None = body("audio", Url())
-    audio: MediaSource | Media | None = file("audio_url", "audio")
-
-    def cross_problems(self) -> dict[str, str]:
-        """One video, one sound."""
-        return files_or_addresses(self, "video", "audio")
+    audio: MediaSource | Media | None = file("audio_url", "audio", required=True)
 
 
 @frozen(kw_only=True)
@@ -163,28 +158,25 @@ class Motion(Model):
 
 
 @frozen(kw_only=True)
-class ListMotions(Request[list[Motion]]):
+class ListMotions(GetRequest[list[Motion]]):
     """The motions that a person in a picture can be given.
 
     Args:
         mine: those of the account instead of Kling's; server's default false.
 
     Source: `GET /videos/motions`.
+
+    Examples:
+        >>> motions = await kling.videos.motions()
     """
 
     operation = "videos.motions"
-    method = "GET"
-    route = "/videos/motions"
-    safety = Safety.READ
 
     mine: bool | None = query("mine", Boolean())
 
-    def decode(self, body: JSON) -> list[Motion]:
-        """The motions in the server's order."""
-        return list_of(Motion, body)
 
-
-MotionDirection = Literal["motion_direction", "image_direction"]
+MotionModel = Literal["kling-v3-0", "kling-v2-6"]
+MotionWay = Literal["motion_direction", "image_direction"]
 
 
 @frozen(kw_only=True)
@@ -207,32 +199,26 @@ class CreateMotion(TaskRequest):
         motion_direction: whose way the person faces: motion_direction (server's default) or
             image_direction.
         mode: std or pro.
-        elements: the id of one element, `u_...`, with model 3.0.
+        elements: one element, by its id `u_...` or as `kling.elements` gives it, with model 3.0.
 
     Source: `POST /videos/motion-create`.
+
+    Examples:
+        >>> task = await kling.videos.motion_create(image="ada.jpg", motion="dance.mp4")
     """
 
     operation = "videos.motion_create"
-    route = "/videos/motion-create"
 
     image_url: str | None = body("imageUrl", Url())
-    image: MediaSource | Media | None = file("image_url", "image")
+    image: MediaSource | Media | None = file("image_url", "image", required=True)
     motion_url: str | None = body("motionUrl", Url())
-    motion: MediaSource | Media | None = file("motion_url", "video")
-    model_name: Literal["kling-v3-0", "kling-v2-6"] | str | None = body(
-        "model_name", OneOf(("kling-v3-0", "kling-v2-6"), open=True)
-    )
+    motion: MediaSource | Media | None = file("motion_url", "video", required=True)
+    model_name: MotionModel | str | None = body("model_name", OneOf(MotionModel, open=True))
     prompt: str | None = body("prompt", Text(VIDEO_PROMPT_CHARS))
     keep_audio: bool | None = body("keepAudio", Boolean())
-    motion_direction: MotionDirection | None = body(
-        "motionDirection", OneOf(get_args(MotionDirection))
-    )
+    motion_direction: MotionWay | None = body("motionDirection", OneOf(MotionWay))
     mode: VideoMode | None = body("mode", OneOf(VIDEO_MODES))
-    elements: Sequence[str] | None = numbered("element_{n}", ELEMENT_ID, most=1)
-
-    def cross_problems(self) -> dict[str, str]:
-        """One picture, one motion."""
-        return files_or_addresses(self, "image", "motion")
+    elements: Sequence[AnyElement] | None = numbered("element_{n}", ELEMENT_ID, most=1)
 
     def cautions(self) -> dict[str, str]:
         """What its model does not take."""
@@ -249,10 +235,16 @@ class UploadMotion(TaskRequest):
         cover_url: of the same upload.
 
     Source: `POST /videos/motion-upload`.
+
+    Examples:
+        >>> clip = await kling.assets.upload("dance.mp4")
+        >>> cover = await kling.assets.upload("ada.jpg")
+        >>> task = await kling.videos.motion_upload(
+        ... resource_url=clip.usable_url, cover_url=cover.usable_url
+        ... )
     """
 
     operation = "videos.motion_upload"
-    route = "/videos/motion-upload"
 
     resource_url: str | None = body("resourceUrl", Url(), required=True)
     cover_url: str | None = body("coverUrl", Url(), required=True)
@@ -273,15 +265,13 @@ class AddSound(TaskRequest):
             `cropVideoOriginalSound`, and means the same.
 
     Source: `POST /videos/add-sound`.
+
+    Examples:
+        >>> loud = await kling.videos.add_sound(video_url=task.works[0].url)
     """
 
     operation = "videos.add_sound"
-    route = "/videos/add-sound"
 
     video_url: str | None = body("video", Url())
-    video: MediaSource | Media | None = file("video_url", "video")
+    video: MediaSource | Media | None = file("video_url", "video", required=True)
     keep_original_sound: bool | None = body("cropVideoOriginalSound", Boolean())
-
-    def cross_problems(self) -> dict[str, str]:
-        """One video."""
-        return files_or_addresses(self, "video")

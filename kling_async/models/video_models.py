@@ -12,6 +12,8 @@ from typing import Any
 
 from attrs import frozen
 
+from .requests import has
+
 
 @frozen
 class ModelFacts:
@@ -56,7 +58,7 @@ def model_cautions(request: Any, default: str) -> dict[str, str]:
     facts = MODELS.get(name)
     if facts is None:
         return {}
-    said = {one: f"is not taken by {name}" for one in facts.refuses if _has(request, one)}
+    said = {one: f"is not taken by {name}" for one in facts.refuses if has(request, one)}
     length_s, mode = getattr(request, "duration_s", None), request.mode or "std"
     if length_s is not None and length_s not in facts.lengths_s:
         low, *_, high = facts.lengths_s
@@ -68,15 +70,9 @@ def model_cautions(request: Any, default: str) -> dict[str, str]:
     if name == "kling-v2-6" and request.enable_audio:
         if mode != "pro":
             said["enable_audio"] = f"needs mode pro with {name}"
-        elif _has(request, "image_tail"):
+        elif has(request, "image_tail"):
             said["enable_audio"] = f"excludes a last frame with {name}"
     needs_first = hasattr(request, "image_tail") and not name.startswith("kling-v1")
-    if needs_first and not _has(request, "image"):
+    if needs_first and not has(request, "image"):
         said["image"] = f"is needed by {name}: the first frame"
     return said
-
-
-def _has(request: Any, name: str) -> bool:
-    """Whether a field, or the address of its file, is given."""
-    pair = (getattr(request, name, None), getattr(request, f"{name}_url", None))
-    return any(one is not None for one in pair)

@@ -6,19 +6,16 @@ October 2026).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 from attrs import frozen
 
-from ..errors import JSON
 from .avatars import ListedEvidence
 from .checks import Digits, Text, Url
 from .fields import body, file, query
 from .media import Media, MediaSource
-from .requests import Request, Safety, files_or_addresses
-from .responses import Model, named
-from .sightings import Sighting
+from .requests import CreateRequest, DeleteRequest, GetRequest, Request
+from .responses import Listing, Model, named
 from .tts import VoiceEmotion
 
 VOICE_NAME_CHARS = 30
@@ -28,7 +25,8 @@ VOICE_NAME_CHARS = 30
 class VideoVoice(Model):
     """A voice for `kling.videos.omni`. `source` is USER for a saved one, else TTS_OFFICIAL.
 
-    Some official ones have samples of less than 3 s, with which a video is refused.
+    Some official ones have samples of less than 3 s, with which a video is refused. Only `id` is
+    relied on: the end of the documented answer to a create is cut.
     """
 
     id: str
@@ -48,44 +46,32 @@ VIDEO_VOICE = Text(of=VideoVoice)
 
 
 @frozen(kw_only=True)
-class VideoVoiceList(Model):
+class VideoVoiceList(Listing[VideoVoice]):
     """All voices of an account, saved ones first. Iterate over it, index it, or take `.voices`."""
 
     nested = ("voices",)
 
     voices: tuple[VideoVoice, ...] = named("voices")
 
-    def __iter__(self) -> Iterator[VideoVoice]:
-        return iter(self.voices)
-
-    def __len__(self) -> int:
-        return len(self.voices)
-
-    def __getitem__(self, index: int) -> VideoVoice:
-        return self.voices[index]
-
 
 @frozen(kw_only=True)
-class ListVideoVoices(Request[VideoVoiceList]):
+class ListVideoVoices(GetRequest[VideoVoiceList]):
     """The voices that can speak in videos of Kling 4.0: the account's saved ones, then Kling's.
 
     Source: `GET /videos/voices`.
+
+    Examples:
+        >>> voices = await kling.videos.voices()
     """
 
     operation = "videos.voices"
-    method = "GET"
-    route = "/videos/voices"
-    safety = Safety.READ
-
-    def decode(self, body: JSON) -> VideoVoiceList:
-        """The voices in the server's order."""
-        return VideoVoiceList.from_api(body)
 
 
 class VoiceEvidence(ListedEvidence):
     """How a voice is looked for whose answer was lost: by its name.
 
     It shows no time, so none is ever taken for it; those of its name are shown as candidates.
+    Whether the sound keeps its address is unknown.
     """
 
     kind = "voice"
@@ -96,17 +82,9 @@ class VoiceEvidence(ListedEvidence):
         """Where it would show."""
         return (ListVideoVoices(email=account),)
 
-    def sighting(self, thing: VideoVoice, account: str | None = None) -> Sighting:
-        """What it shows of the create. Whether the sound keeps its address is unknown."""
-        return Sighting(id=thing.id, account=account, shown={"name": thing.name}, thing=thing)
-
-    def result(self, thing: VideoVoice) -> VideoVoice:
-        """The answer has what the listing has."""
-        return thing
-
 
 @frozen(kw_only=True)
-class CreateVideoVoice(Request[VideoVoice]):
+class CreateVideoVoice(CreateRequest[VideoVoice]):
     """Save a voice from a recording, for videos of Kling 4.0 on the same account.
 
     Args:
@@ -116,28 +94,19 @@ class CreateVideoVoice(Request[VideoVoice]):
         name: at most 30 characters.
 
     Source: `POST /videos/voices`.
+
+    Examples:
+        >>> voice = await kling.videos.create_voice(name="Ada", audio="hello.mp3")
     """
 
     operation = "videos.create_voice"
-    method = "POST"
     route = "/videos/voices"
-    # Usually free of credits, but every send may save another voice, so it counts as paid.
-    safety = Safety.PAID
-    email_in = "body"
     evidence = VoiceEvidence()
     where_to_look = "kling.videos.voices()"
 
     audio_url: str | None = body("audioUrl", Url())
-    audio: MediaSource | Media | None = file("audio_url", "audio")
+    audio: MediaSource | Media | None = file("audio_url", "audio", required=True)
     name: str | None = body("name", Text(VOICE_NAME_CHARS), required=True)
-
-    def cross_problems(self) -> dict[str, str]:
-        """One recording."""
-        return files_or_addresses(self, "audio")
-
-    def decode(self, body: JSON) -> VideoVoice:
-        """The voice; the end of the documented answer is cut, so only its id is relied on."""
-        return VideoVoice.from_api(body)
 
 
 @frozen(kw_only=True)
@@ -148,24 +117,20 @@ class DeletedVideoVoice(Model):
 
 
 @frozen(kw_only=True)
-class DeleteVideoVoice(Request[DeletedVideoVoice]):
+class DeleteVideoVoice(DeleteRequest[DeletedVideoVoice]):
     """Delete a saved voice. Kling's own can't be deleted.
 
     Args:
         voice_id: digits, or the voice.
 
     Source: `DELETE /videos/voices`.
+
+    Examples:
+        >>> voice = await kling.videos.create_voice(name="Ada", audio="hello.mp3")
+        >>> gone = await kling.videos.delete_voice(voice_id=voice)
     """
 
     operation = "videos.delete_voice"
-    method = "DELETE"
     route = "/videos/voices"
-    safety = Safety.REPEATABLE
-    missing_means_deleted = True
 
     voice_id: str | VideoVoice | None = query("voiceId", Digits(of=VideoVoice), required=True)
-
-    def decode(self, body: JSON) -> DeletedVideoVoice:
-        """Judged by the HTTP status; the body may be missing."""
-        is_object = isinstance(body, Mapping)
-        return DeletedVideoVoice.from_api(body) if is_object else DeletedVideoVoice(raw=body)

@@ -14,9 +14,10 @@ from attrs import field, frozen
 from ..errors import UnexpectedResponseError
 from .avatars import AVATAR_ID, EMOTIONS, PROMPT_CHARS, AnyAvatar, Emotion
 from .checks import SPEED, Boolean, Integer, Number, OneOf, Text, Url, exactly_one
+from .elements import ELEMENT_ID, AnyElement
 from .fields import Part, body, file, files, numbered
-from .media import Media, MediaSource
-from .requests import Preparation, files_or_addresses
+from .media import Files, Media, MediaSource
+from .requests import Preparation, files_or_addresses, has
 from .task_requests import TaskRequest
 from .tts import SPEAKER_ID, CreateSpeech, Speech, Voice
 from .video_models import model_cautions
@@ -56,10 +57,12 @@ class CreateAvatarVideo(TaskRequest):
             pages (150 characters, 15 s, minutes): keep it short.
 
     Source: `POST /avatars/video`.
+
+    Examples:
+        >>> task = await kling.avatars.video(avatar_id=avatar, text="Hello!", speaker_id=voice)
     """
 
     operation = "avatars.video"
-    route = "/avatars/video"
 
     avatar_id: AnyAvatar | None = body("avatarId", AVATAR_ID)
     image_url: str | None = body("imageUrl", Url())
@@ -97,13 +100,8 @@ class CreateAvatarVideo(TaskRequest):
         """The text as speech, where that was asked for."""
         if not self.render_speech:
             return ()
-        speech = CreateSpeech(
-            speaker_id=self.speaker_id,
-            text=self.text,
-            speed=self.speed,
-            emotion=self.emotion,
-            email=account,
-        )
+        given = {name: getattr(self, name) for name in (*_OF_TEXT, "text")}
+        speech = CreateSpeech(**given, email=account)
         clears = (*_OF_TEXT, "text", "render_speech")
         return (Preparation(speech, "audio_url", clears, _audio_of),)
 
@@ -131,10 +129,16 @@ class Shot(Part):
     Args:
         prompt: what is to be seen, at most 2500 characters.
         duration_s: how long, in whole seconds; all shots together take 3 to 15.
+
+    Examples:
+        >>> shots = (Shot(prompt="A kite", duration_s=5), Shot(prompt="The sea", duration_s=5))
     """
 
     prompt: str | None = body("prompt", Text(VIDEO_PROMPT_CHARS), required=True)
     duration_s: int | None = body("duration", Integer(1, SHOTS_S[1]), required=True)
+
+
+Shots = Sequence[Shot | Mapping[str, Any]]
 
 
 @frozen(kw_only=True)
@@ -161,22 +165,23 @@ class Text2Video(TaskRequest):
             `prompt` and `duration_s`. Model 3.0 only.
 
     Source: `POST /videos/text2video`.
+
+    Examples:
+        >>> task = await kling.videos.text2video(prompt="A kite over the sea", duration_s=5)
+        >>> done = await kling.tasks.wait(task)
     """
 
     operation = "videos.text2video"
-    route = "/videos/text2video"
 
     prompt: str | None = body("prompt", Text(VIDEO_PROMPT_CHARS))
     negative_prompt: str | None = body("negative_prompt", Text(VIDEO_PROMPT_CHARS))
-    model_name: VideoModel | str | None = body("model_name", OneOf(get_args(VideoModel), open=True))
+    model_name: VideoModel | str | None = body("model_name", OneOf(VideoModel, open=True))
     duration_s: int | None = body("duration", Integer(3, 30))
-    aspect_ratio: AspectRatio | None = body("aspect_ratio", OneOf(get_args(AspectRatio)))
-    mode: TextVideoMode | None = body("mode", OneOf(get_args(TextVideoMode)))
+    aspect_ratio: AspectRatio | None = body("aspect_ratio", OneOf(AspectRatio))
+    mode: TextVideoMode | None = body("mode", OneOf(TextVideoMode))
     cfg_scale: float | None = body("cfg_scale", Number(0, 1))
     enable_audio: bool | None = body("enable_audio", Boolean())
-    shots: Sequence[Shot | Mapping[str, Any]] | None = numbered(
-        "shot_{n}_{field}", Shot, least=2, most=6
-    )
+    shots: Shots | None = numbered("shot_{n}_{field}", Shot, least=2, most=6)
 
     def cross_problems(self) -> dict[str, str]:
         """A text or shots; and what the shots say of the length."""
@@ -201,10 +206,9 @@ def shot_problems(request: Any, *, needs_prompt: bool = True) -> dict[str, str]:
     return problems
 
 
-ElementsMode = Literal["std", "pro"]
+FrameModel = Literal[VideoModel, "kling-v2-1"]
+ElementsModel = Literal["kling-v1-6", "kling-v3-0"]
 PlainRatio = Literal["16:9", "9:16", "1:1"]
-ELEMENT_ID = Text()
-"""`u_` and digits; that no other form is ever taken, no page says."""
 
 
 @frozen(kw_only=True)
@@ -220,7 +224,8 @@ class FramesToVideo(TaskRequest):
         image_url: its http or https address instead; usually an upload's.
         image_tail: the last frame, likewise. Not with 2.1-master and 3.0-turbo.
         image_tail_url: its address instead.
-        elements: 1 to 3 ids of elements, `u_...`, with model 3.0.
+        elements: 1 to 3 elements, by their ids `u_...` or as `kling.elements` gives them; with
+            model 3.0.
         prompt: what is to happen, at most 2500 characters.
         negative_prompt: what is not to be seen, at most 2500 characters. Not with 2.5, 2.6, 3.0.
         model_name: as for `Text2Video`, and kling-v2-1, which is the server's default.
@@ -235,34 +240,31 @@ class FramesToVideo(TaskRequest):
     What lies between the frames with model 4.0 (keyframes) has no documented names yet: `extra`.
 
     Source: `POST /videos/image2video-frames`.
+
+    Examples:
+        >>> task = await kling.videos.image2video_frames(image="ada.jpg", prompt="She smiles")
     """
 
     operation = "videos.image2video_frames"
-    route = "/videos/image2video-frames"
 
     image_url: str | None = body("image", Url())
     image: MediaSource | Media | None = file("image_url", "image")
     image_tail_url: str | None = body("image_tail", Url())
     image_tail: MediaSource | Media | None = file("image_tail_url", "image")
-    elements: Sequence[str] | None = numbered("element_{n}", ELEMENT_ID, most=3)
+    elements: Sequence[AnyElement] | None = numbered("element_{n}", ELEMENT_ID, most=3)
     prompt: str | None = body("prompt", Text(VIDEO_PROMPT_CHARS))
     negative_prompt: str | None = body("negative_prompt", Text(VIDEO_PROMPT_CHARS))
-    model_name: VideoModel | Literal["kling-v2-1"] | str | None = body(
-        "model_name", OneOf((*get_args(VideoModel), "kling-v2-1"), open=True)
-    )
+    model_name: FrameModel | str | None = body("model_name", OneOf(FrameModel, open=True))
     duration_s: int | None = body("duration", Integer(3, 30))
-    mode: TextVideoMode | None = body("mode", OneOf(get_args(TextVideoMode)))
+    mode: TextVideoMode | None = body("mode", OneOf(TextVideoMode))
     cfg_scale: float | None = body("cfg_scale", Number(0, 1))
     enable_audio: bool | None = body("enable_audio", Boolean())
-    shots: Sequence[Shot | Mapping[str, Any]] | None = numbered(
-        "shot_{n}_{field}", Shot, least=2, most=6
-    )
+    shots: Shots | None = numbered("shot_{n}_{field}", Shot, least=2, most=6)
 
     def cross_problems(self) -> dict[str, str]:
         """A frame at least, each once; a text or shots."""
         problems = {**files_or_addresses(self), **shot_problems(self, needs_prompt=False)}
-        frames = self.image_url, self.image, self.image_tail_url, self.image_tail
-        if all(one is None for one in frames):
+        if not has(self, "image") and not has(self, "image_tail"):
             problems["image"] = "is needed, or image_url: the first frame"
         return problems
 
@@ -279,7 +281,8 @@ class ElementsToVideo(TaskRequest):
         prompt: what they do, at most 2500 characters.
         images: 1 to 4 pictures, each a path, bytes, binary file or an http or https address. Files
             are PNG or JPEG, at most 10 MB, each side at least 300 px, and uploaded first.
-        elements: 1 to 3 ids of elements, `u_...`, with model 3.0.
+        elements: 1 to 3 elements, by their ids `u_...` or as `kling.elements` gives them; with
+            model 3.0.
         negative_prompt: what is not to be seen, at most 2500 characters.
         aspect_ratio: 16:9 (server's default), 9:16 or 1:1; not with model 3.0.
         duration_s: whole seconds, server's default 5; 5 or 10, 3 to 15 for model 3.0.
@@ -288,23 +291,21 @@ class ElementsToVideo(TaskRequest):
         enable_audio: with sound; server's default false; model 3.0 always has sound.
 
     Source: `POST /videos/image2video-elements`.
+
+    Examples:
+        >>> task = await kling.videos.image2video_elements(prompt="At sea", images=["ada.jpg"])
     """
 
     operation = "videos.image2video_elements"
-    route = "/videos/image2video-elements"
 
     prompt: str | None = body("prompt", Text(VIDEO_PROMPT_CHARS), required=True)
-    images: Sequence[MediaSource | Media] | None = files(
-        "image_{n}", "image", most=4, first=0, required=True
-    )
-    elements: Sequence[str] | None = numbered("element_{n}", ELEMENT_ID, most=3)
+    images: Files | None = files("image_{n}", "image", most=4, first=0, required=True)
+    elements: Sequence[AnyElement] | None = numbered("element_{n}", ELEMENT_ID, most=3)
     negative_prompt: str | None = body("negative_prompt", Text(VIDEO_PROMPT_CHARS))
-    aspect_ratio: PlainRatio | None = body("aspect_ratio", OneOf(get_args(PlainRatio)))
+    aspect_ratio: PlainRatio | None = body("aspect_ratio", OneOf(PlainRatio))
     duration_s: int | None = body("duration", Integer(3, 15))
-    mode: ElementsMode | None = body("mode", OneOf(get_args(ElementsMode)))
-    model_name: Literal["kling-v1-6", "kling-v3-0"] | str | None = body(
-        "model_name", OneOf(("kling-v1-6", "kling-v3-0"), open=True)
-    )
+    mode: VideoMode | None = body("mode", OneOf(VIDEO_MODES))
+    model_name: ElementsModel | str | None = body("model_name", OneOf(ElementsModel, open=True))
     enable_audio: bool | None = body("enable_audio", Boolean())
 
     def cautions(self) -> dict[str, str]:

@@ -44,6 +44,9 @@ class Accounts(Resource):
             NotFoundError: it is not configured at useapi.net.
 
         Source: `GET /accounts/{email}`.
+
+        Examples:
+            >>> credits = (await kling.accounts.get("demo@example.com")).balance
         """
         chosen = self.registry.choose(email)
         if chosen is None:
@@ -87,6 +90,9 @@ class Accounts(Resource):
             SubscriptionError: the useapi.net subscription is missing or expired.
 
         Source: `POST /accounts`.
+
+        Examples:
+            >>> account = await kling.accounts.add("bob@example.com", "his password", max_jobs=5)
         """
         request = AddAccount(
             email=email,
@@ -117,6 +123,9 @@ class Accounts(Resource):
             NotFoundError: it is not configured (and no earlier attempt of this call removed it).
 
         Source: `DELETE /accounts/{email}`.
+
+        Examples:
+            >>> gone = await kling.accounts.remove("demo@example.com")
         """
         removed = await self._pipeline.send(RemoveAccount(email=email, extra=extra), self._options)
         self.registry.remove(email)
@@ -128,6 +137,10 @@ class Accounts(Resource):
         Adds what the server has; accounts that only this client knows stay.
 
         Source: `GET /accounts`.
+
+        Examples:
+            >>> [one.email for one in await kling.accounts.sync()]
+            ['demo@example.com']
         """
         listed = await self._pipeline.send(ListAccounts(), self._options)
         self.registry.update(as_listed(listed))

@@ -59,11 +59,14 @@ class Assets(Resource):
             InvalidRequestError: the API would refuse the file; nothing was sent.
 
         Source: `POST /assets/`.
+
+        Examples:
+            >>> asset = await kling.assets.upload("ada.jpg")
+            >>> ada = await kling.avatars.create(image_url=asset.usable_url)
         """
-        request = await self._built(
+        return await self._sent(
             UploadAsset, file=file, content_type=content_type, email=email, extra=extra
         )
-        return await self._pipeline.send(request, self._options)
 
     uploaded = operation(ListUploads)
     generated = operation(ListGenerated)
@@ -87,6 +90,10 @@ class Assets(Resource):
             ConfigurationError: no account is known, so none could be named; nothing was sent.
 
         Source: `DELETE /assets/uploaded/`.
+
+        Examples:
+            >>> uploads = await kling.assets.uploaded()
+            >>> gone = await kling.assets.delete_uploaded(uploads[:10])
         """
         given = [uploads] if isinstance(uploads, (str, UploadedAsset)) else list(uploads)
         chosen = self._pipeline.accounts.choose(email or account_of(*given))
@@ -120,6 +127,9 @@ class Assets(Resource):
             InvalidRequestError: a task that has no works (yet); nothing was sent.
 
         Source: `GET /assets/download`.
+
+        Examples:
+            >>> link = await kling.assets.download_link(task)
         """
         given = [works] if isinstance(works, (int, str, Work, Task)) else list(works)
         request = GetDownload(
@@ -169,6 +179,11 @@ class Assets(Resource):
             OSError: the disk is full, or the like.
 
         Source: `GET /assets/download`.
+
+        Examples:
+            >>> saved = await kling.assets.download(task, "kite.mp4")
+            >>> saved.path.name
+            'kite.mp4'
         """
         return await self._downloads.bring(
             what,

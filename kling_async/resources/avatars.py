@@ -57,6 +57,10 @@ class Avatars(Resource):
             extra: query fields newer than this library.
 
         Source: `GET /avatars`.
+
+        Examples:
+            >>> [one.nickname for one in await kling.avatars.list()]
+            []
         """
         request = ListAvatars(type=type, email=email, extra=extra)
         return await self._pipeline.send(request, self._options)
@@ -72,6 +76,10 @@ class Avatars(Resource):
             NotFoundError: it is not in the list; `status_code` is the list's 200.
 
         Source: `GET /avatars`.
+
+        Examples:
+            >>> (await kling.avatars.get(avatar)).nickname
+            'Ada'
         """
         avatar_id = AVATAR_ID.convert(avatar)
         if (problem := AVATAR_ID(avatar_id)) is not None:
@@ -103,9 +111,11 @@ class Avatars(Resource):
             NotFoundError: there is no such avatar (and no earlier attempt of this call deleted it).
 
         Source: `DELETE /avatars/{avatarId}`.
+
+        Examples:
+            >>> gone = await kling.avatars.delete(avatar)
         """
-        request = await self._built(DeleteAvatar, avatar_id=avatar, email=email)
-        return await self._pipeline.send(request, self._options)
+        return await self._sent(DeleteAvatar, avatar_id=avatar, email=email)
 
     def create_many(
         self,
@@ -151,6 +161,12 @@ class Avatars(Resource):
 
         Raises:
             LedgerError: the ledger is in use, damaged, or belongs to another job.
+
+        Examples:
+            >>> rows = [{"key": "ada", "image": "ada.jpg"}]
+            >>> async for row in kling.avatars.create_many(rows, ledger="avatars.sqlite"):
+            ...     print(row.key, row.state)
+            ada created
         """
         return self._create_many(rows, ledger, concurrency, videos, again, retry_failed)
 

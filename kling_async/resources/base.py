@@ -6,8 +6,9 @@ Methods whose shape is not their request's are written out; they build with `Res
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Coroutine, Iterable
-from inspect import Parameter, Signature, cleandoc, signature
+from inspect import Parameter, Signature, cleandoc, formatannotation, signature
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
 from attrs import fields
@@ -16,7 +17,7 @@ from .._calls.pipeline import Options, Pipeline
 from ..errors import InvalidRequestError
 from ..models.checks import ListOf
 from ..models.media import Media
-from ..models.requests import Request
+from ..models.requests import Request, result_type
 from ..models.responses import Model
 from ..models.scheduler import RunningTask
 
@@ -49,6 +50,11 @@ class Resource:
             return await asyncio.to_thread(request, *args, **given)
         return request(*args, **given)
 
+    async def _sent(self, request: Callable[P, Request[R]], *args: P.args, **given: P.kwargs) -> R:
+        """The result of the request of these fields."""
+        built = await self._built(request, *args, **given)
+        return await self._pipeline.send(built, self._options)
+
 
 class operation(Generic[P, R]):
     """A method that takes a request's fields, by their names, and gives the request's result.
@@ -78,7 +84,7 @@ class operation(Generic[P, R]):
         built = signature(request).parameters
         own = sorted(fields(request), key=lambda one: one.inherited)
         itself = Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)
-        result = request.decode.__annotations__.get("return", Signature.empty)
+        result = re.sub(r"\w+\.", "", formatannotation(result_type(request)))
         call.__signature__ = Signature(  # type: ignore[attr-defined]
             [itself, *(built[one.name].replace(annotation=one.type) for one in own)],
             return_annotation=result,

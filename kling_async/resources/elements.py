@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from ..models.elements import (
-    AnyElement,
-    CreateElement,
-    DeletedElement,
-    DeleteElement,
-    Element,
-    GetElement,
-    ListElements,
-    ListElementTags,
-    ListElementVoices,
-)
+from ..models import elements
+from ..models.elements import AnyElement, DeletedElement, Element
 from .base import Resource, operation
 
 
 class Elements(Resource):
     """The elements of your Kling accounts, and Kling's own."""
 
-    create = operation(CreateElement)
-    list = operation(ListElements)
-    tags = operation(ListElementTags)
-    voices = operation(ListElementVoices)
+    create = operation(elements.CreateElement)
+    list = operation(elements.ListElements)
+    tags = operation(elements.ListElementTags)
+    voices = operation(elements.ListElementVoices)
 
     async def get(self, element: AnyElement, *, email: str | None = None) -> Element:
         """One element.
@@ -35,9 +26,11 @@ class Elements(Resource):
             NotFoundError: there is none on that account.
 
         Source: `GET /elements/{elementId}`.
+
+        Examples:
+            >>> sailor = await kling.elements.get(element)
         """
-        request = await self._built(GetElement, element_id=element, email=email)
-        return await self._pipeline.send(request, self._options)
+        return await self._sent(elements.GetElement, element_id=element, email=email)
 
     async def delete(self, element: AnyElement, *, email: str | None = None) -> DeletedElement:
         """Delete an element of your own, for good; the result only says that it worked.
@@ -50,6 +43,8 @@ class Elements(Resource):
             NotFoundError: there is none (and no earlier attempt of this call deleted it).
 
         Source: `DELETE /elements/{elementId}`.
+
+        Examples:
+            >>> gone = await kling.elements.delete(element)
         """
-        request = await self._built(DeleteElement, element_id=element, email=email)
-        return await self._pipeline.send(request, self._options)
+        return await self._sent(elements.DeleteElement, element_id=element, email=email)

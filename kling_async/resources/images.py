@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from ..models.images import (
-    EnhanceImage,
-    Kolors,
-    KolorsElements,
-    OmniImage,
-    RecognizeFaces,
-    UpscaleImage,
-    VirtualTryOn,
-)
+from ..models import images
 from .base import Resource, operation
 
 
 class Images(Resource):
     """Pictures, which cost credits; finding faces in one is free."""
 
-    virtual_try_on = operation(VirtualTryOn)
-    kolors = operation(Kolors)
-    kolors_elements = operation(KolorsElements)
-    recognize_faces = operation(RecognizeFaces)
-    upscale = operation(UpscaleImage)
-    omni = operation(OmniImage)
-    enhance = operation(EnhanceImage)
+    virtual_try_on = operation(images.VirtualTryOn)
+    kolors = operation(images.Kolors)
+    kolors_elements = operation(images.KolorsElements)
+    recognize_faces = operation(images.RecognizeFaces)
+    upscale = operation(images.UpscaleImage)
+    omni = operation(images.OmniImage)
+    enhance = operation(images.EnhanceImage)

@@ -35,6 +35,10 @@ class Scheduler(Resource):
             NotFoundError: it is not tracked (and no earlier attempt of this call ended that).
 
         Source: `DELETE /scheduler/{task_id}`.
+
+        Examples:
+            >>> task = await kling.videos.text2video(prompt="A kite")
+            >>> forgotten = await kling.scheduler.forget(task)
         """
         request = ForgetTask(task_id=task, extra=extra)
         return await self._pipeline.send(request, self._options)

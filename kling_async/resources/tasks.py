@@ -53,9 +53,11 @@ class Tasks(Resource):
                 later it may also mean that moderation refused it, or that credits ran out.
 
         Source: `GET /tasks/{task_id}`.
+
+        Examples:
+            >>> now = await kling.tasks.get(task)
         """
-        request = await self._built(GetTask, task_id=task, email=email, extra=extra)
-        return await self._pipeline.send(request, self._options)
+        return await self._sent(GetTask, task_id=task, email=email, extra=extra)
 
     list = operation(ListTasks)
 
@@ -78,9 +80,11 @@ class Tasks(Resource):
                 of this call deleted it).
 
         Source: `DELETE /tasks/{task_id}`.
+
+        Examples:
+            >>> gone = await kling.tasks.delete(task)
         """
-        request = await self._built(DeleteTask, task_id=task, email=email, extra=extra)
-        return await self._pipeline.send(request, self._options)
+        return await self._sent(DeleteTask, task_id=task, email=email, extra=extra)
 
     async def wait(
         self,
@@ -117,6 +121,9 @@ class Tasks(Resource):
             ConfigurationError: the client was closed meanwhile.
 
         Source: `GET /tasks/{task_id}`, `GET /tasks`, `GET /scheduler`.
+
+        Examples:
+            >>> done = await kling.tasks.wait(task, deadline_s=900)
         """
         return await self._waiting.wait(
             TASK_ID.convert(task),
@@ -152,6 +159,11 @@ class Tasks(Resource):
             TaskNotFoundError: it shows nowhere; see `wait`.
 
         Source: `GET /tasks/{task_id}`, `GET /tasks`, `GET /scheduler`.
+
+        Examples:
+            >>> async for update in kling.tasks.watch(task):
+            ...     print(update.status_name)
+            succeed
         """
         return self._waiting.watch(
             TASK_ID.convert(task),
@@ -170,6 +182,10 @@ class Tasks(Resource):
 
         Args:
             task_id: its number.
+
+        Examples:
+            >>> kling.tasks.hint(4711)
+            False
         """
         return self._waiting.hint(task_id)
 
@@ -200,6 +216,11 @@ class Tasks(Resource):
             UnexpectedResponseError: the server shows the same tasks again and again.
 
         Source: `GET /tasks`.
+
+        Examples:
+            >>> async for one in kling.tasks.iter(content_type="video"):
+            ...     print(one.status_name)
+            succeed
         """
         account = self._pipeline.accounts.choose(email)  # one for all pages
 

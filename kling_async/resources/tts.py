@@ -45,8 +45,11 @@ class Tts(Resource):
             TaskFailedError: the server says that it failed.
 
         Source: `POST /tts/create`.
+
+        Examples:
+            >>> speech = await kling.tts.create("Hello!", speaker_id=voice)
         """
-        request = await self._built(
+        return await self._sent(
             CreateSpeech,
             text=text,
             speaker_id=speaker_id,
@@ -55,4 +58,3 @@ class Tts(Resource):
             email=email,
             extra=extra,
         )
-        return await self._pipeline.send(request, self._options)

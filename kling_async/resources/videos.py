@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
+from ..models import video_edits as edits
 from ..models.omni import OmniVideo
-from ..models.video_edits import (
-    AddSound,
-    CreateMotion,
-    EffectVideo,
-    ExtendVideo,
-    Lipsync,
-    ListEffects,
-    ListMotions,
-    UploadMotion,
-)
 from ..models.video_voices import CreateVideoVoice, DeleteVideoVoice, ListVideoVoices
 from ..models.videos import ElementsToVideo, FramesToVideo, Text2Video
 from .base import Resource, operation
@@ -24,15 +15,15 @@ class Videos(Resource):
     text2video = operation(Text2Video)
     image2video_frames = operation(FramesToVideo)
     image2video_elements = operation(ElementsToVideo)
-    image2video_effects = operation(EffectVideo)
-    effects = operation(ListEffects)
+    image2video_effects = operation(edits.EffectVideo)
+    effects = operation(edits.ListEffects)
     omni = operation(OmniVideo)
-    extend = operation(ExtendVideo)
-    lipsync = operation(Lipsync)
-    add_sound = operation(AddSound)
-    motion_create = operation(CreateMotion)
-    motion_upload = operation(UploadMotion)
-    motions = operation(ListMotions)
+    extend = operation(edits.ExtendVideo)
+    lipsync = operation(edits.Lipsync)
+    add_sound = operation(edits.AddSound)
+    motion_create = operation(edits.CreateMotion)
+    motion_upload = operation(edits.UploadMotion)
+    motions = operation(edits.ListMotions)
     voices = operation(ListVideoVoices)
     create_voice = operation(CreateVideoVoice)
     delete_voice = operation(DeleteVideoVoice)

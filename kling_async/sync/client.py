@@ -37,10 +37,11 @@ class KlingClient:
     the first call and ends with `close()`. Ctrl-C ends the call under way.
 
     Args:
-        token: default: USEAPI_TOKEN.
+        token: default: that of the transport, where it is the emulator's, else USEAPI_TOKEN.
         accounts: e-mails, `Account`s or an `AccountRegistry`; default: KLING_ACCOUNTS, comma
             separated.
-        base_url: default: KLING_BASE_URL, else the vendor's. `http://` only for this machine.
+        base_url: default: that of the transport, as the token, else KLING_BASE_URL, else the
+            vendor's. `http://` only for this machine.
         rate_limit: a `RateLimit` per account (default 10 a second), any `Limiter`, or None.
         client_rate_limit: the same for all accounts together, on top; default: None.
         retry: when and how often a call is repeated.
@@ -56,6 +57,10 @@ class KlingClient:
 
     Raises:
         ConfigurationError: no token, or an unusable base URL, account or option.
+
+    Examples:
+        >>> with KlingClient() as kling:
+        ...     ada = kling.avatars.create(image="ada.jpg", nickname="Ada")
     """
 
     def __init__(
@@ -109,6 +114,10 @@ class KlingClient:
 
         Calls that other threads have under way get up to 10 s to end; jobs record what they have in
         flight, and go on with their ledger another time.
+
+        Examples:
+            >>> kling = KlingClient()
+            >>> kling.close()
         """
         self._thread.close()
 
@@ -128,6 +137,10 @@ class KlingClient:
 
         Raises:
             ConfigurationError: an unusable option.
+
+        Examples:
+            >>> with KlingClient() as kling:
+            ...     voices = kling.with_options(deadline_s=5).tts.voices()
         """
         view = object.__new__(type(self))
         view._kling = self._kling.with_options(retry=retry, deadline_s=deadline_s, timeout=timeout)
@@ -142,6 +155,10 @@ class KlingClient:
             intent_log: told before each attempt goes out, and when one certainly did nothing;
                 default: none. What its methods raise ends the call. They are awaited, on the
                 client's own loop.
+
+        Examples:
+            >>> with KlingClient() as kling:
+            ...     voices = kling.send(ListVoices())
         """
         return self._thread.call(lambda: self._kling.send(request, intent_log=intent_log))
 

@@ -70,6 +70,7 @@ class Bulk(Resource):
     run = iterated(bulk.Bulk.run)
     results = iterated(bulk.Bulk.results)
     settle = waited(bulk.Bulk.settle)
+    settle_many = waited(bulk.Bulk.settle_many)
 
 
 class Elements(Resource):
@@ -123,6 +124,10 @@ class Tasks(Resource):
 
         Args:
             task_id: its number.
+
+        Examples:
+            >>> kling.tasks.hint(4711)
+            False
         """
         waits: bool = self._on_loop(lambda awaited: awaited.hint(task_id))
         return waits

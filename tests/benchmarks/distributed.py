@@ -1,6 +1,6 @@
 """What do several machines cost? A claim among 100,000 rows, CPU a row, the rate across processes.
 
-python tests/benchmarks/distributed.py [claim|rows|windows]
+python tests/benchmarks/distributed.py [claim|rows|windows|found]
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ sys.path += [str(Path(__file__).parents[1] / one) for one in ("support", "heavy/
 from crew import ACCOUNTS, crew
 from ledgers import row_input
 
+from kling_async import RateLimit
+from kling_async.bulk.launcher import TrialServer
 from kling_async.bulk.postgres import open_postgres
 from kling_async.bulk.records import Change
-from kling_async.distributed.launcher import TrialServer
 from kling_async.emulator import Emulator
 
 HEAD = ("what", "measured")
@@ -108,9 +109,25 @@ async def windows(address: str, seconds: float = 12) -> list[tuple[str, str]]:
     ]  # fmt: skip
 
 
+async def found(address: str, quota: int = 20, n: int = 600) -> list[tuple[str, str]]:
+    """A quota that nobody published, found by one worker and by three."""
+    said = []
+    for workers in (1, 3):
+        emulator = Emulator(["a@x.y"], quota=RateLimit(quota), latency_s=0.05)
+        ledger = f"{address}#found{workers}"
+        async with crew(emulator, ledger, rate=1000, workers=workers, CREW_ADAPTIVE="1") as one:
+            await one.submit(n)
+            await one.over(within_s=300)
+            verdict = await one.verdict()
+        assert verdict.states == {"done": n}, verdict
+        rate = f"{n / verdict.took_s:.1f} rows/s, {verdict.refused} times 429"
+        said.append((f"{n} rows, quota {quota}/s not named, {workers} workers", rate))
+    return said
+
+
 async def main() -> None:
     """Print what was asked for."""
-    wanted = sys.argv[1:] or ["claim", "rows", "windows"]
+    wanted = sys.argv[1:] or ["claim", "rows", "windows", "found"]
     folder = Path(tempfile.mkdtemp(prefix="kling-bench-"))
     folder.chmod(0o755)
     server = TrialServer(folder / "data")
@@ -118,13 +135,15 @@ async def main() -> None:
     try:
         for name in wanted:
             if name == "claim":
-                found = await claim(address)
+                measured = await claim(address)
             elif name == "rows":
-                found = await rows(server)
+                measured = await rows(server)
+            elif name == "found":
+                measured = await found(address)
             else:
-                found = await windows(address)
-            for what, measured in found:
-                print(f"{what}: {measured}", flush=True)
+                measured = await windows(address)
+            for what, came in measured:
+                print(f"{what}: {came}", flush=True)
     finally:
         server.stop()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

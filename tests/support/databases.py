@@ -12,7 +12,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from kling_async.distributed.launcher import TrialServer
+from kling_async.bulk.launcher import TrialServer
 
 HERE = "KLING_TEST_POSTGRES"
 

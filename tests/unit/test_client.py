@@ -23,6 +23,7 @@ from kling_async import (
     DeleteAvatar,
     GetAccount,
     InvalidRequestError,
+    KlingClient,
     ListAccounts,
     ListAvatars,
     ListVoices,
@@ -456,3 +457,23 @@ async def test_what_is_no_request_is_named(
 async def test_waiting_takes_seconds(kling: AsyncKlingClient) -> None:
     with pytest.raises(InvalidRequestError, match="deadline_s: must be seconds above 0"):
         await kling.tasks.wait(1, deadline_s="5")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("token", [None, "user:7-mine"])
+async def test_on_the_emulator_no_token_is_needed_and_none_of_the_environment_taken(
+    monkeypatch: pytest.MonkeyPatch, token: str | None
+) -> None:
+    monkeypatch.setenv("USEAPI_TOKEN", "user:1-real")
+    monkeypatch.setenv("KLING_BASE_URL", "https://real.example/v1/kling")
+    emulator = Emulator(token=token)
+    async with AsyncKlingClient(transport=emulator.transport()) as kling:
+        assert repr(kling) == "AsyncKlingClient('http://localhost/v1/kling', accounts=0)"
+        await kling.avatars.list()
+    with KlingClient(transport=emulator.transport()) as waiting:
+        waiting.avatars.list()
+    assert emulator.status_counts["avatars.list", 200] == 2
+    other = AsyncKlingClient("user:8-a", base_url="http://[::1]/x", transport=emulator.transport())
+    assert repr(other) == "AsyncKlingClient('http://[::1]/x', accounts=0)"
+    monkeypatch.delenv("USEAPI_TOKEN")
+    with pytest.raises(ConfigurationError, match="no API token"):
+        AsyncKlingClient(transport=httpx.AsyncHTTPTransport(verify=False))

@@ -146,13 +146,8 @@ def _tag(given: str | None, name: str, context: Context) -> str:
 
 
 def _tag_entry(key: str) -> dict[str, object]:
-    return {
-        "id": ELEMENT_TAGS[key],
-        "tagKey": key,
-        "name": key.capitalize(),
-        "official": True,
-        "type": "element",
-    }
+    of_kling = {"official": True, "type": "element"}
+    return {"id": ELEMENT_TAGS[key], "tagKey": key, "name": key.capitalize(), **of_kling}
 
 
 def _entry(element: Element) -> dict[str, object]:

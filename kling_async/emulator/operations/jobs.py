@@ -9,51 +9,18 @@ and `image_jobs.py`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Literal
 
 from attrs import frozen
 
+from ..envelopes import bad_request
 from ..messages import Reply
 from ..operation import API_ROOT, Context, Operation
-from .media import upload_behind
+from .jobfields import JobField, read
 from .starting import Input, Job, WorkPlan, read_tracking, start
-from .video_models import DEFAULT_S, MOST_SHOTS, size_px
-
-MAX_PROMPT_CHARS = 2500
+from .video_models import DEFAULT_S, size_px
 
 Values = Mapping[str, object]
 """The fields a create gave, read; those it left out are not there."""
-FieldKind = Literal["text", "choice", "number", "whole", "flag", "image", "video", "audio"]
-
-
-@frozen
-class JobField:
-    """One field of a job.
-
-    Args:
-        name: as the API spells it.
-        kind: how it is read; image, video and audio are addresses of such files.
-        required: whether it must be there.
-        max_chars: of a text.
-        values: of a choice.
-        low: least number.
-        high: largest number.
-        read: what it stands for, where that is to be looked up; raises Refusal.
-    """
-
-    name: str
-    kind: FieldKind
-    required: bool = False
-    max_chars: int | None = None
-    values: tuple[str, ...] = ()
-    low: float = 0
-    high: float = 0
-    read: Callable[[Context, str], object] | None = None
-
-    @property
-    def is_file(self) -> bool:
-        """Whether it is the address of a file the job is made from."""
-        return self.kind in ("image", "video", "audio")
 
 
 @frozen
@@ -96,27 +63,16 @@ def one_video(mode: str = "std", ratio: str = "16:9", seconds: float = DEFAULT_S
     return WorkPlan("video", width, height, round(seconds * 1000))
 
 
-def text(name: str, *, required: bool = False) -> JobField:
-    """A text of at most 2500 characters."""
-    return JobField(name, "text", required, max_chars=MAX_PROMPT_CHARS)
+def told(values: Values, *names: str, **more: object) -> dict[str, object]:
+    """Arguments of a record: those of the names that were given, and what is said besides."""
+    return {**{name: values[name] for name in names if name in values}, **more}
 
 
-def choice(name: str, *values: str) -> JobField:
-    """One of the values."""
-    return JobField(name, "choice", values=values)
-
-
-def whole(name: str, low: int, high: int) -> JobField:
-    """A whole number from `low` to `high`."""
-    return JobField(name, "whole", low=low, high=high)
-
-
-SHOTS = tuple(
-    field
-    for number in range(1, MOST_SHOTS + 1)
-    for field in (text(f"shot_{number}_prompt"), whole(f"shot_{number}_duration", 1, 15))
-)
-"""Several shots instead of `prompt` and `duration`."""
+def refuse(*cases: tuple[object, str]) -> None:
+    """400 where a case is so: the parameter's name, and what is wrong with it."""
+    for is_so, problem in cases:
+        if is_so:
+            raise bad_request(f"Parameter {problem}")
 
 
 def work_of(spec: JobSpec) -> Callable[[Context], Reply]:
@@ -125,7 +81,7 @@ def work_of(spec: JobSpec) -> Callable[[Context], Reply]:
     def work(context: Context) -> Reply:
         given: dict[str, object] = {}
         for field in spec.fields:
-            value = _read(field, context)
+            value = read(field, context)
             if value is not None:
                 given[field.name] = value
         tracking = read_tracking(context.fields)
@@ -145,31 +101,6 @@ def work_of(spec: JobSpec) -> Callable[[Context], Reply]:
         return start(job, tracking, context)
 
     return work
-
-
-def _read(field: JobField, context: Context) -> object | None:
-    """The value of a field, None where it was left out."""
-    given, name = context.fields, field.name
-    if field.required or given.has(name):
-        if field.read is not None:
-            return field.read(context, name)
-        if field.kind == "flag":
-            return given.flag(name)
-        if field.is_file:
-            url = given.web_url(name)
-            upload_behind(url, context, name, field.kind)
-            return url
-        if field.kind == "text" and field.required:
-            return given.needed_text(name, max_chars=field.max_chars)
-    if field.kind == "text":
-        return given.text(name, max_chars=field.max_chars)
-    if field.kind == "choice":
-        return given.choice(name, field.values)
-    if field.kind == "whole":
-        return given.whole(name, low=int(field.low), high=int(field.high))
-    if field.kind == "number":
-        return given.number(name, low=field.low, high=field.high)
-    return None
 
 
 def _shown(value: object) -> str:

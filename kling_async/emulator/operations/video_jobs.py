@@ -11,46 +11,22 @@ from collections.abc import Callable, Mapping, Sequence
 from ..envelopes import Refusal, bad_request, error_with_message, malformed, missing, not_found
 from ..operation import Context
 from ..records import work_url
-from ..tasks import Task
-from .jobs import (
-    SHOTS,
-    JobField,
-    JobSpec,
-    Values,
-    choice,
-    one_video,
-    operations_of,
-    text,
-    whole,
-)
+from ..tasks import Task, Work
+from . import video_models as models
+from .jobfields import SHOTS, JobField, choice, flag, image, numbered, text, whole
+from .jobs import JobSpec, Values, one_video, operations_of, refuse, told
 from .media import upload_behind, work_behind
 from .video_lists import EFFECTS, voice_for
-from .video_models import (
-    DEFAULT_S,
-    FRAME_MODELS,
-    MODELS,
-    OMNI_VERSIONS,
-    VideoModel,
-    check_model,
-    check_shots,
-)
+from .video_models import DEFAULT_S, VideoModel
 
 MODES = choice("mode", "std", "pro")
 CFG = JobField("cfg_scale", "number", low=0, high=1)
-AUDIO = JobField("enable_audio", "flag")
+AUDIO = flag("enable_audio")
 MAX_OLD_PROMPT_CHARS = 1700
-
-
-def _image(name: str, *, required: bool = False) -> JobField:
-    return JobField(name, "image", required)
 
 
 def _element(name: str) -> JobField:
     return JobField(name, "text", max_chars=100)
-
-
-def _numbered(make: Callable[[str], JobField], name: str, first: int, last: int) -> list[JobField]:
-    return [make(f"{name}_{n}") for n in range(first, last + 1)]
 
 
 def _given(values: Values, name: str, numbers: Sequence[int]) -> list[str]:
@@ -71,11 +47,6 @@ def _video_field(name: str, low_s: float, high_s: float) -> JobField:
     return JobField(name, "video", required=True, read=read)
 
 
-def _told(values: Values, *names: str, **more: object) -> dict[str, object]:
-    """Arguments of a record: those of the names that were given, and what is said besides."""
-    return {**{name: values[name] for name in names if name in values}, **more}
-
-
 def _of_model(
     name: str,
     task_type: str,
@@ -91,14 +62,14 @@ def _of_model(
         return str(given.get("aspect_ratio", "16:9"))
 
     def length_s(given: Values) -> int:
-        shots_s = check_shots(model_of(given), given, needs_prompt=needs_prompt)
+        shots_s = models.check_shots(model_of(given), given, needs_prompt=needs_prompt)
         return shots_s or int(str(given.get("duration", DEFAULT_S)))
 
     return JobSpec(
         name=name,
         task_type=task_type,
         fields=tuple(fields),
-        arguments=lambda given: _told(
+        arguments=lambda given: told(
             given,
             *("prompt", "negative_prompt", "enable_audio"),
             *(field.name for field in SHOTS),
@@ -112,7 +83,7 @@ def _of_model(
             (one_video(model_of(given).mode(given), ratio(given), length_s(given)),) * _count(given)
         ),
         credits=lambda given: model_of(given).credits_of(given) * length_s(given) * _count(given),
-        rules=(length_s, lambda given: check_model(model_of(given), given), *rules),
+        rules=(length_s, lambda given: models.check_model(model_of(given), given), *rules),
     )
 
 
@@ -124,32 +95,32 @@ def _count(given: Values) -> int:
 
 
 def _frame_model(given: Values) -> VideoModel:
-    return FRAME_MODELS[str(given.get("model_name", "kling-v2-1"))]
+    return models.FRAME_MODELS[str(given.get("model_name", "kling-v2-1"))]
 
 
 def _frame_rules(given: Values) -> None:
     model = _frame_model(given)
     if "image" not in given and ("image_tail" not in given or not model.version.startswith("1.")):
         raise missing("image")
-    if "image_tail" in given and model.version in ("2.1-master", "3.0-turbo"):
-        raise bad_request("Parameter image_tail is not supported by this model")
-    if model.with_audio and given.get("enable_audio") and "image_tail" in given:
-        raise bad_request("Parameter enable_audio excludes image_tail with this model")
+    has_tail, has_audio = "image_tail" in given, model.with_audio and given.get("enable_audio")
+    no_tail = model.version in ("2.1-master", "3.0-turbo")
+    refuse(
+        (has_tail and no_tail, "image_tail is not supported by this model"),
+        (has_tail and has_audio, "enable_audio excludes image_tail with this model"),
+    )
     _element_rules(model.version == "3.0", given)
 
 
 def _element_rules(is_v3: bool, given: Values) -> None:
-    for name in _given(given, "element", range(1, 8)):
-        if not is_v3:
-            raise bad_request(f"Parameter {name} is not supported by this model")
+    named = () if is_v3 else _given(given, "element", range(1, 8))
+    refuse(*((True, f"{name} is not supported by this model") for name in named))
 
 
 def _elements_rules(given: Values) -> None:
     if not _given(given, "image", range(4)):
         raise missing("image_0")  # whether another could stand alone, pages disagree: here it can
     is_v3 = given.get("model_name") == "kling-v3-0"
-    if is_v3 and "aspect_ratio" in given:
-        raise bad_request("Parameter aspect_ratio is not supported by this model")
+    refuse((is_v3 and "aspect_ratio" in given, "aspect_ratio is not supported by this model"))
     _element_rules(is_v3, given)
 
 
@@ -157,19 +128,19 @@ TEXT = _of_model(
     "videos.text2video",
     "m2v_txt2video_hq",
     (
-        *(text("prompt"), choice("model_name", *MODELS), text("negative_prompt"), CFG),
+        *(text("prompt"), choice("model_name", *models.MODELS), text("negative_prompt"), CFG),
         *(whole("duration", 3, 30), choice("aspect_ratio", "16:9", "9:16", "1:1", "21:9")),
         *(choice("mode", "std", "pro", "4k"), AUDIO, *SHOTS),
     ),
-    lambda given: MODELS[str(given.get("model_name", "kling-v1-6"))],
+    lambda given: models.MODELS[str(given.get("model_name", "kling-v1-6"))],
 )
 FRAMES = _of_model(
     "videos.image2video_frames",
     "m2v_img2video_hq",
     (
-        *(_image("image"), _image("image_tail"), *_numbered(_element, "element", 1, 3)),
-        *(text("prompt"), text("negative_prompt"), CFG, whole("duration", 3, 30)),
-        *(choice("mode", "std", "pro", "4k"), choice("model_name", *FRAME_MODELS), AUDIO, *SHOTS),
+        *(image("image"), image("image_tail"), *numbered(_element, "element_", 3)),
+        *(text("prompt"), text("negative_prompt"), CFG, whole("duration", 3, 30), AUDIO, *SHOTS),
+        *(choice("mode", "std", "pro", "4k"), choice("model_name", *models.FRAME_MODELS)),
     ),
     _frame_model,
     _frame_rules,
@@ -179,12 +150,12 @@ ELEMENTS = _of_model(
     "videos.image2video_elements",
     "m2v_multi_img2video",
     (
-        *(text("prompt", required=True), *_numbered(_image, "image", 0, 3)),
-        *(*_numbered(_element, "element", 1, 3), text("negative_prompt")),
+        *(text("prompt", required=True), *numbered(image, "image_", 3, 0)),
+        *(*numbered(_element, "element_", 3), text("negative_prompt")),
         *(choice("aspect_ratio", "16:9", "9:16", "1:1"), whole("duration", 3, 15), MODES),
         *(choice("model_name", "kling-v1-6", "kling-v3-0"), AUDIO),
     ),
-    lambda given: FRAME_MODELS[str(given.get("model_name", "kling-v1-6"))],
+    lambda given: models.FRAME_MODELS[str(given.get("model_name", "kling-v1-6"))],
     _elements_rules,
 )
 
@@ -203,10 +174,10 @@ EFFECT = JobSpec(
     name="videos.image2video_effects",
     task_type="m2v_effects",
     fields=(
-        *(JobField("effect", "text", required=True, max_chars=200), _image("image", required=True)),
+        *(JobField("effect", "text", required=True, max_chars=200), image("image", required=True)),
         *(MODES, text("prompt")),
     ),
-    arguments=lambda given: _told(
+    arguments=lambda given: told(
         given, "effect", "prompt", model_mode=given.get("mode", _effect_mode(given))
     ),
     rules=(_effect_rules,),
@@ -221,17 +192,14 @@ def _effect_mode(given: Values) -> str:
 
 
 def _omni_version(given: Values) -> VideoModel:
-    return OMNI_VERSIONS[str(given.get("omni_version", "v3"))]
+    return models.OMNI_VERSIONS[str(given.get("omni_version", "v3"))]
 
 
 def _omni_rules(given: Values) -> None:
     version = _omni_version(given).version
     is_old, framed = version in ("v3", "o1"), "frame_start" in given
     videos, voices = _given(given, "video", range(1, 6)), _given(given, "voice", range(1, 4))
-    pictures = [
-        *_given(given, "image", range(1, 11)),
-        *_given(given, "element", range(1, 8)),
-    ]
+    pictures = [*_given(given, "image", range(1, 11)), *_given(given, "element", range(1, 8))]
     if is_old and len(str(given.get("prompt", ""))) > MAX_OLD_PROMPT_CHARS:
         raise malformed("prompt", given["prompt"])
     if "frame_end" in given and not framed:
@@ -246,22 +214,21 @@ def _omni_rules(given: Values) -> None:
         "image_8": is_old and len(pictures) > 7,
         "video_1": len(pictures) + len(videos) + len(voices) > 15,
     }
-    for name, is_so in refused.items():
-        if is_so:
-            raise bad_request(f"Parameter {name} is not supported with these parameters")
+    text = "is not supported with these parameters"
+    refuse(*((is_so, f"{name} {text}") for name, is_so in refused.items()))
 
 
 OMNI = _of_model(
     "videos.omni",
     "m2v_omni_video",
     (
-        *(text("prompt"), choice("omni_version", *OMNI_VERSIONS), whole("duration", 3, 30)),
+        *(text("prompt"), choice("omni_version", *models.OMNI_VERSIONS), whole("duration", 3, 30)),
         *(choice("aspect_ratio", "16:9", "9:16", "1:1", "auto", "21:9"), AUDIO),
-        *(choice("mode", "std", "pro", "4k"), *_numbered(_image, "image", 1, 10)),
-        *(*_numbered(_element, "element", 1, 7), _image("frame_start"), _image("frame_end")),
-        *_numbered(lambda name: JobField(name, "video"), "video", 1, 5),
-        *(choice("video_mode", "reference", "transform"), JobField("keep_audio", "flag")),
-        *_numbered(lambda name: JobField(name, "text", read=voice_for), "voice", 1, 3),
+        *(choice("mode", "std", "pro", "4k"), *numbered(image, "image_", 10)),
+        *(*numbered(_element, "element_", 7), image("frame_start"), image("frame_end")),
+        *numbered(lambda name: JobField(name, "video"), "video_", 5),
+        *(choice("video_mode", "reference", "transform"), flag("keep_audio")),
+        *numbered(lambda name: JobField(name, "text", read=voice_for), "voice_", 3),
         *(whole("count", 1, 4), *SHOTS),
     ),
     _omni_version,
@@ -291,10 +258,8 @@ def _source(given: Values) -> Task:
     return task
 
 
-def _extended_input(given: Values) -> tuple[tuple[str, str, int], ...]:
-    task = _source(given)
-    work = task.planned_works[0]
-    return (("input", work_url(work, task.origin), work.id),)
+def _extended(given: Values) -> Work:
+    return _source(given).planned_works[0]
 
 
 EXTEND = JobSpec(
@@ -304,13 +269,13 @@ EXTEND = JobSpec(
         JobField("task_id", "text", required=True, read=_succeeded),
         *(text("prompt"), text("negative_prompt"), CFG, AUDIO),
     ),
-    arguments=lambda given: _told(
+    arguments=lambda given: told(
         given, "prompt", "negative_prompt", "enable_audio", cfg=given.get("cfg_scale", 0.5)
     ),
-    works=lambda given: (
-        one_video(seconds=_source(given).planned_works[0].duration_ms / 1000 + DEFAULT_S),
+    works=lambda given: (one_video(seconds=_extended(given).duration_ms / 1000 + DEFAULT_S),),
+    inputs=lambda given: (
+        ("input", work_url(_extended(given), _source(given).origin), _extended(given).id),
     ),
-    inputs=_extended_input,
 )
 
 
@@ -329,7 +294,7 @@ def _sound_payload(given: Values) -> tuple[Mapping[str, object], ...]:
 ADD_SOUND = JobSpec(
     name="videos.add_sound",
     task_type="kwave_video2audio",
-    fields=(_video_field("video", 3, 20), JobField("cropVideoOriginalSound", "flag")),
+    fields=(_video_field("video", 3, 20), flag("cropVideoOriginalSound")),
     arguments=lambda given: {"biz": "klingai", "imageCount": 1, "duration": 20},
     payloads=_sound_payload,
     bare_status=True,
@@ -343,12 +308,12 @@ MOTION_CREATE = JobSpec(
     name="videos.motion_create",
     task_type="m2v_motion_control",
     fields=(
-        *(_image("imageUrl", required=True), _video_field("motionUrl", 3, 30)),
+        *(image("imageUrl", required=True), _video_field("motionUrl", 3, 30)),
         *(choice("model_name", "kling-v3-0", "kling-v2-6"), text("prompt"), MODES),
-        *(JobField("keepAudio", "flag"), _element("element_1")),
+        *(flag("keepAudio"), _element("element_1")),
         choice("motionDirection", "motion_direction", "image_direction"),
     ),
-    arguments=lambda given: _told(
+    arguments=lambda given: told(
         given,
         prompt=given.get("prompt", ""),
         keepAudio=given.get("keepAudio", False),
@@ -360,7 +325,7 @@ MOTION_CREATE = JobSpec(
 MOTION_UPLOAD = JobSpec(
     name="videos.motion_upload",
     task_type="m2v_motion_upload",
-    fields=(_video_field("resourceUrl", 2, 10), _image("coverUrl", required=True)),
+    fields=(_video_field("resourceUrl", 2, 10), image("coverUrl", required=True)),
     credits=lambda given: 0,
 )
 

@@ -167,8 +167,7 @@ def voice_for(context: Context, name: str) -> str:
 
 
 def _saved(voice: SavedVoice) -> dict[str, object]:
-    said = {"id": voice.id, "name": voice.name, "source": "USER", "audioUrl": voice.audio_url}
-    return dict(said)
+    return {"id": voice.id, "name": voice.name, "source": "USER", "audioUrl": voice.audio_url}
 
 
 def _is_of(voice: SavedVoice, context: Context) -> bool:

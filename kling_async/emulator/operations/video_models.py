@@ -72,17 +72,10 @@ MODELS: Mapping[str, VideoModel] = {
         shots=True,
     ),
     "kling-v3-0-turbo": VideoModel(
-        "3.0-turbo",
-        range(3, 16),
-        {"std": 6, "pro": 9},
-        refuses=("negative_prompt", "enable_audio"),
+        "3.0-turbo", range(3, 16), {"std": 6, "pro": 9}, refuses=("negative_prompt", "enable_audio")
     ),
     "kling-v2-6": VideoModel(
-        "2.6",
-        _SHORT,
-        {"std": 3, "pro": 5},
-        refuses=("negative_prompt", "cfg_scale"),
-        with_audio=7,
+        "2.6", _SHORT, {"std": 3, "pro": 5}, refuses=("negative_prompt", "cfg_scale"), with_audio=7
     ),
     "kling-v2-5": VideoModel("2.5", _SHORT, {"pro": 5}, refuses=("negative_prompt", "cfg_scale")),
     "kling-v2-1-master": VideoModel("2.1-master", _SHORT, {"pro": 20}, refuses=("cfg_scale",)),

@@ -12,8 +12,8 @@ from ledgers import SERVICE, in_state, step_input, yes
 
 from kling_async.bulk.records import RowInput, WorkRecord
 from kling_async.bulk.sqlite import open_ledger, read_ledger
+from kling_async.cli.report.page import write_report
 from kling_async.emulator.mp4 import video
-from kling_async.report.page import write_report
 
 PORTRAIT = Path(__file__).parents[3] / "docs" / "examples" / "portraits" / "ada.jpg"
 BAD = "<img id=bad src=x onerror=\"document.title='bad'\"></script></style>\"'><b id=bad>"

@@ -8,7 +8,7 @@ import pytest
 from databases import HERE
 
 from kling_async import ConfigurationError
-from kling_async.distributed.launcher import binaries
+from kling_async.bulk.launcher import binaries
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ sys.path.append(str(Path(__file__).parents[2] / "support"))
 
 from crew import ACCOUNTS, Crew, Verdict, chance, crew
 
-from kling_async.distributed.launcher import TrialServer
+from kling_async.bulk.launcher import TrialServer
 from kling_async.emulator import Emulator, Fault
 
 Scene = Callable[[Crew, TrialServer, int, int], Awaitable[None]]

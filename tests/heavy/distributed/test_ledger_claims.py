@@ -171,6 +171,41 @@ async def swept(one: PostgresLedger, other: PostgresLedger) -> Step:
     return step
 
 
+# --- job slots ----------------------------------------------------------------------------------
+
+
+async def test_job_slots_are_counted_over_all_ledgers(workers: Two, address: str) -> None:
+    one, other = workers
+    account = f"{abs(hash(address))}@x.y"
+
+    async def takes(ledger: PostgresLedger, step: Step) -> bool:
+        return await ledger.take_job_slot(step.id, account, 2)
+
+    first, second, third = await planned(one, "k1", "k2", "k3", kind="task")
+    assert await takes(one, first)
+    assert await takes(one, first)  # it has one
+    async with open_postgres(f"{address} too", service=SERVICE) as too:
+        (elsewhere,) = await planned(too)
+        taken = await asyncio.gather(takes(too, elsewhere), takes(other, second))
+        assert sorted(taken) == [False, True]
+        assert not await takes(one, third)
+        assert await too.take_job_slot(elsewhere.id, f"b{account}", 1)  # another account's
+    # The job of a worker that died goes on; what it had not sent has no slot any more.
+    assert await takes(other, second)
+    await claimed(one)
+    await yes(one, first, "intended")
+    await yes(one, first, "answered", "running", claim="1")
+    await one.release(second.row_id)
+    assert await takes(one, third)
+    await lose_lease(one)
+    assert await other.sweep() == 1
+    assert await takes(other, second)
+    assert not await takes(other, third)
+    assert await claimed(other) == ["k1", "k2", "k3"]
+    await yes(other, first, "finished", "done")
+    assert await takes(other, third)
+
+
 # --- the look at the clock ----------------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 from click.testing import CliRunner
 from crew import ACCOUNTS, crew
@@ -17,12 +18,13 @@ from databases import database
 from run import SCENES, played
 
 from kling_async import AsyncKlingClient
-from kling_async.bulk.places import read_ledger
+from kling_async.bulk.jobs import Equipment
+from kling_async.bulk.places import open_ledger, read_ledger
 from kling_async.bulk.postgres_session import address_of
-from kling_async.bulk.shared_limits import shared_limits
+from kling_async.bulk.worker import Worker
 from kling_async.cli.app import cli
 from kling_async.distributed import work_once
-from kling_async.emulator import Emulator, sample_png
+from kling_async.emulator import EmulatedAccount, Emulator, sample_png
 
 ROOT = Path(__file__).parents[3]
 BASE_URL = "http://127.0.0.1/v1/kling"
@@ -48,16 +50,19 @@ async def test_videos_and_files_go_through_workers(address: str, tmp_path: Path)
     pictures = [tmp_path / f"{n}.png" for n in range(3)]
     for n, picture in enumerate(pictures):
         picture.write_bytes(sample_png(seed=n))
-    emulator = Emulator(ACCOUNTS, job_s=0.2)
+    accounts = [EmulatedAccount(one, max_jobs=1) for one in ACCOUNTS]
+    emulator = Emulator(accounts, job_s=0.2)
     films = str(tmp_path / "films")
     async with crew(emulator, address, rate=0, workers=2, CREW_FOLDER=films) as one:
-        await one.submit(12, images=pictures, talk=True)
+        await one.submit(6, images=pictures, talk=True)
         await one.over(within_s=120)
         found = await one.verdict()
-    assert found.states == {"done": 12}
+    assert found.states == {"done": 6}
     assert found.faults == 0
-    assert len(emulator.tasks) == 12
-    assert len(list(Path(films).glob("*.mp4"))) == 12
+    assert len(emulator.tasks) == 6
+    videos = [one.status for one in emulator.calls if one.operation == "avatars.video"]
+    assert videos == [200] * 6  # none was one job too many for its account
+    assert len(list(Path(films).glob("*.mp4"))) == 6
 
 
 # --- in a program -----------------------------------------------------------------------------
@@ -106,27 +111,35 @@ async def test_a_portion_at_a_time(address: str) -> None:
         assert await reader.counts() == {"done": 5}
 
 
-async def test_a_pause_is_told_to_all(address: str) -> None:
-    emulator = Emulator()
-    where = address_of(address)
-    async with crew(emulator, address, workers=0) as one:
-        await one.submit(1)  # the tables
-    clients = [
-        AsyncKlingClient("user:1-a", base_url=BASE_URL, transport=emulator.transport())
-        for _ in range(2)
-    ]
-    one_, other = [client._pipeline.admission for client in clients]
-    async with shared_limits(where, one_), shared_limits(where, other):
-        await one_._theirs[0].acquire("p@x.y")  # both are connected when this has gone
-        await other._theirs[0].acquire("p@x.y")
-        for tell in one_.on_pause:
-            tell("p@x.y", 60.0)
-        while other.paused_s("p@x.y") <= 0:
-            await asyncio.sleep(0.01)
-        assert one_.paused_s("p@x.y") == 0  # it paused itself already, where it was told
-    async with shared_limits(where, one_):  # whoever comes later hears of it, too
-        while one_.paused_s("p@x.y") <= 0:
-            await asyncio.sleep(0.01)
+async def test_a_ledger_of_others_is_no_harm_to_the_rest(
+    request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    apart = f"kling_{request.node.name}"
+    with psycopg.connect(database(), autocommit=True) as db:
+        db.execute(f'CREATE DATABASE "{apart}"')
+    address = f"{database().rpartition('/')[0]}/{apart}"
+    for name, service, layout in [("other", "else.where", None), ("old", "127.0.0.1", "0")]:
+        async with open_ledger(f"{address}#{name}", service=service) as ledger:
+            if layout:
+                await ledger.set_fact("layout", layout)
+    emulator = Emulator(ACCOUNTS)
+    async with crew(emulator, f"{address}#ours", workers=0) as one:
+        await one.submit(3)
+        async with AsyncKlingClient("user:1-a", base_url=one.base_url, rate_limit=None) as kling:
+            later = kling._later
+            worker = Worker(
+                Equipment(kling._pipeline, kling._options, later.waiting, later.downloads),
+                address_of(address),
+            )
+            working = asyncio.create_task(worker.work())
+            await one.over(within_s=60)
+            worker.stop()
+            await working
+        assert await one.counts() == {"done": 3}
+    told = [one.getMessage() for one in caplog.records if "left alone" in one.getMessage()]
+    assert len(told) == 2
+    assert "else.where" in "".join(told)
+    assert "ledger upgrade" in "".join(told)
 
 
 # --- commands ---------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from kling_async.bulk import outgoing, postgres
 from kling_async.bulk.jobs import Equipment
 from kling_async.bulk.postgres_session import address_of
 from kling_async.bulk.records import Change
-from kling_async.distributed.worker import Worker
+from kling_async.bulk.worker import Worker
 
 LEASE_S = 3.0
 
@@ -56,14 +56,16 @@ async def main() -> None:
     if "CREW_STOP" in os.environ:
         event, passes = os.environ["CREW_STOP"].split()
         stop_at(event, int(passes))
-    limit = RateLimit(round(rate)) if rate else None
+    limit = RateLimit(round(rate), adaptive="CREW_ADAPTIVE" in os.environ) if rate else None
     retry = RetryPolicy(reconcile_within_s=float(os.environ.get("CREW_LOOKS_S", "3")))
     folder = os.environ.get("CREW_FOLDER")
     async with AsyncKlingClient("user:1-crew", rate_limit=limit, retry=retry) as kling:
         later = kling._later
+        where = address_of(database)
         worker = Worker(
             Equipment(kling._pipeline, evolve(kling._options), later.waiting, later.downloads),
-            address_of(database),
+            where,
+            names=[where.name],  # other tests have ledgers in this database
             folder=None if folder is None else Path(folder),
             concurrency=concurrency,
         )

@@ -283,6 +283,7 @@ class Lives(RuleBasedStateMachine):
         self.world.clock.now_s += seconds
 
 
+@pytest.mark.heavy
 def test_who_remembers_little_takes_nothing_that_the_other_would_not() -> None:
     run_state_machine_as_test(
         Lives, settings=settings(max_examples=400, stateful_step_count=25, deadline=None)

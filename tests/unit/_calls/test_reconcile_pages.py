@@ -53,6 +53,19 @@ class ItsClock:
         await asyncio.sleep(seconds)
 
 
+class LooksWhenFull(ItsClock):
+    """Waits until so many tasks are there, however slow the machine is; then as long as asked."""
+
+    def __init__(self, emulator: Emulator, tasks: int) -> None:
+        super().__init__(emulator)
+        self.tasks = tasks
+
+    async def sleep(self, seconds: float) -> None:
+        while len(self.emulator.tasks) < self.tasks:
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(seconds)
+
+
 async def by_others(emulator: Emulator, count: int, *, base_url: str = "http://x/v1/kling") -> None:
     """Jobs that somebody else has made on the account, and that are over."""
     headers = {"authorization": "Bearer user:1-a"}
@@ -229,7 +242,8 @@ async def test_over_sockets(open_client: Open, transport: str) -> None:
         pytest.importorskip("httpx_aiohttp")
     emulator = busy()
     async with emulator.serve() as base_url:
-        kling = await open_client(base_url=base_url, transport=transport)
+        clock = LooksWhenFull(emulator, 1 + PAGE + 5)
+        kling = await open_client(base_url=base_url, transport=transport, clock=clock)
         task = await lost_among(kling, emulator, PAGE + 5, image=sample_png(), audio_url=FACE)
         assert isinstance(task, Task)
         assert task.id == emulator.tasks[0].id

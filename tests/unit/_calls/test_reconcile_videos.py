@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from attrs import define, evolve
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -297,6 +298,7 @@ def test_what_runs_under_another_mark_is_its_callers() -> None:
     assert (lookup.found, lookup.candidates) == (None, ())
 
 
+@pytest.mark.heavy
 def test_nobody_takes_what_is_not_theirs() -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         Calls, settings=settings(max_examples=600, stateful_step_count=20, deadline=None)

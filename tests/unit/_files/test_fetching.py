@@ -548,7 +548,7 @@ async def test_closing_the_client_ends_downloads(
     while not files.heads:
         await asyncio.sleep(0)
     await asyncio.sleep(0.02)
-    await asyncio.wait_for(kling.aclose(), 1)
+    await asyncio.wait_for(kling.aclose(), 30)
     assert isinstance(await error_of(task), ConfigurationError)
     assert only(tmp_path) == []
     files.gate.set()

@@ -442,7 +442,7 @@ def test_cancelling_at_any_moment_leaks_no_place_and_no_turn(
         assert gate.places is not None
         assert gate.places.taken == 0
         assert [one.in_flight for one in gate.stats()] == [0]
-        await asyncio.wait_for(gate.admit(ADA), 10)  # and it goes on
+        await asyncio.wait_for(gate.admit(ADA), 60)  # and it goes on
 
     run(storm())
 

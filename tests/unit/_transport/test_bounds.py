@@ -116,8 +116,8 @@ async def test_a_trickle_is_left_in_the_end(
         kling = await open_client(
             base_url=server.base_url, transport=transport, retry=ONCE, timeout=0.1
         )
-        async with asyncio.timeout(10):
-            with pytest.raises(OutcomeUnknownError, match="no whole answer came within 0 s"):
+        async with asyncio.timeout(60):
+            with pytest.raises(OutcomeUnknownError, match=r"no whole answer came within 0\.\d s"):
                 await kling.avatars.create(image_url=IMAGE)
             with pytest.raises(OutcomeUnknownError, match="no whole answer"):
                 await kling.avatars.list()
@@ -202,6 +202,6 @@ async def test_what_is_left_behind_ends_with_its_time(
         create.cancel()
         with pytest.raises(asyncio.CancelledError):
             await create
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while kling._wire._under_way:
                 await asyncio.sleep(0.01)

@@ -152,7 +152,7 @@ async def test_who_leaves_while_a_task_ends_is_not_held_up_by_results_nobody_tak
             leaving = asyncio.create_task(rows.aclose())
             await asyncio.sleep(0)
             go_on.set()
-            await asyncio.wait_for(leaving, 5)
+            await asyncio.wait_for(leaving, 30)
         assert (await opened.ledger.counts())["done"] == 3
 
 

@@ -781,6 +781,7 @@ def test_no_bytes_break_the_reader(tmp_path: Path, content: bytes, ending: str) 
             assert row.line is not None
 
 
+@pytest.mark.heavy
 def test_memory_does_not_grow_with_rows(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # JSON Lines here; CSV, and the making of rows, in test_bulk_preflight.py: tracemalloc is slow.
     def quick_row(record: Any, position: int, *_: object) -> RowInput:

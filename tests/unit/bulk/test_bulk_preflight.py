@@ -435,6 +435,7 @@ async def test_avatars_that_are_not_there() -> None:
     assert check_avatars(checked, {}, path) == []
 
 
+@pytest.mark.heavy
 def test_memory_does_not_grow_with_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     step = StepInput(number=1, operation="", kind="", digest="", payload={})
 

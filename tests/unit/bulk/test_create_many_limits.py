@@ -93,6 +93,7 @@ class TestMemory:
                 await anext(found)
             assert first < await until_quiet(lambda: read) <= first + 200
 
+    @pytest.mark.heavy
     async def test_memory_does_not_grow_with_the_rows(
         self, open_client: OpenClient, ledger: Path
     ) -> None:

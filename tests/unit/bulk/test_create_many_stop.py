@@ -209,7 +209,7 @@ class TestLeavingEarly:
         found = kling.avatars.create_many(url_rows(5), ledger=ledger, concurrency=1)
         await anext(found)
         await until(lambda: kling.stats.waiting == 1)
-        await asyncio.wait_for(found.aclose(), 5)  # type: ignore[arg-type]
+        await asyncio.wait_for(found.aclose(), 30)  # type: ignore[arg-type]
         assert sent_keys(emulator) == ["k1", "k2"]
         assert avatars(ledger)["k2"].state == "ready"
 

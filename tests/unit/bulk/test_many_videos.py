@@ -533,6 +533,7 @@ class TestAccounts:
 
 
 class TestMemory:
+    @pytest.mark.heavy
     async def test_it_does_not_grow_with_the_videos(
         self, open_client: OpenClient, ledger: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import socket
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from emulator_process import listening, post
 
+from kling_async.cli.streams import is_read
+
 
 def test_obeys_its_options(start: Callable[..., Any], invoke: Callable[..., Any]) -> None:
     process = start(
         "emulator", "--port", "0", "--token", "user:7-mine", "--quota", "1/h",
-        "--account", "ada@example.com", "--faults", "tts.voices:status=404@at=1",
+        "--account", "ada@example.com",
+        "--faults", "tts.voices:status=404@at=1; accounts.get:refuse_connection",
     )  # fmt: skip
     base_url, token = listening(process)
     assert token == "user:7-mine"
@@ -28,6 +34,38 @@ def test_obeys_its_options(start: Callable[..., Any], invoke: Callable[..., Any]
     assert invoke("avatars", "list", env=env).exit_code == 0
     with pytest.raises(urllib.error.HTTPError, match="429"):
         post(base_url, token)
+    with pytest.raises(OSError, match="reset"):
+        urllib.request.urlopen(f"{base_url}/accounts/user:7-mine%1B%5B2J%0Ax")
+    process.kill()
+    lines = [
+        re.fullmatch(r"\d\d:\d\d:\d\d (.*?) \d+ ms(.*)", line)
+        for line in process.communicate()[1].splitlines()
+    ]
+    assert [line and line.groups() for line in lines] == [
+        ("POST /v1/kling/avatars ada@example.com 401", ""),
+        ("GET /v1/kling/tts/voices ada@example.com 404", "  fault: status"),
+        ("GET /v1/kling/accounts - 200", ""),
+        ("GET /v1/kling/avatars ada@example.com 200", ""),
+        ("POST /v1/kling/avatars ada@example.com 429", ""),
+        (
+            r"GET /v1/kling/accounts/…\x1b[2J x …\x1b[2J x no answer",
+            "  fault: refuse_connection",
+        ),
+    ]
+
+
+def test_a_log_that_nobody_reads_holds_up_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with os.fdopen(reading, "rb"), os.fdopen(writing, "w") as stream:
+        monkeypatch.setattr("sys.stderr", stream)
+        assert is_read(err=True)
+        with suppress(BlockingIOError):
+            while True:
+                os.write(writing, bytes(4096))
+        assert not is_read(err=True)
+        os.read(reading, 1 << 20)
+        assert is_read(err=True)
 
 
 def test_a_busy_port(invoke: Callable[..., Any]) -> None:

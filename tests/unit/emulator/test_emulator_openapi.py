@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kling_async.emulator import Emulator, openapi
+from kling_async.emulator.inspection import ENDPOINTS
 from kling_async.emulator.operations import OPERATIONS
 
 
@@ -22,7 +23,10 @@ async def test_it_is_served_to_anybody_and_not_counted(connect):
 def test_it_has_all_operations():
     paths = openapi.document()["paths"]
     shown = [one["operationId"] for methods in paths.values() for one in methods.values()]
-    assert sorted(shown) == sorted(one.name for one in OPERATIONS)
+    own = [f"emulator.{method.lower()}_{page}" for method, page in ENDPOINTS]
+    assert sorted(shown) == sorted([*own, *(one.name for one in OPERATIONS)])
+    assert paths["/_emulator/faults"]["post"]["requestBody"]["content"]["application/json"]
+    assert "requestBody" not in paths["/_emulator/state"]["get"]
     assert paths["/v1/kling/avatars/{id}"]["delete"]["parameters"] == [
         {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}},
         {"name": "email", "in": "query", "required": False, "schema": {"type": "string"}},

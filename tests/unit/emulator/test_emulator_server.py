@@ -42,7 +42,7 @@ class Wire:
 
     async def reply(self) -> tuple[int, dict[str, str], bytes]:
         """One framed answer."""
-        raw = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 5)
+        raw = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 30)
         head = raw.decode().split("\r\n")
         headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
         body = await self.reader.readexactly(int(headers.get("content-length", 0)))
@@ -154,7 +154,7 @@ async def test_expect_100_continue():
     async with wired(Emulator()) as wire:
         await wire.send(request.removesuffix(BODY))
         assert (
-            await asyncio.wait_for(wire.reader.readuntil(b"\r\n\r\n"), 5)
+            await asyncio.wait_for(wire.reader.readuntil(b"\r\n\r\n"), 30)
             == b"HTTP/1.1 100 \r\n\r\n"
         )
         await wire.send(BODY)
@@ -209,7 +209,7 @@ async def test_an_absolute_target_and_a_query():
         await wire.send(get("http://proxied.example/v1/kling/avatars?email=b%40x.org"))
         assert (await wire.reply())[0] == 200
         await wire.send(get("http://proxied.example"))
-        assert (await wire.reply())[0] == 404
+        assert (await wire.reply())[0] == 200  # the page
     assert emulator.calls[0].account == "b@x.org"
 
 

@@ -32,9 +32,9 @@ class Trusting:
         return await self.answer()
 
     async def answer(self) -> str:
-        head = await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), 5)
+        head = await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), 30)
         length = int(head.lower().split(b"content-length: ")[1].split(b"\r")[0])
-        return (await asyncio.wait_for(self._reader.readexactly(length), 5)).decode()
+        return (await asyncio.wait_for(self._reader.readexactly(length), 30)).decode()
 
     def close(self) -> None:
         self._writer.close()

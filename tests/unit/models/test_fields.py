@@ -15,6 +15,8 @@ from kling_async import (
     CreatedAvatar,
     CreateSpeech,
     DeleteAvatar,
+    Element,
+    FramesToVideo,
     GetDownload,
     GetTask,
     InvalidRequestError,
@@ -110,6 +112,8 @@ def test_exactly_one() -> None:
     (GetDownload(work_ids=[Work(work_id=5), "6", 7]), "work_ids", (5, 6, 7)),  # type: ignore[arg-type]
     (CreateAvatarVideo(avatar_id=CreatedAvatar(id="12345678", status="SUCCESS"), text="t",
                        speaker_id=Voice(speaker_id="s")), "avatar_id", "12345678"),
+    (FramesToVideo(image_url="https://a.b/c", elements=[Element(id="u_1"), "u_2"]), "elements",
+     ("u_1", "u_2")),
 ])  # fmt: skip
 def test_a_result_stands_for_its_id(request_: Any, field: str, value: Any) -> None:
     assert getattr(request_, field) == value

@@ -9,9 +9,9 @@ from urllib.parse import quote, urlsplit
 
 from attrs import field, frozen
 
-from ..bulk.flat import SHOWN, first_error, is_avatar
-from ..bulk.records import Row, Step, WorkRecord
-from ..models.text import printable
+from ...bulk.flat import SHOWN, first_error, is_avatar
+from ...bulk.records import Row, Step, WorkRecord
+from ...models.text import printable
 
 STATES: Mapping[str, str] = {
     "done": "done",

@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ..errors import ConfigurationError
+from .errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from ..bulk.results import BulkResult
-    from ..client import AsyncKlingClient
+    from .bulk.results import BulkResult
+    from .client import AsyncKlingClient
 
 __all__ = ["work_once"]
 
@@ -45,12 +45,12 @@ async def work_once(
         KlingError: rows look as if they were made already by another job.
     """
     try:
-        from .worker import portion
+        from .bulk.worker import portion
     except ImportError:
         raise ConfigurationError(
             "work_once() needs an extra: pip install 'kling-async[distributed]'"
         ) from None
-    from ..bulk.jobs import Equipment
+    from .bulk.jobs import Equipment
 
     later = kling._later
     equipment = Equipment(kling._pipeline, kling._options, later.waiting, later.downloads)

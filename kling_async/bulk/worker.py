@@ -13,14 +13,14 @@ from collections.abc import Callable, Collection
 from contextlib import aclosing
 from pathlib import Path
 
-from ..bulk.jobs import BulkJob, Equipment, job_over
-from ..bulk.postgres import PostgresLedger, ledgers, open_postgres
-from ..bulk.postgres_session import LedgerAddress, address_of
-from ..bulk.recipes import TALKING
-from ..bulk.results import BulkResult, RowResult, bulk_result
-from ..bulk.shared_run import AGAIN, SharedRun
 from ..errors import KlingError, LedgerError
 from ..settings import CLOSE_WITHIN_S, WAIT_FOR_DATABASE_S
+from .jobs import BulkJob, Equipment, job_over
+from .postgres import NotOurs, PostgresLedger, ledgers, open_postgres
+from .postgres_session import LedgerAddress, address_of
+from .recipes import TALKING
+from .results import BulkResult, RowResult, bulk_result
+from .shared_run import AGAIN, SharedRun
 
 log = logging.getLogger("kling_async")
 
@@ -121,6 +121,7 @@ class Worker:
         """One ledger, again and again."""
         where = LedgerAddress(self._address.conninfo, self._address.shown, name)
         service = self._equipment.pipeline.service
+        told = False
         while not self.stopping.is_set():
             try:
                 async with open_postgres(where, service=service, wait_s=self._wait_s) as ledger:
@@ -129,11 +130,15 @@ class Worker:
                         await ledger.give_back()
                         if await self._stopped_within(AGAIN_AFTER_S):
                             return
-            except LedgerError as exc:
-                if "belongs to runs against" not in str(exc):
+            except NotOurs as exc:  # the others of this database are none the worse for it
+                if name in self._names:
                     raise
-                log.warning("a ledger is left alone: %s", exc)
-                return
+                if not told:
+                    log.warning("a ledger is left alone until it is changed: %s", exc)
+                told = True
+                await self._stopped_within(AGAIN_AFTER_S)
+            except LedgerError:
+                raise
             except KlingError as exc:  # rows that look as if made already, first of all
                 log.error("the work on ledger %s has stopped: %s", name, exc)
                 await self._stopped_within(AGAIN_AFTER_S)

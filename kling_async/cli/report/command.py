@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from ..bulk.sqlite import read_ledger
-from .ledger import never_replaced, overwrite_option
-from .session import run
-from .streams import echo
+from ...bulk.sqlite import read_ledger
+from ..ledger import never_replaced, overwrite_option
+from ..session import run
+from ..streams import echo
 
 
 @click.command("report")
@@ -25,7 +25,7 @@ def report_command(ledger: Path, to: Path, overwrite: bool) -> None:
     It opens from disk in any browser. Pictures that are files here are in it as small copies;
     videos are played from their files, so keep them beside it where both are moved.
     """
-    from ..report.page import write_report  # which loads Jinja and Pillow
+    from .page import write_report  # which loads Jinja and Pillow
 
     async def work() -> int:
         async with read_ledger(ledger) as book:

@@ -15,11 +15,11 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
-from .._files.beside import write_beside
-from ..aio import in_thread
-from ..bulk.ledger import LedgerReader
-from ..errors import ConfigurationError
-from ..models.text import printable
+from ..._files.beside import write_beside
+from ...aio import in_thread
+from ...bulk.ledger import LedgerReader
+from ...errors import ConfigurationError
+from ...models.text import printable
 from .facts import ShownRow, shown_row
 from .pictures import small_copy
 from .summary import moment, summary_of
@@ -118,7 +118,7 @@ def _template() -> Template:
 
 
 def _part(name: str) -> str:
-    return files("kling_async.report").joinpath(name).read_text("utf-8")
+    return files("kling_async.cli.report").joinpath(name).read_text("utf-8")
 
 
 def _hash_of(script: str) -> str:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import re
 import time
 from array import array
 from collections import Counter
 from collections.abc import Sequence
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
-from ..bulk.flat import SHOWN, first_error, is_avatar
-from ..bulk.ledger import LedgerReader
-from ..bulk.outgoing import StepRequests
-from ..bulk.recipes import TALKING
-from ..bulk.records import GIVEN, Row, Step
-from ..bulk.rows import has_file, request_of
-from ..errors import KlingError
-from ..models.prices import HUNDREDTHS, credits
-from ..models.text import on_one_line
+from ...bulk.flat import SHOWN, is_avatar
+from ...bulk.ledger import LedgerReader
+from ...bulk.outgoing import StepRequests
+from ...bulk.recipes import TALKING
+from ...bulk.records import GIVEN, Row, Step
+from ...bulk.rows import has_file, request_of
+from ...errors import KlingError
+from ...models.prices import HUNDREDTHS, credits
+from ...models.text import on_one_line
+from ..causes import NO_CAUSE, Cause, Causes
 from .facts import STATES
 
 BARS = 48
@@ -26,18 +26,6 @@ BARS = 48
 CAUSES = 20
 """That are shown, those of most rows first."""
 _SETTLED = ("done", "failed", "unknown")
-_VARIES = re.compile(r"'[^']*'|\"[^\"]*\"|\S*\d\S*|\S*/\S+")
-
-
-@frozen
-class Cause:
-    """What several rows failed of, or are unknown for."""
-
-    text: str
-    """Of the first of them."""
-    rows: int
-    first: int
-    """The first row's number in the input."""
 
 
 @frozen
@@ -56,7 +44,7 @@ class Summary:
     """The rows of a ledger, counted."""
 
     counts: Counter[str] = field(factory=Counter)
-    causes: dict[str, Cause] = field(factory=dict)
+    causes: Causes = field(factory=lambda: Causes(0))
     accounts: Counter[str] = field(factory=Counter)
     videos: int = 0
     adopted: int = 0
@@ -106,7 +94,8 @@ class Summary:
     @property
     def worst(self) -> list[Cause]:
         """The causes of most rows."""
-        return sorted(self.causes.values(), key=lambda one: -one.rows)[:CAUSES]
+        shown = self.causes.worst[:CAUSES]
+        return [evolve(one, text=on_one_line(one.text or NO_CAUSE, 300)) for one in shown]
 
     @property
     def span(self) -> tuple[str, str] | None:
@@ -152,10 +141,7 @@ async def summary_of(ledger: LedgerReader) -> Summary:
         if state in found.times:
             found.times[state].append(max(step.changed_at for step in row.steps))
         if state in ("failed", "unknown"):
-            text = first_error(row) or "nothing was said"
-            cause = _VARIES.sub("...", text)
-            known = found.causes.get(cause) or Cause(on_one_line(text, 300), 0, row.position)
-            found.causes[cause] = Cause(known.text, known.rows + 1, known.first)
+            found.causes.add(row)
         for step in row.steps:
             found.videos += any((one.content_type or "").startswith("video") for one in step.works)
             found.adopted += (step.evidence or "").startswith("adopted")

@@ -10,26 +10,40 @@ from click.testing import Result
 from ledgers import SERVICE, in_state, yes
 
 from kling_async.bulk.sqlite import open_ledger, read_ledger
-from kling_async.report.facts import address_of, web_address
-from kling_async.report.pictures import small_copy
-from kling_async.report.summary import summary_of
+from kling_async.cli.causes import causes
+from kling_async.cli.report.facts import address_of, web_address
+from kling_async.cli.report.pictures import small_copy
+from kling_async.cli.report.summary import summary_of
 
 
 async def test_equal_causes_are_counted_together(tmp_path: Path) -> None:
+    """By one rule, on the page and by `bulk status --state`."""
     async with open_ledger(tmp_path / "a.sqlite", service=SERVICE) as ledger:
         for n in range(1, 4):
             step = await in_state(ledger, f"k{n}", "ready")
             await yes(ledger, step, "failed", error=f"400: 'k{n}.jpg' has {n} faces")
-        step = await in_state(ledger, "k4", "ready")
+        for n, where in ((4, "/a/x.png"), (5, "https://b.c/y?z=1")):
+            step = await in_state(ledger, f"k{n}", "ready")
+            await yes(ledger, step, "failed", error=f"there is no file at {where}")
+        step = await in_state(ledger, "k6", "ready")
         await yes(ledger, step, "failed", error="401: no token")
-        await in_state(ledger, "k5", "done")
+        await in_state(ledger, "k7", "done")
     async with read_ledger(tmp_path / "a.sqlite") as book:
         found = await summary_of(book)
-    assert [(one.rows, one.first, one.text) for one in found.worst] == [
+        told = await causes(book, "failed", every=True)
+    expected = [
         (3, 1, "400: 'k1.jpg' has 1 faces"),
-        (1, 4, "401: no token"),
+        (2, 4, "there is no file at /a/x.png"),
+        (1, 6, "401: no token"),
     ]
-    assert found.states == [("done", "done", 1), ("failed", "failed", 4)]
+    assert [(one.count, one.first, one.text) for one in found.worst] == expected
+    assert [(one.count, one.first, one.text) for one in told] == expected
+    assert [[row.key for row in one.rows] for one in told] == [
+        ["k1", "k2", "k3"],
+        ["k4", "k5"],
+        ["k6"],
+    ]
+    assert found.states == [("done", "done", 1), ("failed", "failed", 6)]
     assert sum(height for bar in found.bars for _, _, height in bar.parts) >= 100
 
 
