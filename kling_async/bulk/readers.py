@@ -12,6 +12,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from io import TextIOWrapper
 from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -19,6 +20,7 @@ from typing import Any, Protocol, cast
 from attrs import frozen
 
 from ..errors import JSON
+from ..models.media import open_regular
 from .columns import name_of
 from .problems import InputError, InputProblem, StrPath
 from .rows import WHOLE_ROW
@@ -73,7 +75,7 @@ class Lines:
         self._record_chars = 0
         try:
             # newline="" keeps the line ends inside quoted cells as they are.
-            self._text = self.path.open(encoding="utf-8-sig", newline="")
+            self._text = TextIOWrapper(open_regular(self.path), "utf-8-sig", newline="")
         except OSError as exc:
             raise self.fault(None, f"can't be read: {exc.strerror or exc}") from None
 
