@@ -97,7 +97,7 @@ class Snapshot:
         if self.unreachable:
             parts.append("the server can't be reached")
         elif self.paused_s > 0:
-            parts.append(f"paused by the server for {self.paused_s:.0f} s")
+            parts.append(f"paused by the server for {max(1, round(self.paused_s))} s")
         elif self.waiting:
             parts.append(f"{self.waiting} waiting for the limit")
         if self.found_per_s is not None:
