@@ -7,7 +7,7 @@ import shlex
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import click
 
@@ -40,12 +40,18 @@ SHOWN = 20
 """Rows that `status` lists; all are in the export."""
 
 
-overwrite_option = click.option(
+overwrite_option: Final = click.option(
     "--overwrite", is_flag=True, help="Replace the file where there is one already."
 )
 
 
-class LedgerParam(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.2
+if TYPE_CHECKING:  # generic since click 8.2
+    _ParamType = click.ParamType[Path | LedgerAddress]
+else:
+    _ParamType = click.ParamType
+
+
+class LedgerParam(_ParamType):
     """A ledger: a file, or the address of one in PostgreSQL."""
 
     name = "ledger"
