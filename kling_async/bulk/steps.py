@@ -1,8 +1,7 @@
 """How does one step go on? From its state to the next one, until it is over or has to wait.
 
-This is the only code of bulk that sends. It serves every operation: what differs between them is
-said by the request's class, by its evidence and by the recipe. Each arrow goes through the ledger,
-so a run goes on wherever an earlier one ended.
+This is the only code of bulk that sends. What differs between operations is said by the request's
+class, its evidence and the recipe. Each arrow is in the ledger, so a run goes on where one ended.
 
     planned, ready  -> `_begin`     files go up once, the intent is on disk, the request goes out
     running         -> `_wait`      for the end of its task
