@@ -1,8 +1,8 @@
 """How does one step go on? From its state to the next one, until it is over or has to wait.
 
 This is the only code of bulk that sends. It serves every operation: what differs between them is
-said by the request's class, by its evidence and by the recipe. Each arrow goes through the ledger,
-so a run goes on wherever an earlier one ended.
+said by the request's class, its evidence and the recipe. Each arrow goes through the ledger, so a
+run goes on wherever an earlier one ended.
 
     planned, ready  -> `_begin`     files go up once, the intent is on disk, the request goes out
     running         -> `_wait`      for the end of its task
@@ -55,8 +55,7 @@ from .works import Works
 
 log: Final = logging.getLogger("kling_async")
 
-MOST_OVERTAKEN = 3
-"""How often in a row the ledger may say otherwise of a step before it is left to the next run."""
+MOST_OVERTAKEN = 3  # times in a row that the ledger may say otherwise; then the next run has it
 
 
 class Stepper:
