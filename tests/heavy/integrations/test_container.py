@@ -55,7 +55,8 @@ def test_what_is_sent_to_the_builder_is_what_the_wheel_needs() -> None:
     sent = {line[1:] for line in (ROOT / ".dockerignore").read_text().split() if line[0] == "!"}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
-    needs = {"pyproject.toml", project["project"]["readme"], *project["project"]["license-files"]}
+    needs = {"pyproject.toml", *project["project"]["license-files"]}
+    needs |= {"hatch_build.py", "README.md"}  # the one makes the long description of the other
     assert sent == {*wheel, *needs}
     assert all((ROOT / one).exists() for one in sent)
 
