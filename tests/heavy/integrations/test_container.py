@@ -36,7 +36,11 @@ def test_its_commands_work() -> None:
         text=True,
     )
     try:
-        port = listening(process)[0].rpartition(":")[2].partition("/")[0]
+        base_url = listening(process)[0]
+        assert process.stdout is not None
+        origin = base_url.removesuffix("/v1/kling")
+        assert process.stdout.readline() == f"its page: {origin}/\n"
+        port = origin.removeprefix("http://127.0.0.1:")
         python, *check = words("HEALTHCHECK")
         assert python == "python"
         healthy = [sys.executable, *(one.replace(":8808", f":{port}") for one in check)]
