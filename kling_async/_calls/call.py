@@ -45,7 +45,7 @@ class Call(Generic[R]):
         """How many went out; one that was held back before its first byte counts for nothing."""
         self.attempt: Attempt[R] | None = None
         """The latest one, from when it began to wait; none after a success."""
-        self.sent_s = 0.0
+        self.sent_s: float = 0.0
         """Wall clock of the latest attempt."""
         self.pending: PendingCreate[R] | None = None
         self.may_be_done = False

@@ -162,7 +162,7 @@ class Reconciler:
         self._clock = clock
         self._born_s = clock.wall()
         self._open: dict[PendingCreate[Any], None] = {}
-        self.claims = Claims(self._oldest_s, remembers)
+        self.claims: Claims = Claims(self._oldest_s, remembers)
         # Of calls that ended without their result. It may show up any time, so no age makes these
         # harmless; they are kept, about a kilobyte for each kind of call whose caller was told (or
         # left), however often it happened.
@@ -170,7 +170,7 @@ class Reconciler:
         # Of calls that ended otherwise, the latest: what looks like theirs and has no caller, and
         # can be no other call's of ours, was made by somebody else.
         self._settled: deque[tuple[Request[Any], str | None, float]] = deque(maxlen=_SETTLED)
-        self.clock_skew = ClockSkew()
+        self.clock_skew: ClockSkew = ClockSkew()
 
     def begin(
         self, request: Request[R], account: str | None, given: Request[R]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from attrs import define, field
 
@@ -28,7 +28,7 @@ from .outgoing import StepRequests
 from .records import RECOVERED, Applied, Change, Listed, Step
 from .task_group import TaskGroup
 
-log = logging.getLogger("kling_async")
+log: Final = logging.getLogger("kling_async")
 
 ABSENCE_AFTER_S = 1800.0
 """How long an absence must last at least before `resend_after_absence` believes it."""

@@ -68,8 +68,8 @@ class Lines:
     """The lines of a file, counted; what keeps them from being read becomes an InputError."""
 
     def __init__(self, path: StrPath) -> None:
-        self.path = Path(path)
-        self.number = 0
+        self.path: Path = Path(path)
+        self.number: int = 0
         """Of the line that was handed out last, from 1."""
         self._record_line = 1
         self._record_chars = 0

@@ -146,7 +146,7 @@ class Crew:
                 return
             await asyncio.sleep(0.1)
 
-    async def over(self, within_s: float) -> None:
+    async def over(self, within_s: float, look_every_s: float = 0.2) -> None:
         """Return when no row is to be worked on any more."""
         async with asyncio.timeout(within_s):
             while True:
@@ -154,7 +154,7 @@ class Crew:
                     counts = await self.counts()
                     if not OPEN & counts.keys():
                         return
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(look_every_s)
 
     async def end(self) -> None:
         """Stop the workers cleanly; what they report is kept."""
