@@ -19,7 +19,7 @@ from .. import settings
 from . import arrows, sql
 from .file_lock import is_alive
 from .intake import Merge
-from .machine import Event, State
+from .machine import Event
 from .records import Applied, Change, Row, RowInput, Step, StepInput
 from .sqlite_reading import Database
 from .sqlite_store import Writing
@@ -341,18 +341,6 @@ class PostgresWriting(Writing):
             self._attempts[step_id] = uuid.uuid4().hex
         bound |= {"me": self._identity.me, "attempt": self._attempts.get(step_id)}
 
-    def _starts(self, event: Event, to: State | None, evidence: object) -> tuple[State, ...]:
-        return arrows.late_starts(event, super()._starts(event, to, evidence))
-
-    def _claim_statement(self, event: Event, starts: tuple[State, ...], exact: bool) -> str:
-        return arrows.shared_claim(event, starts, exact)
-
-    def _arrow(
-        self,
-        event: Event,
-        to: State | None,
-        starts: tuple[State, ...],
-        names: tuple[str, ...],
-        exact: bool,
-    ) -> str:
-        return arrows.shared_arrow(event, to, starts, names, exact)
+    _starts = staticmethod(arrows.late_starts)
+    _claim_statement = staticmethod(arrows.shared_claim)
+    _arrow = staticmethod(arrows.shared_arrow)

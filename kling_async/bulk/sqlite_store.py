@@ -222,21 +222,10 @@ class Writing(Reading):
         if event == "intended":
             bound["attempt"] = f"{self._session}-{next(self._sendings)}"
 
-    def _starts(self, event: Event, to: State | None, evidence: object) -> tuple[State, ...]:
-        return arrows.may_start_from(event, to, evidence)
-
-    def _claim_statement(self, event: Event, starts: tuple[State, ...], exact: bool) -> str:
-        return arrows.claim(starts, exact)
-
-    def _arrow(
-        self,
-        event: Event,
-        to: State | None,
-        starts: tuple[State, ...],
-        names: tuple[str, ...],
-        exact: bool,
-    ) -> str:
-        return arrows.arrow(event, to, starts, names, exact)
+    # How an event becomes a statement; a shared ledger asks for more.
+    _starts = staticmethod(arrows.may_start_from)
+    _claim_statement = staticmethod(arrows.claim)
+    _arrow = staticmethod(arrows.arrow)
 
     def _claim(
         self, change: Change, starts: tuple[State, ...], exact: bool, bound: dict[str, Any]

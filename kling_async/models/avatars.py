@@ -125,6 +125,10 @@ class ListedEvidence(Evidence):
     listed_as: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """What the listing calls those that it calls otherwise."""
 
+    def marked(self, request: Any) -> Any:
+        """As it is: it bears no mark."""
+        return request
+
     def stated(self, request: Any) -> Mapping[str, Any]:
         """What is shown again."""
         return {name: getattr(request, name) for name in self.shown_again}

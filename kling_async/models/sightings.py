@@ -106,7 +106,7 @@ class Evidence:
 
         Called once a call, before its first attempt, so that two calls never share a mark.
         """
-        return request
+        raise NotImplementedError
 
     def own_of(self, request: Any, given: Any) -> frozenset[str]:
         """The fields of `request` whose address was made for it, since `given` has none."""
