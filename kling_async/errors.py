@@ -180,7 +180,7 @@ class OutcomeUnknownError(KlingError):
         self.request = request
         self.account = account
         self.sent_at = sent_at
-        self.candidates = tuple(candidates)
+        self.candidates: tuple[Any, ...] = tuple(candidates)
 
 
 class APIError(KlingError):

@@ -6,12 +6,13 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from typing import Final
 
 from attrs import field, frozen
 
 from .settings import RETRY_BUDGET
 
-log = logging.getLogger("kling_async")
+log: Final = logging.getLogger("kling_async")
 
 
 @frozen(kw_only=True)

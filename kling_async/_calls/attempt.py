@@ -105,7 +105,7 @@ class Attempts:
         self.clock = clock
         self.hooks = hooks
         self.running = running
-        self.job_slots = JobSlots(clock)
+        self.job_slots: JobSlots = JobSlots(clock)
 
     def stats(self) -> Stats:
         """Where each account is now."""

@@ -27,8 +27,8 @@ class JobSlot:
     __slots__ = ("account", "job_id", "since_s")
 
     def __init__(self, account: str, since_s: float) -> None:
-        self.account = account
-        self.since_s = since_s
+        self.account: str = account
+        self.since_s: float = since_s
         self.job_id: int | None = None
         """None until the server has named it; for ever where the answer was lost."""
 

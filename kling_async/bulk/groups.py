@@ -33,6 +33,16 @@ Item = tuple["Callable[[Any], Any]", bool, "asyncio.Future[Any]"]
 """What is to be done, whether it writes, and who waits for it."""
 
 
+class Applying:
+    """One arrow, as something to be done; those of a group may go together."""
+
+    def __init__(self, change: Change) -> None:
+        self.change = change
+
+    def __call__(self, store: Writing) -> Applied:
+        return store.apply(self.change)
+
+
 class GroupedLedger(Questions):
     """The ledger of a running job, of which a subclass says how a group is carried out.
 
@@ -69,7 +79,7 @@ class GroupedLedger(Questions):
         check(change)
         if self._failed is not None and change.event == "intended":
             raise LedgerError(f"nothing is sent any more: {self._failed}") from self._failed
-        return self._submit(lambda store: store.apply(change), writes=True)
+        return self._submit(Applying(change), writes=True)
 
     async def queue(self, step_id: int, account: str | None) -> None:
         await self._submit(lambda store: store.queue(step_id, account), writes=True)

@@ -143,6 +143,7 @@ class StepIntent:
         values: what else the intent says.
         hold: of the worker.
         stopping: whether the run begins nothing any more.
+        most_lapses: how often a slow commit gives its place in the rate back; 0 where no rate is.
     """
 
     def __init__(
@@ -152,8 +153,10 @@ class StepIntent:
         values: Mapping[str, JSON],
         hold: Hold,
         stopping: Callable[[], bool],
+        *,
+        most_lapses: int = MOST_LAPSES,
     ) -> None:
-        self.attempts = step.attempts
+        self.attempts: int = step.attempts
         """How often the step was about to go out by now."""
         self._ledger = ledger
         self._step_id = step.id
@@ -162,7 +165,7 @@ class StepIntent:
         self._stopping = stopping
         self._until_s = math.inf
         """When it is too old for a first byte, by a clock that never stands still."""
-        self._lapses = 0
+        self._lapses_left = most_lapses
 
     async def record(self, account: str | None, attempt: int) -> None:
         """The intent is on disk when this returns; if cancelled here, it is taken back."""
@@ -180,8 +183,8 @@ class StepIntent:
             self._until_s = asked_s + FRESH_S
             # Its place in the rate is as old as the commit took. A restarted database would let
             # all who wait go at once; but where each commit is that slow, it has to go some time.
-            if _awake_or_not_s() - asked_s > LAPSE_S and self._lapses < MOST_LAPSES:
-                self._lapses += 1
+            if _awake_or_not_s() - asked_s > LAPSE_S and self._lapses_left > 0:
+                self._lapses_left -= 1
                 self._until_s = -math.inf
 
     def check_before_write(self) -> None:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
 import psycopg
@@ -27,7 +27,7 @@ from ..errors import ConfigurationError, LedgerError
 from .file_lock import host_name
 from .sqlite_reading import Cursor, Database
 
-log = logging.getLogger("kling_async")
+log: Final = logging.getLogger("kling_async")
 T = TypeVar("T")
 
 PAUSE_S = 0.2
@@ -93,12 +93,15 @@ class Connected:
 
     def execute(self, statement: str, values: Mapping[str, Any] = {}, /) -> Cursor:
         """See `Database`."""
-        found = {
-            # No text of PostgreSQL's holds a NUL.
-            name: value.replace("\0", "\ufffd") if type(value) is str and "\0" in value else value
-            for name, value in values.items()
-        }
+        found = {name: _storable(value) for name, value in values.items()}
         return self.raw.execute(translated(statement), found or None)
+
+
+def _storable(value: Any) -> Any:
+    """No text of PostgreSQL's holds a NUL."""
+    if type(value) is str:
+        return value.replace("\0", "\ufffd") if "\0" in value else value
+    return [_storable(one) for one in value] if type(value) is list else value
 
 
 @cache

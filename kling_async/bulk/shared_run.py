@@ -63,6 +63,7 @@ class SharedRun(BulkRun):
         self._most_rows = most_rows
         self._again = bool(options.get("again"))
         self._takes_tasks = True
+        self._heed_at_s = 0.0
         self._claimed: set[int] = set()
         self._wanted: dict[int, None] = {}
         """Rows of the input that are not settled, in its order."""
@@ -103,9 +104,11 @@ class SharedRun(BulkRun):
             self._changed.clear()
             # A row in doubt needs a place no longer: the listing is looked at for all of them.
             places = max(self._crew.first, self._crew.size)
-            free = min(CHUNK, places - len(self._claimed) + self._doubts.open)
-            free = free if left is None else min(free, left)
-            claimed = await self._claim(free) if free > 0 else []
+            some = places // 2  # further ones wait here, so that few claims serve many rows
+            free = min(CHUNK, places + some - len(self._claimed) + self._doubts.open)
+            if left is not None:
+                free, some = min(free, left), 0
+            claimed = await self._claim(free) if free > some else []
             if claimed:
                 left = None if left is None else left - len(claimed)
                 self._claimed |= {row.id for row in claimed}
@@ -142,8 +145,10 @@ class SharedRun(BulkRun):
 
     async def _heed_submitters(self) -> None:
         """What the runs that submit want of a worker."""
-        if self._submits:
+        now_s = self._pipeline.clock.monotonic()
+        if self._submits or now_s < self._heed_at_s:
             return
+        self._heed_at_s = now_s + IDLE_S
         all_steps = await self._ledger.fact(ALL_STEPS) is not None
         files = await self._ledger.fact(FILES) is not None
         self._takes_tasks = self.folder is not None or not files

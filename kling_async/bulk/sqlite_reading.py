@@ -14,6 +14,7 @@ from ..errors import LedgerError
 from . import sql
 from .machine import STATES, State
 from .records import Listed, Note, Row, Step, WorkRecord, object_of, step_of
+from .values import mended
 
 _PART = 500
 """Values in one statement; SQLite bounds them."""
@@ -94,7 +95,7 @@ class Reading:
 
     def known(self, keys: Sequence[str]) -> dict[str, Row]:
         """See `LedgerReader.known`."""
-        found = self.among(sql.ROWS_OF_KEYS, keys)
+        found = self.among(sql.ROWS_OF_KEYS, [mended(key) for key in keys])
         return {row.key: row for row in self._rows(found)}
 
     def page(self, states: frozenset[State], after: tuple[int, int], size: int) -> list[Row]:

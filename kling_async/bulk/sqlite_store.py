@@ -15,8 +15,8 @@ from typing import Any
 from attrs import evolve
 
 from . import arrows, sql
-from .intake import Merge, merge, reopened_as, steps_of
-from .machine import CLAIMS, WRITES, Event, State
+from .intake import Merge, merge, reopened_as
+from .machine import CLAIMS, WRITES, Event
 from .records import (
     GIVEN,
     INVALID,
@@ -91,6 +91,7 @@ class Writing(Reading):
         keys = [key for row in rows for key in (row.key, row.former_key) if key is not None]
         seen = {key: run for _, key, _, _, run in self.among(sql.ROWS_OF_KEYS, keys)}
         known = self.known(keys)
+        fresh = self._insert_many([row for row in rows if row.key not in known])
         result: list[Row] = []
         for row in rows:
             old = known.get(row.key)
@@ -102,7 +103,7 @@ class Writing(Reading):
                     old = known[row.key] = self._rename(former, row.key)
                     seen[row.key] = seen.pop(former.key)
             if old is None:
-                new = known[row.key] = self._insert(row)
+                new = known[row.key] = fresh.get(row.key) or self._insert(row)
                 seen[row.key] = self._run
             elif seen[row.key] == self._run and old.position != row.position:
                 new = evolve(old, duplicate=True, differs=merge(old, row).differs)
@@ -117,12 +118,18 @@ class Writing(Reading):
         self._db.execute(sql.RENAME_ROW, {"id": old.id, "key": key})
         return self.row_of(old.id)
 
+    def _insert_many(self, rows: Sequence[RowInput]) -> dict[str, Row]:
+        """Rows that went in together, by key; the rest goes one by one."""
+        return {}
+
     def _insert(self, row: RowInput) -> Row:
-        values = {"key": row.key, "position": row.position, "columns": as_text(row.columns)}
-        row_id = self._inserted(sql.INSERT_ROW, {**values, "run": self._run})
-        given = row.steps if row.steps and not row.problems else steps_of(row)
-        steps = tuple([self._insert_step(row_id, row.key, one) for one in given])
+        row_id = self._inserted(sql.INSERT_ROW, self._row_values(row))
+        steps = tuple([self._insert_step(row_id, row.key, one) for one in row.kept_steps])
         return Row(id=row_id, key=row.key, position=row.position, columns=row.columns, steps=steps)
+
+    def _row_values(self, row: RowInput) -> dict[str, Any]:
+        values = {"key": row.key, "position": row.position, "columns": as_text(row.columns)}
+        return {**values, "run": self._run}
 
     def _again(self, old: Row, row: RowInput) -> tuple[Row, Row]:
         """A known row, as the ledger has it from now on; and the same with what is to be told."""
@@ -194,28 +201,34 @@ class Writing(Reading):
 
     def apply(self, change: Change) -> Applied:
         """See `Ledger.apply`; `check` says whether there is such an arrow."""
-        event, given = change.event, change.values
-        values = arrows.written_values(event, given)
-        starts = self._starts(event, change.to, values.get("evidence"))
-        now = self._now()
-        bound: dict[str, Any] = {name: as_column(name, value) for name, value in values.items()}
-        names = tuple(bound)
-        exact = change.digest is not None
-        bound.update(step_id=change.step_id, now=now, digest=change.digest, claim=change.claim)
-        self._bind(event, change.step_id, bound)
-        if change.claim is not None and not self._claim(change, starts, exact, bound):
+        arrow, claim, bound = self._statements(change)
+        if change.claim is not None and not self._claim(change, claim, bound):
             return Applied.CLAIMED
-        if event == "reserved" and self._is_taken(change):
+        if change.event == "reserved" and self._is_taken(change):
             return Applied.CLAIMED
         try:
-            done = self._db.execute(self._arrow(event, change.to, starts, names, exact), bound)
+            done = self._db.execute(arrow, bound)
         except sqlite3.IntegrityError:
             return Applied.CLAIMED  # its mark is another step's
         if done.rowcount != 1:
             return Applied.STALE
-        if event not in _PLAIN:
-            self._beside(change, now)
+        if change.event not in _PLAIN:
+            self._beside(change, bound["now"])
         return Applied.YES
+
+    def _statements(self, change: Change) -> tuple[str, str, dict[str, Any]]:
+        """The arrow, the claim of what it names (empty: nothing), and what both are given."""
+        event = change.event
+        values = arrows.written_values(event, change.values)
+        starts = self._starts(event, change.to, values.get("evidence"))
+        bound: dict[str, Any] = {name: as_column(name, value) for name, value in values.items()}
+        names = tuple(bound)
+        exact = change.digest is not None
+        bound.update(step_id=change.step_id, digest=change.digest, claim=change.claim)
+        bound["now"] = self._now()
+        self._bind(event, change.step_id, bound)
+        claim = "" if change.claim is None else self._claim_statement(event, starts, exact)
+        return self._arrow(event, change.to, starts, names, exact), claim, bound
 
     def _bind(self, event: Event, step_id: int, bound: dict[str, Any]) -> None:
         """Parameters that an arrow needs beside what is said."""
@@ -227,12 +240,9 @@ class Writing(Reading):
     _claim_statement = staticmethod(arrows.claim)
     _arrow = staticmethod(arrows.arrow)
 
-    def _claim(
-        self, change: Change, starts: tuple[State, ...], exact: bool, bound: dict[str, Any]
-    ) -> bool:
+    def _claim(self, change: Change, statement: str, bound: dict[str, Any]) -> bool:
         """Whether the remote id is the step's from now on, or not to be claimed at all."""
         bound = {**bound, "account": bound.get("account")}
-        statement = self._claim_statement(change.event, starts, exact)
         if self._db.execute(statement, bound).rowcount == 1:
             return True
         owner = self._db.execute(arrows.CLAIM_OWNER, bound).fetchone()

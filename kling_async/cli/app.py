@@ -29,10 +29,10 @@ def cli(context: click.Context) -> None:
     load(context)
 
 
-for group in (avatars, videos, images, elements, tasks, scheduler, assets, tts, accounts):
-    for command in COMMANDS.get(group.name or "", ()):
-        group.add_command(command)
-    cli.add_command(group)
+for _group in (avatars, videos, images, elements, tasks, scheduler, assets, tts, accounts):
+    for _command in COMMANDS.get(_group.name or "", ()):
+        _group.add_command(_command)
+    cli.add_command(_group)
 cli.add_command(bulk)
 bulk.add_command(history_command)
 cli.add_command(emulator)

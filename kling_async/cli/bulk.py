@@ -60,7 +60,7 @@ def bulk() -> None:
     """
 
 
-for command in (
+for _command in (
     init_command,
     status_command,
     settle_command,
@@ -68,7 +68,7 @@ for command in (
     report_command,
     copy_command,
 ):
-    bulk.add_command(command)
+    bulk.add_command(_command)
 
 
 def _saving(command: Callable[..., Any]) -> Callable[..., Any]:

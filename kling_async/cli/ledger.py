@@ -7,7 +7,7 @@ import shlex
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import click
 
@@ -40,12 +40,18 @@ SHOWN = 20
 """Rows that `status` lists; all are in the export."""
 
 
-overwrite_option = click.option(
+overwrite_option: Final = click.option(
     "--overwrite", is_flag=True, help="Replace the file where there is one already."
 )
 
 
-class LedgerParam(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.2
+if TYPE_CHECKING:  # generic since click 8.2
+    _ParamType = click.ParamType[Path | LedgerAddress]
+else:
+    _ParamType = click.ParamType
+
+
+class LedgerParam(_ParamType):
     """A ledger: a file, or the address of one in PostgreSQL."""
 
     name = "ledger"
@@ -111,6 +117,10 @@ def status_command(
                     if others:
                         named = ", ".join(one.key for one in others)
                         echo(f"  for the same reason {many(len(others), 'row')} more: {named}")
+                if state == "unknown" and len(rows) > 1:
+                    settle = shlex.join(["kling-async", "bulk", "settle", str(ledger)])
+                    echo(f"all unknown rows: {settle} --all-unknown --resend (or --abandon),")
+                    echo(f"  or {settle} --from FILE, an export with a column `decision`")
                 if counts.get((number, state), 0) > SHOWN:
                     more = f"... and more {state} {what}; see"
                     echo(f"{more} `kling-async bulk status {ledger} --state {state} --all`")
@@ -120,11 +130,11 @@ def status_command(
 
 
 def _alike(rows: Iterable[Row], number: int) -> Iterable[list[Row]]:
-    """The rows that failed for one reason together; each of the others by itself."""
+    """The rows of one reason together; by itself where a row's own job may be found."""
     found: dict[object, list[Row]] = {}
     for row in rows:
         step = row.steps[number - 1]
-        alone = step.state != "failed" or step.remote_id or step.evidence == MISSING
+        alone = step.candidates or step.remote_id or step.evidence == MISSING
         cause = row.key if alone else (step.account, cause_of(step.error or "", row.key))
         found.setdefault(cause, []).append(row)
     return found.values()

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from typing import Any, BinaryIO, Literal, cast
+from typing import Any, BinaryIO, Final, Literal, cast
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -29,7 +29,7 @@ from .answers import answer_to, log_line
 from .options import takes_client_options
 
 CleanupContext = Callable[[web.Application], AsyncIterator[None]]
-log = logging.getLogger("kling_async")
+log: Final = logging.getLogger("kling_async")
 
 KLING: web.AppKey[AsyncKlingClient] = web.AppKey("KLING", AsyncKlingClient)
 """Where the client is: `request.app[KLING]`, or `request.config_dict[KLING]` in a nested app."""

@@ -18,7 +18,7 @@ import logging
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response, UploadFile
 from fastapi.requests import HTTPConnection
@@ -31,7 +31,7 @@ from .answers import answer_to, log_line, openapi_responses
 from .options import takes_client_options
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
-log = logging.getLogger("kling_async")
+log: Final = logging.getLogger("kling_async")
 
 
 @takes_client_options

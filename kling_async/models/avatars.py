@@ -158,7 +158,7 @@ class AvatarEvidence(ListedEvidence):
     """How an avatar is looked for whose answer was lost: by the image, the texts and the voice."""
 
     kind = "avatar"
-    shown_again = (
+    shown_again: ClassVar[tuple[str, ...]] = (
         "image_url",
         "nickname",
         "prompt",
@@ -167,7 +167,7 @@ class AvatarEvidence(ListedEvidence):
         "tts_speed",
         "tts_emotion",
     )
-    of_files = ("image_url",)
+    of_files: ClassVar[tuple[str, ...]] = ("image_url",)
 
     def listings(self, account: str | None) -> tuple[Request[Any], ...]:
         """Where it would show."""
@@ -205,8 +205,8 @@ class CreateAvatar(CreateRequest[CreatedAvatar]):
 
     operation = "avatars.create"
     route = "/avatars"
-    where_to_look = "kling.avatars.list()"
-    evidence = AvatarEvidence()
+    where_to_look: ClassVar[str | None] = "kling.avatars.list()"
+    evidence: ClassVar[Evidence | None] = AvatarEvidence()
 
     image_url: str | None = body("imageUrl", Url())
     image: MediaSource | Media | None = file("image_url", "image")

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from attrs import evolve, frozen
 
@@ -21,6 +21,7 @@ from .fields import body, file, files, path, query
 from .media import Files, Media, MediaSource
 from .requests import CreateRequest, DeleteRequest, GetRequest, Request, files_or_addresses, has
 from .responses import Listing, Model, list_of, moment, named
+from .sightings import Evidence
 
 ElementType = Literal["IMAGE", "VIDEO"]
 SortDirection = Literal["ASC", "DESC"]
@@ -118,7 +119,7 @@ class Element(Model):
 class ElementList(Listing[Element]):
     """A page of elements. Iterate over it, index it, or take `.elements`; `total` counts all."""
 
-    nested = ("elements",)
+    nested: ClassVar[tuple[str, ...]] = ("elements",)
 
     elements: tuple[Element, ...] = named("elementsList")
     page_num: int | None = None
@@ -130,7 +131,7 @@ class ElementList(Listing[Element]):
 class CreatedElement(Model):
     """What a create made: `elements`, of which there are up to three with `generate_views`."""
 
-    nested = ("elements",)
+    nested: ClassVar[tuple[str, ...]] = ("elements",)
 
     elements: tuple[Element, ...]
 
@@ -156,9 +157,11 @@ class ElementEvidence(ListedEvidence):
     """How an element is looked for whose answer was lost: by its files, name and description."""
 
     kind = "element"
-    shown_again = ("name", "description", "type", "cover_image_url", "video_url")
-    of_files = ("cover_image_url", "video_url")
-    listed_as = MappingProxyType({"name": "given_name"})
+    shown_again: ClassVar[tuple[str, ...]] = (
+        *("name", "description", "type", "cover_image_url", "video_url"),
+    )
+    of_files: ClassVar[tuple[str, ...]] = ("cover_image_url", "video_url")
+    listed_as: ClassVar[Mapping[str, str]] = MappingProxyType({"name": "given_name"})
 
     def listings(self, account: str | None) -> tuple[Request[Any], ...]:
         """The account's elements, the newest first."""
@@ -217,8 +220,8 @@ class CreateElement(CreateRequest[CreatedElement]):
 
     operation = "elements.create"
     route = "/elements"
-    where_to_look = "kling.elements.list()"
-    evidence = ElementEvidence()
+    where_to_look: ClassVar[str | None] = "kling.elements.list()"
+    evidence: ClassVar[Evidence | None] = ElementEvidence()
 
     name: str | None = body("name", Text(NAME_CHARS), required=True)
     type: ElementType | None = body("type", OneOf(ElementType))
@@ -309,7 +312,7 @@ class ListElementTags(GetRequest[list[ElementTag]]):
     """
 
     operation = "elements.tags"
-    listed_under = "tagList"
+    listed_under: ClassVar[str | None] = "tagList"
 
 
 @frozen(kw_only=True)
@@ -323,7 +326,7 @@ class ListElementVoices(GetRequest[list[ElementVoice]]):
     """
 
     operation = "elements.voices"
-    listed_under = "voices"
+    listed_under: ClassVar[str | None] = "voices"
 
 
 @frozen(kw_only=True)

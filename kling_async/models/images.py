@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 from attrs import frozen
 
@@ -17,8 +17,9 @@ from .checks import Boolean, Digits, Integer, OneOf, Text, Url
 from .elements import ELEMENT_ID, AnyElement
 from .fields import body, file, files, numbered
 from .media import Files, Media, MediaSource
-from .requests import Request, Safety, files_or_addresses, has
+from .requests import EmailIn, Request, Safety, files_or_addresses, has
 from .responses import Model, named
+from .sightings import Evidence
 from .task_evidence import TaskEvidence
 from .task_requests import TaskRequest
 from .tasks import AnyTask, HasTaskId, TaskArgument, Work
@@ -36,7 +37,7 @@ MOST_IMAGES = 10
 class ImageRequest(TaskRequest):
     """The base of all requests for pictures."""
 
-    evidence = TaskEvidence("image")
+    evidence: ClassVar[Evidence | None] = TaskEvidence("image")
 
 
 @frozen(kw_only=True)
@@ -385,7 +386,7 @@ class RecognizeFaces(Request[RecognizedFaces]):
     operation = "images.recognize_faces"
     method = "POST"
     safety = Safety.REPEATABLE  # it makes nothing and is free
-    email_in = "body"
+    email_in: ClassVar[EmailIn] = "body"
 
     image: MediaSource | Media | None = file("image_url", "image", required=True)
     image_url: str | None = body("imageReference", Url())

@@ -23,6 +23,7 @@ from .responses import structured
 if TYPE_CHECKING:
     from .sightings import Evidence
 
+EmailIn = Literal["query", "body", "path", "nowhere"]
 R = TypeVar("R")
 Q = TypeVar("Q", bound="Request[Any]")
 
@@ -91,7 +92,7 @@ class Request(Generic[R]):
     """The path below the base URL, with `{field}` for path fields. Left out it follows from the
     operation's name: `/videos/add-sound` for `videos.add_sound`."""
     safety: ClassVar[Safety]
-    email_in: ClassVar[Literal["query", "body", "path", "nowhere"]] = "query"
+    email_in: ClassVar[EmailIn] = "query"
     empty_status: ClassVar[int | None] = None
     """A status by which this operation says "there is none": `decode(None)` is the result."""
     missing_means_deleted: ClassVar[bool] = False
@@ -210,7 +211,7 @@ class CreateRequest(Request[R]):
 
     method = "POST"
     safety = Safety.PAID
-    email_in = "body"
+    email_in: ClassVar[EmailIn] = "body"
 
 
 @frozen(kw_only=True)

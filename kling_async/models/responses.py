@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from types import MappingProxyType
-from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Final, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 from attrs import NOTHING, Attribute, field, fields, frozen, has
 from cattrs import Converter
 
 from ..errors import JSON
 
-log = logging.getLogger("kling_async")
+log: Final = logging.getLogger("kling_async")
 
 M = TypeVar("M", bound="Model")
 T = TypeVar("T")

@@ -174,10 +174,6 @@ class Evidence:
         """What asks for the rest of it, where its listing shows too little."""
         return None
 
-    def result_id(self, result: Any) -> str:
-        """The id of an answered create's result."""
-        return str(result.id)
-
 
 def is_another_address(url: str, other: str) -> bool:
     """Whether two addresses of one path are told apart by their queries, on the same host."""

@@ -6,7 +6,7 @@ October 2026).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from attrs import frozen
 
@@ -16,6 +16,7 @@ from .fields import body, file, query
 from .media import Media, MediaSource
 from .requests import CreateRequest, DeleteRequest, GetRequest, Request
 from .responses import Listing, Model, named
+from .sightings import Evidence
 from .tts import VoiceEmotion
 
 VOICE_NAME_CHARS = 30
@@ -49,7 +50,7 @@ VIDEO_VOICE = Text(of=VideoVoice)
 class VideoVoiceList(Listing[VideoVoice]):
     """All voices of an account, saved ones first. Iterate over it, index it, or take `.voices`."""
 
-    nested = ("voices",)
+    nested: ClassVar[tuple[str, ...]] = ("voices",)
 
     voices: tuple[VideoVoice, ...] = named("voices")
 
@@ -76,7 +77,7 @@ class VoiceEvidence(ListedEvidence):
 
     kind = "voice"
     likeness = False
-    shown_again = ("name",)
+    shown_again: ClassVar[tuple[str, ...]] = ("name",)
 
     def listings(self, account: str | None) -> tuple[Request[Any], ...]:
         """Where it would show."""
@@ -101,8 +102,8 @@ class CreateVideoVoice(CreateRequest[VideoVoice]):
 
     operation = "videos.create_voice"
     route = "/videos/voices"
-    evidence = VoiceEvidence()
-    where_to_look = "kling.videos.voices()"
+    evidence: ClassVar[Evidence | None] = VoiceEvidence()
+    where_to_look: ClassVar[str | None] = "kling.videos.voices()"
 
     audio_url: str | None = body("audioUrl", Url())
     audio: MediaSource | Media | None = file("audio_url", "audio", required=True)

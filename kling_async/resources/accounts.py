@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import List  # noqa: UP035  (the class has a method named list)
+from typing import Final, List  # noqa: UP035  (the class has a method named list)
 
 from ..accounts import Account, AccountRegistry, as_listed
 from ..errors import JSON, ConfigurationError
@@ -29,7 +29,7 @@ class Accounts(Resource):
         """The accounts that calls without `email=` choose from."""
         return self._pipeline.accounts
 
-    list = operation(ListAccounts)
+    list: Final = operation(ListAccounts)
 
     async def get(
         self, email: str | None = None, *, extra: Mapping[str, JSON] | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from .._calls.pipeline import Options, Pipeline
 from .._files.downloads import Download, Downloadable, Downloads
@@ -68,8 +69,8 @@ class Assets(Resource):
             UploadAsset, file=file, content_type=content_type, email=email, extra=extra
         )
 
-    uploaded = operation(ListUploads)
-    generated = operation(ListGenerated)
+    uploaded: Final = operation(ListUploads)
+    generated: Final = operation(ListGenerated)
 
     async def delete_uploaded(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from .._calls.pipeline import Options, Pipeline
 from .._files.downloads import Downloads
@@ -39,8 +39,8 @@ class Avatars(Resource):
         self._waiting = waiting
         self._downloads = downloads
 
-    create = operation(CreateAvatar)
-    video = operation(CreateAvatarVideo)
+    create: Final = operation(CreateAvatar)
+    video: Final = operation(CreateAvatarVideo)
 
     async def list(
         self,

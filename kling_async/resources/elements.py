@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ..models import elements
 from ..models.elements import AnyElement, DeletedElement, Element
 from .base import Resource, operation
@@ -10,10 +12,10 @@ from .base import Resource, operation
 class Elements(Resource):
     """The elements of your Kling accounts, and Kling's own."""
 
-    create = operation(elements.CreateElement)
-    list = operation(elements.ListElements)
-    tags = operation(elements.ListElementTags)
-    voices = operation(elements.ListElementVoices)
+    create: Final = operation(elements.CreateElement)
+    list: Final = operation(elements.ListElements)
+    tags: Final = operation(elements.ListElementTags)
+    voices: Final = operation(elements.ListElementVoices)
 
     async def get(self, element: AnyElement, *, email: str | None = None) -> Element:
         """One element.

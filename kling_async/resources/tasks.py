@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from typing import List  # noqa: UP035  (the class has a method named list)
+from typing import Final, List  # noqa: UP035  (the class has a method named list)
 
 from .. import settings
 from .._calls.pipeline import Options, Pipeline
@@ -59,7 +59,7 @@ class Tasks(Resource):
         """
         return await self._sent(GetTask, task_id=task, email=email, extra=extra)
 
-    list = operation(ListTasks)
+    list: Final = operation(ListTasks)
 
     async def delete(
         self,

@@ -171,6 +171,50 @@ async def swept(one: PostgresLedger, other: PostgresLedger) -> Step:
     return step
 
 
+# --- many changes in one statement --------------------------------------------------------------
+
+
+async def test_together_comes_to_the_same_as_one_by_one(
+    workers: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = workers
+    steps = await planned(one, *(f"k{n}" for n in range(9)))
+    await one.register([row_input("k9\0", 10, step_input(paths=("/a\0", "/b")))])  # NUL is no text
+    execute, sent = postgres_session.Connected.execute, []
+
+    def noting(self: Any, statement: str, values: Any = (), /) -> Any:
+        sent.append(statement.split(" SET ")[0] if " SET " in statement else statement[:18])
+        return execute(self, statement, values or {})
+
+    monkeypatch.setattr(postgres_session.Connected, "execute", noting)
+    await yes(other, steps[7], "intended")
+    sent.clear()
+    intents = await asyncio.gather(
+        *(tried(one, step, "intended", account=ACCOUNT) for step in steps[:6]),
+        tried(one, steps[6], "intended", digest="of another content"),
+        tried(one, steps[7], "intended", account=ACCOUNT),
+        tried(one, steps[8], "intended", mark="m", account=ACCOUNT),
+    )
+    assert intents == [Applied.YES] * 6 + [Applied.STALE] * 2 + [Applied.YES]
+    assert sent.count("UPDATE steps") == 4  # six and one together; again that one, and two alone
+    sent.clear()
+    claims = ["1", "2", "3", "3", "1", "5"]
+    await yes(one, steps[8], "answered", "done", claim="5")
+    answers = await asyncio.gather(*(
+        tried(one, step, "answered", "done", claim=claim)
+        for step, claim in zip(steps[:6], claims, strict=True)
+    ))  # fmt: skip
+    yes_, taken = Applied.YES, Applied.CLAIMED
+    assert answers == [yes_, yes_, yes_, taken, taken, taken]
+    after = [await other.step(step.id) for step in steps]
+    assert [step.remote_id for step in after[:6]] == ["1", "2", "3", None, None, None]
+    assert [step.account for step in after[:6]] == [ACCOUNT] * 6
+    assert len({step.attempt for step in after[:6]}) == 6
+    assert [step.state for step in after] == [
+        *("done", "done", "done", "intent", "intent", "intent", "planned", "intent", "done"),
+    ]  # fmt: skip
+
+
 # --- job slots ----------------------------------------------------------------------------------
 
 
