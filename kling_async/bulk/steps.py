@@ -191,7 +191,6 @@ class Stepper:
         intent = StepIntent(*sends, most_lapses=lapses)
         retry, clock = self._options.retry, self._pipeline.clock
         until_s = clock.monotonic() + WAIT_FOR_SLOT_S
-        result: Any = None
         while True:
             began_s = clock.wall()
             try:
@@ -202,7 +201,7 @@ class Stepper:
                     raise
             else:
                 break
-        remote_id = str(result.id) if evidence is None else evidence.result_id(result)
+        remote_id = str(result.id)
         self._pipeline.clock_skew.answered(remote_id, began_s, clock.wall())
         state: State = "running" if kind.starts_task else "done"
         begun = evolve(
