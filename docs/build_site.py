@@ -27,7 +27,10 @@ import kling_async
 from kling_async.cli.app import cli
 
 DOCS = Path(__file__).parent
-APART = ("integrations.fastapi", "integrations.aiohttp", "integrations.logs", "pytest_plugin")
+APART = (
+    *("integrations.fastapi", "integrations.aiohttp", "integrations.logs", "integrations.hidden"),
+    "pytest_plugin",
+)
 BASES = (
     (kling_async.Request, "requests"),
     (kling_async.Model, "answers"),
@@ -146,7 +149,7 @@ def _first_words(page: Path) -> str:
     """The first paragraph that is plain text."""
     text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
     paragraphs = re.split(r"\n{2,}", text)[1:]
-    plain = (one for one in paragraphs if one.strip() and not re.match(r"[#|`:\-!]", one))
+    plain = (one for one in paragraphs if one.strip() and not re.match(r"[#|:\-!]", one))
     return re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", " ".join(next(plain, "").split()))
 
 

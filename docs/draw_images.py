@@ -35,8 +35,8 @@ NOW = Snapshot(
 
 
 def draw_progress() -> None:
-    """The two lines of a run, as at 80 columns."""
-    console = Console(record=True, width=80, file=io.StringIO(), force_terminal=True)
+    """The two lines of a run, as at 96 columns."""
+    console = Console(record=True, width=96, file=io.StringIO(), force_terminal=True)
     console.print("$ kling-async bulk run people.csv --ledger people.sqlite")
     console.print(_drawn(NOW))
     drawn = console.export_svg(title="kling-async")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 
 
 def main() -> None:
     """Run the command line."""
-    try:
-        import click  # noqa: F401
-        import rich  # noqa: F401
-    except ImportError:
+    if not all(map(find_spec, ("click", "rich", "rich_click"))):  # the last is loaded for help only
         sys.exit("kling-async: the command needs an extra: pip install 'kling-async[cli]'")
     from .cli.app import cli
     from .cli.streams import install, leave

@@ -28,6 +28,10 @@ class Account:
     Args:
         email: the account's e-mail at Kling.
         max_jobs: jobs it runs at once, 1 to 50; None where unknown (`accounts.sync()` learns it).
+
+    Examples:
+        >>> Account("ada@example.com", max_jobs=5).max_jobs
+        5
     """
 
     email: str = field(validator=lambda _, __, value: _be_email(value))
@@ -43,6 +47,10 @@ class AccountRegistry:
         choose: "round_robin" (in turn), "least_busy" (fewest calls under way), or a callable that
             is given the accounts and returns one; default: `AccountRequiredError`. Accounts that
             are paused after a 429 are left out while there are others.
+
+    Examples:
+        >>> known = AccountRegistry(["ada@example.com", "bob@example.com"], choose="round_robin")
+        >>> kling = AsyncKlingClient(accounts=known)
     """
 
     def __init__(
@@ -75,7 +83,14 @@ class AccountRegistry:
         return f"AccountRegistry({list(self._accounts)!r}, choose={self._strategy!r})"
 
     def update(self, accounts: Iterable[Account]) -> None:
-        """Add accounts, or replace those with the same e-mail."""
+        """Add accounts, or replace those with the same e-mail.
+
+        Examples:
+            >>> known = AccountRegistry()
+            >>> known.update([Account("ada@example.com", max_jobs=5)])
+            >>> known.max_jobs("ada@example.com")
+            5
+        """
         for one in accounts:
             if not isinstance(one, Account):
                 raise ConfigurationError(
@@ -84,7 +99,12 @@ class AccountRegistry:
             self._accounts[one.email] = one
 
     def learn(self, accounts: Iterable[Account]) -> None:
-        """Note how many jobs these run at once. None is added to those that are chosen from."""
+        """Note how many jobs these run at once. None is added to those that are chosen from.
+
+        Examples:
+            >>> known = AccountRegistry(["ada@example.com"])
+            >>> known.learn([Account("ada@example.com", max_jobs=5)])
+        """
         for one in accounts:
             if one.email in self._accounts:
                 self._accounts[one.email] = one
@@ -92,11 +112,20 @@ class AccountRegistry:
                 self._others[one.email] = one.max_jobs
 
     def remove(self, email: str) -> None:
-        """Forget an account; nothing happens where it is not known."""
+        """Forget an account; nothing happens where it is not known.
+
+        Examples:
+            >>> kling.accounts.registry.remove("ada@example.com")
+        """
         self._accounts.pop(email, None)
 
     def max_jobs(self, email: str | None) -> int | None:
-        """How many jobs `email` runs at once; None where unknown."""
+        """How many jobs `email` runs at once; None where unknown.
+
+        Examples:
+            >>> AccountRegistry([Account("ada@example.com", 5)]).max_jobs("ada@example.com")
+            5
+        """
         if email is None:
             return None
         found = self._accounts.get(email)
@@ -113,6 +142,10 @@ class AccountRegistry:
         Args:
             email: named by the call, or None.
             paused_s: how long an account is still paused, in seconds; None: nothing is paused.
+
+        Examples:
+            >>> AccountRegistry(["ada@example.com"]).choose(None)
+            'ada@example.com'
         """
         if email is not None or not self._accounts:
             return email
@@ -138,7 +171,12 @@ class AccountRegistry:
         return chosen.email if isinstance(chosen, Account) else chosen
 
     def busy(self, email: str | None) -> AbstractContextManager[None]:
-        """Count a call under way on `email`, for "least_busy"."""
+        """Count a call under way on `email`, for "least_busy".
+
+        Examples:
+            >>> with kling.accounts.registry.busy("ada@example.com"):
+            ...     avatars = await kling.avatars.list()
+        """
         return _NOBODY if email is None else self._counted(email)
 
     @contextmanager

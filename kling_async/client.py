@@ -75,6 +75,10 @@ class AsyncKlingClient:
 
     Raises:
         ConfigurationError: no token, or an unusable base URL, account or option.
+
+    Examples:
+        >>> async with AsyncKlingClient() as kling:
+        ...     ada = await kling.avatars.create(image="ada.jpg", nickname="Ada")
     """
 
     def __init__(
@@ -135,7 +139,12 @@ class AsyncKlingClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections. A second call does nothing; calls after it raise."""
+        """Close the connections. A second call does nothing; calls after it raise.
+
+        Examples:
+            >>> kling = AsyncKlingClient()
+            >>> await kling.aclose()
+        """
         try:
             await self._later.aclose()
         except BaseException:  # cancelled: then nothing is waited for any more
@@ -160,6 +169,9 @@ class AsyncKlingClient:
 
         Raises:
             ConfigurationError: an unusable option.
+
+        Examples:
+            >>> voices = await kling.with_options(deadline_s=5).tts.voices()
         """
         here = self._options
         view = object.__new__(type(self))
@@ -180,6 +192,9 @@ class AsyncKlingClient:
             request: `CreateAvatar(...)`, `ListVoices()`, ...
             intent_log: told before each attempt goes out, and when one certainly did nothing;
                 default: none. What its methods raise ends the call.
+
+        Examples:
+            >>> voices = await kling.send(ListVoices())
         """
         if not isinstance(request, Request):
             what = "the class itself" if isinstance(request, type) else type(request).__name__

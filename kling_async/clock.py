@@ -12,7 +12,18 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Time as the SDK sees it."""
+    """Time as the SDK sees it.
+
+    Examples:
+        >>> class Skipping:  # for tests: what waits goes on at once
+        ...     now_s = 0.0
+        ...     def monotonic(self) -> float:
+        ...         return self.now_s
+        ...     wall = monotonic
+        ...     async def sleep(self, seconds: float) -> None:
+        ...         self.now_s += seconds
+        >>> kling = AsyncKlingClient(clock=Skipping())
+    """
 
     def monotonic(self) -> float:
         """Seconds that never go back; for waits and deadlines."""

@@ -74,6 +74,13 @@ class KlingError(Exception):
     """The root: `except KlingError` catches everything this library raises on purpose.
 
     `.context` tells the call, or is None where there was none.
+
+    Examples:
+        >>> try:
+        ...     ada = await kling.avatars.create(image="nobody.jpg")
+        ... except KlingError as error:
+        ...     print(error)
+        CreateAvatar was not sent: image: ...
     """
 
     context: CallContext | None
@@ -98,6 +105,13 @@ class InvalidRequestError(KlingError, ValueError):
     """The request breaks the API's own rules; nothing was sent.
 
     `.problems` maps each field to what is wrong with it, all at once.
+
+    Examples:
+        >>> try:
+        ...     ada = await kling.avatars.create(image="ada.jpg", tts_speed=3)
+        ... except InvalidRequestError as error:
+        ...     print(error.problems)
+        {'tts_speed': 'is 3; it must be from 0.8 to 2'}
     """
 
     def __init__(
@@ -116,6 +130,14 @@ class AccountRequiredError(KlingError):
     """Several accounts are known and the call chose none; nothing was sent. `.accounts` lists them.
 
     Give `email=`, or a registry with `choose="round_robin"`.
+
+    Examples:
+        >>> kling = AsyncKlingClient(accounts=["ada@example.com", "bob@example.com"])
+        >>> try:
+        ...     avatars = await kling.avatars.list()
+        ... except AccountRequiredError as error:
+        ...     print(error.accounts)
+        ('ada@example.com', 'bob@example.com')
     """
 
     def __init__(
@@ -134,6 +156,14 @@ class OutcomeUnknownError(KlingError):
 
     For a create, look before you repeat: `.request` is what was sent, `.account` where, `.sent_at`
     when (UTC), `.candidates` what was found that could be it. `__cause__` says what came instead.
+
+    Examples:
+        >>> emulator.add_faults([Fault("avatars.create", "reset_before", at=1)])
+        >>> try:
+        ...     ada = await kling.avatars.create(image="ada.jpg")
+        ... except OutcomeUnknownError as error:
+        ...     print(error.candidates)
+        ()
     """
 
     def __init__(
@@ -150,7 +180,7 @@ class OutcomeUnknownError(KlingError):
         self.request = request
         self.account = account
         self.sent_at = sent_at
-        self.candidates = tuple(candidates)
+        self.candidates: tuple[Any, ...] = tuple(candidates)
 
 
 class APIError(KlingError):
@@ -159,6 +189,13 @@ class APIError(KlingError):
     `.status_code` is the HTTP status, `.message` the server's meaningful text, `.code` the code in
     the body if any, `.body` the decoded JSON, or the text where it was not JSON. `.headers` are the
     answer's, names in lower case, read-only, without cookies and what is secret.
+
+    Examples:
+        >>> try:
+        ...     gone = await kling.tasks.get(4711)
+        ... except APIError as error:
+        ...     print(error.status_code)
+        404
     """
 
     def __init__(
@@ -254,7 +291,16 @@ class ContentModeratedError(APIError):
 
 
 class RateLimitedError(APIError):
-    """429: too many requests or no free job slot. `.retry_after_s` is how long to wait."""
+    """429: too many requests or no free job slot. `.retry_after_s` is how long to wait.
+
+    Examples:
+        >>> emulator.add_faults([Fault("tts.voices", "status", status=429)])
+        >>> try:
+        ...     voices = await kling.with_options(retry=RetryPolicy(attempts=1)).tts.voices()
+        ... except RateLimitedError as error:
+        ...     print(error.retry_after_s)
+        1.0
+    """
 
 
 class ServerError(APIError):
@@ -290,7 +336,17 @@ class AvatarFailedError(KlingError):
 
 
 class TaskFailedError(KlingError):
-    """The job reached a final state that is not success. `.task` holds its record."""
+    """The job reached a final state that is not success. `.task` holds its record.
+
+    Examples:
+        >>> emulator.add_faults([Fault("videos.text2video", "task_failed")])
+        >>> task = await kling.videos.text2video(prompt="A kite")
+        >>> try:
+        ...     done = await kling.tasks.wait(task)
+        ... except TaskFailedError as error:
+        ...     print(error.task.status_name)
+        failed
+    """
 
     def __init__(self, text: str, *, task: Any = None, context: CallContext | None = None) -> None:
         super().__init__(text, context=context)

@@ -115,18 +115,23 @@ def base_url(given: str | None, env: Mapping[str, str] = os.environ) -> str:
     if not isinstance(url, str):
         raise ConfigurationError(f"the base URL must be text, not {type(url).__name__}")
     url = url.rstrip("/")
+    before, _, after = url.rpartition("@")
+    shown = repr(f"***@{after}" if before else url)
+    if not url.isprintable() or " " in url:  # half a character is not printable either
+        raise ConfigurationError(f"base URL {shown} holds what no address does; copy it again")
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError as exc:
-        raise ConfigurationError(f"base URL {url!r} can't be read: {exc}") from None
+        why = "" if before else f": {exc}"
+        raise ConfigurationError(f"base URL {shown} can't be read{why}") from None
     if parts.scheme not in ("https", "http") or not host:
-        raise ConfigurationError(f"base URL {url!r} must begin with https:// and name a host")
+        raise ConfigurationError(f"base URL {shown} must begin with https:// and name a host")
     if parts.username is not None or parts.query or parts.fragment:
         raise ConfigurationError("the base URL must hold no user, password, query or fragment")
     if parts.scheme == "http" and not is_loopback(host):
         raise ConfigurationError(
-            f"base URL {url!r} would send your token unencrypted; use https:// "
+            f"base URL {shown} would send your token unencrypted; use https:// "
             f"(http:// is allowed for this machine only, as for the emulator)"
         )
     return url

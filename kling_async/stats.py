@@ -6,12 +6,13 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from typing import Final
 
 from attrs import field, frozen
 
 from .settings import RETRY_BUDGET
 
-log = logging.getLogger("kling_async")
+log: Final = logging.getLogger("kling_async")
 
 
 @frozen(kw_only=True)
@@ -60,6 +61,10 @@ class Stats:
 
     `kling.stats["ada@example.com"].refused` is one number of one of them. Iterating gives each
     account's `AccountStats`; the totals are over all of them.
+
+    Examples:
+        >>> kling.stats.accounts[0].sent
+        0
     """
 
     accounts: tuple[AccountStats, ...] = field(converter=_in_order)
@@ -111,6 +116,11 @@ class AttemptEvent:
         error: name of the error's class, `RateLimitedError`, `CancelledError`; None for a result.
         waited_s: seconds from asking for its turn to going out.
         elapsed_s: seconds from going out to its end.
+
+    Examples:
+        >>> def told(event: AttemptEvent) -> None:
+        ...     print(event.operation, event.status, event.attempt)
+        >>> kling = AsyncKlingClient(hooks=[told])
     """
 
     operation: str

@@ -70,6 +70,11 @@ class WebhookReceiver:
 
     Raises:
         ConfigurationError: secret or prefix can't be used.
+
+    Examples:
+        >>> receiver = WebhookReceiver(secret="a-long-secret-of-yours")
+        >>> address = receiver.url("https://example.com")
+        >>> task = await kling.videos.text2video(prompt="A kite", reply_url=address)
     """
 
     def __init__(
@@ -112,6 +117,10 @@ class WebhookReceiver:
             public_base_url: how useapi.net reaches this program, with the path of a proxy or mount
                 if there is one: `https://my.host/api`. `http://` for this machine only, since the
                 path is a secret.
+
+        Examples:
+            >>> WebhookReceiver(secret="a-long-secret-of-yours").url("https://example.com")
+            'https://example.com/kling-webhook/a-long-secret-of-yours'
         """
         base = public_base_url.rstrip("/")
         parts = urlsplit(base)
@@ -123,7 +132,12 @@ class WebhookReceiver:
         return base + self.path
 
     def knows(self, secret: str) -> bool:
-        """Whether `secret` is the right one; takes equally long for any wrong one."""
+        """Whether `secret` is the right one; takes equally long for any wrong one.
+
+        Examples:
+            >>> WebhookReceiver().knows("a guess")
+            False
+        """
         return hmac.compare_digest(secret.encode("utf-8", "replace"), self._secret.encode())
 
     def receive(self, body: bytes, tasks: Hints) -> Received:
@@ -132,6 +146,10 @@ class WebhookReceiver:
         Args:
             body: as it came; what is longer than `MOST_BYTES` is not looked at.
             tasks: `kling.tasks`, whose waiters are told.
+
+        Examples:
+            >>> WebhookReceiver().receive(b'{"task": {"id": 4711}}', kling.tasks).outcome
+            'nobody_waits'
         """
         task_id = _task_id_in(body)
         if task_id is None:

@@ -7,6 +7,7 @@ of its own with `open_client`.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -15,7 +16,7 @@ from ssl import SSLContext
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from kling_async import AsyncKlingClient
 from kling_async.emulator import Emulator
@@ -35,7 +36,10 @@ def pytest_configure() -> None:
         # A shell's background jobs are deaf to Ctrl-C, and so were the commands that tests start.
         signal.signal(signal.SIGINT, signal.default_int_handler)
     settings.register_profile("house", deadline=None)  # a busy machine is no failure
-    settings.load_profile("house")
+    # The same inputs each time, so that what survives does not hang on chance.
+    few = {"max_examples": 50, "phases": (Phase.explicit, Phase.generate)}
+    settings.register_profile("mutation", deadline=None, derandomize=True, database=None, **few)
+    settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -77,7 +77,7 @@ async def fetch(request: web.Request) -> web.FileResponse:
     job = job_of(request)
     if job.state != "done":
         raise web.HTTPConflict(text=f"the job is {job.state}")
-    return web.FileResponse(request.app[JOBS].video(job), headers={"Content-Type": "video/mp4"})
+    return web.FileResponse(job.file or "", headers={"Content-Type": "video/mp4"})
 
 
 def job_of(request: web.Request) -> Job:

@@ -1,15 +1,15 @@
 """What a service must not lose: jobs, from an uploaded portrait to a talking video on disk.
 
-`fastapi_service.py` and `aiohttp_service.py` are the web around it. Three rules make it safe:
+`fastapi_service.py` and `aiohttp_service.py` are the web around it. Two things make it safe:
 
-- a job is on disk before its caller hears of it, under an id made of the caller's own key, so that
-  asking again is never a second job;
-- the paid calls go on in tasks of this class, whoever disconnects, and what goes out is on disk
-  before it does. Avatars go through `create_many`, whose ledger remembers them across any death;
-  a video that was being ordered when the process died is looked for, never ordered again;
-- closing lets what is in flight end, for ten seconds; everything else goes on at the next start.
+- a job is a line of the table `jobs` before its caller hears of it, under an id made of the
+  caller's own key, so that asking again is never a second job;
+- one bulk run carries out all of them, for as long as the service lives, whoever disconnects. Its
+  ledger knows what is about to be sent before it is, so that after any death nothing is lost and
+  nothing is made twice: what may have been made is looked for, and never ordered again.
 
-One process per folder; the ledger is locked, so that a second one would wait for the first to end.
+A webhook only makes the wait for a video shorter. One process per folder: the ledger is locked, so
+that a second one would wait for the first to end.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+import sqlite3
+from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -30,22 +30,26 @@ from attrs import asdict, define
 
 from kling_async import (
     AsyncKlingClient,
-    BulkRow,
+    BulkResult,
+    CreateAvatar,
     CreateAvatarVideo,
-    DeadlineExceededError,
     KlingError,
     Media,
-    NotSentError,
-    OutcomeUnknownError,
-    RateLimitedError,
-    ServerError,
 )
 
-CLOSE_WITHIN_S = 10.0
 TRY_AGAIN_S = 2.0  # while Kling is out of reach or has no place free
-LOOK_AFTER_S = (0, 1, 2, 5, 15, 30)
-PASSING = (NotSentError, RateLimitedError, ServerError, DeadlineExceededError)
 FINAL = ("done", "failed", "unknown")
+TABLE = """
+CREATE TABLE IF NOT EXISTS jobs (
+    id TEXT PRIMARY KEY, digest TEXT NOT NULL, text TEXT NOT NULL, speaker_id TEXT NOT NULL,
+    reply_url TEXT, state TEXT NOT NULL, avatar_id TEXT, task_id INTEGER, file TEXT, error TEXT
+) STRICT
+"""
+KEEP = """
+INSERT OR REPLACE INTO jobs VALUES (
+    :id, :digest, :text, :speaker_id, :reply_url, :state, :avatar_id, :task_id, :file, :error
+)
+"""
 log = logging.getLogger(__name__)
 
 
@@ -55,42 +59,27 @@ class OtherJobError(Exception):
 
 @define
 class Job:
-    """One job. `state`: accepted -> made (avatar) -> ordering -> filming -> done; failed; unknown.
+    """One line of the table. `state`: accepted -> done; failed; unknown.
 
-    Unknown means that it may have been carried out and could not be found: somebody has to look.
+    Unknown means that it may have been carried out and could not be found: somebody has to look
+    (`kling-async bulk status FOLDER/kling.sqlite`). The next start looks again, too.
     """
 
     id: str
     digest: str
     text: str
     speaker_id: str
+    reply_url: str | None
     state: str = "accepted"
-    account: str | None = None
     avatar_id: str | None = None
     task_id: int | None = None
+    file: str | None = None
     error: str | None = None
 
     def shown(self) -> dict[str, Any]:
         """What its caller may know."""
-        hidden = ("digest", "account", "text", "speaker_id")
-        return {name: value for name, value in asdict(self).items() if name not in hidden}
-
-
-class _Order:
-    """Is told when a video's order goes out, before it does: an `IntentLog`."""
-
-    def __init__(self, save: Callable[..., Awaitable[None]], job: Job) -> None:
-        self.begun = False
-        self._save = save
-        self._job = job
-
-    async def record(self, account: str | None, attempt: int) -> None:
-        self.begun = True
-        await self._save(self._job, state="ordering")
-
-    async def retract(self, error: KlingError | None) -> None:
-        await self._save(self._job, state="made")
-        self.begun = False
+        shown = ("id", "state", "avatar_id", "task_id", "error")
+        return {name: getattr(self, name) for name in shown}
 
 
 class Jobs:
@@ -111,16 +100,11 @@ class Jobs:
         self._jobs: dict[str, Job] = {}
         self._accepting = asyncio.Lock()
         self._changed = asyncio.Condition()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._orders: dict[asyncio.Task[None], _Order] = {}
         self._closing = False
 
     async def __aenter__(self) -> Jobs:
-        self._jobs = await asyncio.to_thread(_read_all, self._folder)
-        self._start(self._make_avatars())
-        for job in self._jobs.values():
-            if job.avatar_id is not None and job.state not in FINAL:
-                self._start(self._film(job))
+        self._jobs = await asyncio.to_thread(self._read)
+        self._run = asyncio.create_task(self._carry_out())
         return self
 
     async def __aexit__(
@@ -132,16 +116,8 @@ class Jobs:
         self._closing = True
         async with self._changed:
             self._changed.notify_all()
-        for task in self._tasks:
-            task.cancel()  # create_many lets its own calls in flight end, for as long
-        for task, order in self._orders.items():
-            if not order.begun:
-                task.cancel()
-        if self._orders:
-            await asyncio.wait(self._orders, timeout=CLOSE_WITHIN_S)
-        for task in self._orders:
-            task.cancel()
-        await asyncio.gather(*self._tasks, *self._orders, return_exceptions=True)
+        self._run.cancel()  # what is in flight may end, and is recorded
+        await asyncio.gather(self._run, return_exceptions=True)
 
     async def accept(self, key: str, portrait: Media, text: str, speaker_id: str) -> Job:
         """The job for this key: a new one, on disk when this returns, or the one there is.
@@ -161,7 +137,7 @@ class Jobs:
         asked.update(json.dumps([text, speaker_id]).encode())
         async with self._accepting:
             if (job := self._jobs.get(job_id)) is None:
-                job = Job(job_id, asked.hexdigest(), text, speaker_id)
+                job = Job(job_id, asked.hexdigest(), text, speaker_id, self._reply_url)
                 await asyncio.to_thread(_write, self._portrait(job), content)
                 await self._save(job)
             elif job.digest != asked.hexdigest():
@@ -172,10 +148,6 @@ class Jobs:
         """The job of this id."""
         return self._jobs.get(job_id)
 
-    def video(self, job: Job) -> Path:
-        """Where its video is, once it is done."""
-        return self._folder / f"{job.id}.mp4"
-
     async def settled(self, job: Job, within_s: float) -> None:
         """Return when the job is final, after `within_s`, or when the service ends."""
         async with self._changed:
@@ -183,143 +155,85 @@ class Jobs:
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(over, within_s)
 
-    # --- avatars: one bulk run for as long as the service lives ---
+    # --- carrying out ---
 
-    async def _make_avatars(self) -> None:
+    async def _carry_out(self) -> None:
         while True:
             try:
-                rows = self._kling.avatars.create_many(
-                    self._rows(), ledger=self._folder / "avatars.sqlite", concurrency=16
+                results = self._kling.bulk.run(
+                    self._rows(),
+                    operation=[CreateAvatar, CreateAvatarVideo],
+                    ledger=self._folder / "kling.sqlite",
+                    save_to=self._folder / "videos",
                 )
-                async with aclosing(rows):
-                    async for row in rows:
-                        await self._made(row)
+                async with aclosing(results):
+                    async for result in results:
+                        await self._note(result)
             except KlingError as exc:
-                log.error("avatars can't be made: %s", type(exc).__name__)
+                log.error("jobs can't be carried out: %s", type(exc).__name__)
             await asyncio.sleep(TRY_AGAIN_S)  # it has stopped; the ledger knows where to go on
 
     async def _rows(self) -> AsyncIterator[dict[str, Any]]:
-        """Every job without an avatar, once, and then each new one as it comes."""
-        given = 0
+        """Every job that is not final, once, and then each new one as it comes."""
+        given = set[str]()
         while True:
-            for job in tuple(islice(self._jobs.values(), given, None)):
-                given += 1
-                if job.avatar_id is None and job.state != "failed":
-                    yield {"key": job.id, "image": self._portrait(job)}
+            for job in [one for one in self._jobs.values() if one.id not in given]:
+                given.add(job.id)
+                if job.state not in FINAL[:2]:
+                    yield {
+                        "key": job.id,
+                        "avatars.create.image": self._portrait(job),
+                        "avatars.video.text": job.text,
+                        "avatars.video.speaker_id": job.speaker_id,
+                        "avatars.video.reply_url": job.reply_url,
+                    }
             async with self._changed:
-                while len(self._jobs) == given:
-                    await self._changed.wait()
+                await self._changed.wait_for(lambda: len(self._jobs) > len(given))
 
-    async def _made(self, row: BulkRow) -> None:
-        job = self._jobs[row.key]
-        if row.state == "created":
-            job.avatar_id, job.account = row.avatar_id, row.account
-            await self._save(job, state="made", error=None)
-            self._start(self._film(job))
-        elif row.state == "failed":
-            await self._save(job, state="failed", error="its avatar was refused")
-        elif row.state == "unknown":  # the next start looks again
-            await self._save(job, state="unknown", error="its avatar may exist")
-
-    # --- videos: one task each ---
-
-    async def _film(self, job: Job) -> None:
-        if job.state == "ordering":
-            await self._look_for(job)
-        while job.state not in FINAL:
-            try:
-                if job.task_id is None:
-                    await self._ordered(job)
-                else:
-                    task = await self._kling.tasks.wait(job.task_id, email=job.account)
-                    await self._kling.assets.download(task, self.video(job))
-                    await self._save(job, state="done")
-            except PASSING:
-                await asyncio.sleep(TRY_AGAIN_S)
-            except KlingError as exc:
-                await self._save(job, state="failed", error=type(exc).__name__)
-
-    async def _ordered(self, job: Job) -> None:
-        """Order its video, in a task that outlives this one: it may be cancelled, an order not."""
-        order = _Order(self._save, job)
-        task = asyncio.create_task(self._order(job, order))
-        self._orders[task] = order
-        task.add_done_callback(self._orders.pop)
-        await asyncio.shield(task)
-
-    async def _order(self, job: Job, order: _Order) -> None:
-        video = CreateAvatarVideo(
-            avatar_id=job.avatar_id,
-            text=job.text,
-            speaker_id=job.speaker_id,
-            reply_url=self._reply_url,
-            reply_ref=job.id,
-            email=job.account,
-        )
-        try:
-            # As kling.avatars.video(...), but `order` is told before it goes out.
-            task = await self._kling.send(video, intent_log=order)
-        except OutcomeUnknownError:
-            await self._look_for(job)
-        else:
-            await self._save(job, state="filming", task_id=task.id)
-
-    async def _look_for(self, job: Job) -> None:
-        """Its order went out and no answer came: it is known by its reference, while it runs."""
-        for pause_s in LOOK_AFTER_S:
-            await asyncio.sleep(pause_s)
-            try:
-                running = await self._kling.scheduler.running()
-            except KlingError:
-                continue
-            for one in running:
-                if one.reply_ref == job.id:
-                    await self._save(job, state="filming", task_id=one.id)
-                    return
-        await self._save(job, state="unknown", error="its video may have been ordered")
+    async def _note(self, result: BulkResult) -> None:
+        if result.state not in FINAL:
+            return  # the next run goes on with it
+        job = self._jobs[result.key]
+        job.state, job.task_id = result.state, result.task_id
+        job.avatar_id = result.steps[0].remote_id
+        job.file = next(iter(result.files), None)
+        if result.state != "done":
+            log.warning("job %s is %s: %s", job.id, result.state, result.error)
+            job.error = "it was refused" if result.state == "failed" else "it may have been made"
+        await self._save(job)
 
     # --- keeping ---
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a job's task ended", exc_info=error)
 
     def _portrait(self, job: Job) -> Path:
         return self._folder / f"{job.id}.portrait"
 
-    async def _save(self, job: Job, **changes: Any) -> None:
+    async def _save(self, job: Job) -> None:
         """On disk first, then known to everybody."""
-        as_json = json.dumps({**asdict(job), **changes})
-        await asyncio.to_thread(_write, self._folder / f"{job.id}.json", as_json.encode())
-        for name, value in changes.items():
-            setattr(job, name, value)
+        await asyncio.to_thread(self._keep, asdict(job))
         self._jobs[job.id] = job
         async with self._changed:
             self._changed.notify_all()
 
+    def _table(self) -> sqlite3.Connection:
+        return sqlite3.connect(self._folder / "jobs.sqlite", isolation_level=None)
 
-def _read_all(folder: Path) -> dict[str, Job]:
-    folder.mkdir(parents=True, exist_ok=True)
-    jobs = (Job(**json.loads(path.read_bytes())) for path in sorted(folder.glob("*.json")))
-    return {job.id: job for job in jobs}
+    def _read(self) -> dict[str, Job]:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        table = self._table()
+        table.execute(TABLE)
+        jobs = [Job(*one) for one in table.execute("SELECT * FROM jobs")]
+        table.close()
+        return {job.id: job for job in jobs}
+
+    def _keep(self, line: dict[str, Any]) -> None:
+        table = self._table()
+        table.execute(KEEP, line)
+        table.close()
 
 
 def _write(path: Path, content: bytes) -> None:
-    """The whole file or none of it, and on disk when this returns."""
-    temporary = path.with_suffix(path.suffix + ".new")
-    with temporary.open("wb") as file:
+    """On disk when this returns, as the table's line will be that names it."""
+    with path.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the name, too
-    finally:
-        os.close(folder)

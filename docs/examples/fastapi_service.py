@@ -99,7 +99,7 @@ async def look(
 async def fetch(job: OneJob, jobs: AllJobs) -> FileResponse:
     if job.state != "done":
         raise HTTPException(409, f"the job is {job.state}")
-    return FileResponse(jobs.video(job), media_type="video/mp4")
+    return FileResponse(job.file or "", media_type="video/mp4")
 
 
 if __name__ == "__main__":

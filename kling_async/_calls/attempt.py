@@ -41,6 +41,15 @@ class IntentLog(Protocol):
     For whoever must know after a crash which calls may have been carried out: a web service's
     table of orders, say. Hand one to `kling.send(request, intent_log=...)`. What is recorded and
     not retracted may have been carried out, until the call returns or raises.
+
+    Examples:
+        >>> class Printed:
+        ...     async def record(self, account: str | None, attempt: int) -> None:
+        ...         print("goes out for", account)
+        ...     async def retract(self, error: KlingError | None) -> None:
+        ...         print("did nothing")
+        >>> ada = await kling.send(CreateAvatar(image="ada.jpg"), intent_log=Printed())
+        goes out for demo@example.com
     """
 
     async def record(self, account: str | None, attempt: int) -> None:
@@ -96,7 +105,7 @@ class Attempts:
         self.clock = clock
         self.hooks = hooks
         self.running = running
-        self.job_slots = JobSlots(clock)
+        self.job_slots: JobSlots = JobSlots(clock)
 
     def stats(self) -> Stats:
         """Where each account is now."""
@@ -129,7 +138,7 @@ class Attempts:
         slot = None if call.attempt is None else call.attempt.job_slot
         if slot is not None:
             self.job_slots.started(slot, call.request.started_task(result))
-        if self.job_slots:
+        if self.job_slots.by_id:
             self.job_slots.finished(call.request.finished_tasks(result))
 
 
@@ -225,7 +234,7 @@ class Attempt(Generic[R]):
         permit.release(None)
         if attempts.hooks or log.isEnabledFor(DEBUG):
             tell(attempts.hooks, self._event(status, None))
-        if self.job_slot is not None or attempts.job_slots:
+        if self.job_slot is not None or attempts.job_slots.by_id:
             attempts.note_jobs(call, result)
         call.attempt = self.progress = None  # they refer to each other, and are many
         return call.result(result, status)

@@ -45,7 +45,7 @@ class Call(Generic[R]):
         """How many went out; one that was held back before its first byte counts for nothing."""
         self.attempt: Attempt[R] | None = None
         """The latest one, from when it began to wait; none after a success."""
-        self.sent_s = 0.0
+        self.sent_s: float = 0.0
         """Wall clock of the latest attempt."""
         self.pending: PendingCreate[R] | None = None
         self.may_be_done = False
@@ -87,8 +87,12 @@ class Call(Generic[R]):
         """`error` after looking in vain."""
         ids = [str(one.id) for one in lookup.candidates]
         shown = ", ".join(ids[:5]) + (", ..." if ids[5:] else "")
-        looked = f"{len(ids)} that could be it ({shown})" if ids else "nothing that could be it"
-        more = self._unknown(f"{error.text}; its account lists {looked}")
+        looked = f"its account lists {len(ids)} that could be it ({shown})"
+        if not lookup.listed:
+            looked = "no listing of its account was had"
+        elif not ids:
+            looked = "its account lists nothing that could be it"
+        more = self._unknown(f"{error.text}; {looked}")
         more.candidates = lookup.candidates
         return more
 

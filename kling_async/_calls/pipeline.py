@@ -78,7 +78,9 @@ class Pipeline:
         self._wire = wire
         self._reconciler = Reconciler(clock)
         self._cautioned: set[str] = set()
-        self.attempts = Attempts(accounts, admission, self._reconciler, clock, hooks, self._running)
+        self.attempts: Attempts = Attempts(
+            accounts, admission, self._reconciler, clock, hooks, self._running
+        )
 
     @property
     def service(self) -> str:

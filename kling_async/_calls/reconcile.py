@@ -32,12 +32,14 @@ _SETTLED = 256  # calls that ended well, of which one knows what they looked lik
 class Lookup(Generic[R]):
     """What looking came to: the result that was found, or what could be it.
 
-    `whole` asks for the rest of a result of which the listing showed only a part.
+    `whole` asks for the rest of a result of which the listing showed only a part; `listed` says
+    whether anything could be listed.
     """
 
     found: R | None
     candidates: tuple[Any, ...] = ()
     whole: Request[R] | None = None
+    listed: bool = True
 
 
 class Sightings:
@@ -160,7 +162,7 @@ class Reconciler:
         self._clock = clock
         self._born_s = clock.wall()
         self._open: dict[PendingCreate[Any], None] = {}
-        self.claims = Claims(self._oldest_s, remembers)
+        self.claims: Claims = Claims(self._oldest_s, remembers)
         # Of calls that ended without their result. It may show up any time, so no age makes these
         # harmless; they are kept, about a kilobyte for each kind of call whose caller was told (or
         # left), however often it happened.
@@ -168,7 +170,7 @@ class Reconciler:
         # Of calls that ended otherwise, the latest: what looks like theirs and has no caller, and
         # can be no other call's of ours, was made by somebody else.
         self._settled: deque[tuple[Request[Any], str | None, float]] = deque(maxlen=_SETTLED)
-        self.clock_skew = ClockSkew()
+        self.clock_skew: ClockSkew = ClockSkew()
 
     def begin(
         self, request: Request[R], account: str | None, given: Request[R]
@@ -222,7 +224,7 @@ class Reconciler:
         pending.in_doubt = True
         evidence = pending.evidence
         until = self._clock.monotonic() + within_s
-        looks = 0
+        looks, listed = 0, False
         while (left_s := until - self._clock.monotonic()) > 1e-6:  # less is rounding
             waits = settings.LOOK_AFTER_S
             await self._clock.sleep(min(left_s, waits[min(looks, len(waits) - 1)]))
@@ -234,11 +236,12 @@ class Reconciler:
                     raise  # this client can't look any more
                 except KlingError:
                     continue  # an account that can't be listed now may be listed later
+                listed = True
                 if found is not None:
                     self.claims.add(evidence.kind, found.id, self._clock.wall())
                     whole = evidence.refetch(found.thing, pending.account)
                     return Lookup(evidence.result(found.thing), pending.candidates, whole)
-        return Lookup(None, pending.candidates)
+        return Lookup(None, pending.candidates, listed=listed)
 
     async def _shown(
         self,

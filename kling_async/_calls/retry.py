@@ -47,6 +47,9 @@ class RetryPolicy:
         budget: retries of reads, uploads and deletes are paid for from a budget of their account,
             which successes fill: 100 tokens, 10 a retry. While a service is ill they fade, and
             `attempts` is the upper bound. False: as many as `attempts` allows. Default True.
+
+    Examples:
+        >>> once = kling.with_options(retry=RetryPolicy(attempts=1))
     """
 
     attempts: int = field(default=settings.ATTEMPTS, validator=ge(1))

@@ -47,12 +47,12 @@ class Permit:
     def __init__(self, admission: Admission, throttle: Throttle, account: str | None) -> None:
         self._admission = admission
         self._throttle = throttle
-        self.holds_place = False
+        self.holds_place: bool = False
         """Until its connection is freed, it holds a place in flight."""
-        self.account = account
-        self.pause_number = -1
+        self.account: str | None = account
+        self.pause_number: int = -1
         """The account's latest pause when it was let go; -1 before that."""
-        self.sent_s = 0.0
+        self.sent_s: float = 0.0
         """When it was let go, monotonic."""
 
     def check_before_write(self) -> None:
@@ -154,7 +154,9 @@ class Admission:
         self.places = places
         self._buckets = limiter if isinstance(limiter, AccountBuckets) else None
         given = [one for one in (limiter, client_limiter) if one is not None]
-        self.ours = [one for one in given if isinstance(one, (AccountBuckets, SharedBucket))]
+        self.ours: list[AccountBuckets | SharedBucket] = [
+            one for one in given if isinstance(one, (AccountBuckets, SharedBucket))
+        ]
         self._theirs = [one for one in given if one not in self.ours]
         self._adaptive = any(one.adaptive for one in self.ours)
         self._clock = clock

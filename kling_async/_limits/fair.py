@@ -85,7 +85,7 @@ class FairSemaphore:
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self.taken = 0
+        self.taken: int = 0
         self._line = FairLock()
         self._freed: asyncio.Future[None] | None = None
 

@@ -27,8 +27,8 @@ class JobSlot:
     __slots__ = ("account", "job_id", "since_s")
 
     def __init__(self, account: str, since_s: float) -> None:
-        self.account = account
-        self.since_s = since_s
+        self.account: str = account
+        self.since_s: float = since_s
         self.job_id: int | None = None
         """None until the server has named it; for ever where the answer was lost."""
 
@@ -46,11 +46,8 @@ class JobSlots:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._accounts: dict[str | None, _Account] = {}
-        self._by_id: dict[int, JobSlot] = {}
-
-    def __bool__(self) -> bool:
-        """Whether a job is known to run; cheap."""
-        return bool(self._by_id)
+        self.by_id: dict[int, JobSlot] = {}
+        """Job -> its slot, where it is known to run."""
 
     def running(self, account: str | None) -> int:
         """How many slots of `account` are taken."""
@@ -88,7 +85,7 @@ class JobSlots:
 
     def runs(self, account: str, job_id: int) -> None:
         """A job that somebody else began runs there: an earlier process of ours, say."""
-        if job_id not in self._by_id:
+        if job_id not in self.by_id:
             place = JobSlot(account, self._clock.monotonic())
             self._accounts.setdefault(account, _Account()).places[place] = None
             self.started(place, job_id)
@@ -97,17 +94,17 @@ class JobSlots:
         """Note the id of the job that holds `place`."""
         if job_id is not None and place in self._accounts[place.account].places:
             place.job_id = job_id
-            self._by_id[job_id] = place
+            self.by_id[job_id] = place
 
     def finished(self, job_ids: Iterable[int]) -> None:
         """These jobs are over; ids that are not ours do no harm."""
         for job_id in job_ids:
-            if (place := self._by_id.get(job_id)) is not None:
+            if (place := self.by_id.get(job_id)) is not None:
                 self.give_back(place)
 
     def missing(self, job_id: int) -> None:
         """The server does not know this job. Soon after its start that may mean nothing."""
-        place = self._by_id.get(job_id)
+        place = self.by_id.get(job_id)
         if place is not None and self._clock.monotonic() - place.since_s > VISIBLE_AFTER_S:
             self.give_back(place)
 
@@ -119,7 +116,7 @@ class JobSlots:
         if one.places.pop(place, self) is self:
             return
         if place.job_id is not None:
-            self._by_id.pop(place.job_id, None)
+            self.by_id.pop(place.job_id, None)
         if one.freed is not None and not one.freed.done():
             one.freed.set_result(None)
 
@@ -135,7 +132,7 @@ class JobSlots:
             return
         visible_s = self._clock.monotonic() - VISIBLE_AFTER_S
         old = [place for place in one.places if place.since_s < visible_s]
-        unknown = sum(1 for job_id in listed if job_id not in self._by_id)
+        unknown = sum(1 for job_id in listed if job_id not in self.by_id)
         for place in reversed(old):
             if place.job_id is not None:
                 if place.job_id not in listed:

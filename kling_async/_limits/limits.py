@@ -8,7 +8,9 @@ from __future__ import annotations
 from typing import Protocol, runtime_checkable
 
 from attrs import Attribute, field, frozen
-from attrs.validators import ge, gt
+from attrs.validators import ge, le
+
+_MOST = 1_000_000_000  # beyond it, rates are 0 or infinite
 
 
 @runtime_checkable
@@ -19,6 +21,15 @@ class Limiter(Protocol):
     `AsyncKlingClient(rate_limit=...)` or `AsyncKlingClient(client_rate_limit=...)`. One object
     then serves all accounts, and is asked by several callers at once; before a `RateLimit` that is
     given beside it, which so keeps its promise however long yours takes.
+
+    Examples:
+        >>> class OneAtATime:
+        ...     def __init__(self) -> None:
+        ...         self.lock = asyncio.Lock()
+        ...     async def acquire(self, account: str | None) -> None:
+        ...         async with self.lock:
+        ...             await asyncio.sleep(1)
+        >>> kling = AsyncKlingClient(rate_limit=OneAtATime())
     """
 
     async def acquire(self, account: str | None) -> None:
@@ -38,19 +49,23 @@ class RateLimit:
     """At most `requests` in any window of `per_s` seconds, for each account.
 
     Args:
-        requests: how many, at least 1. About 98 % of them are used: the rest is what requests lose
-            or win against each other on their way, so that the promise holds where they arrive.
-        per_s: the window in seconds, above 0; default 1.
+        requests: how many, 1 to a thousand million. About 98 % of them are used: the rest is what
+            requests lose or win against each other on their way, so that the promise holds where
+            they arrive.
+        per_s: the window in seconds, a microsecond to a thousand million; default 1.
         burst: how many of them may go at once after a pause; default 1, which spaces all requests
             evenly. A burst of b is paid for by a slower pace, requests + 1 - b per window, because
             the promise holds for *every* window, the one that begins with the burst included.
         adaptive: find an unpublished quota while running. `requests` per `per_s` then is the upper
             bound, kept as ever; the rate begins at 10 a second (or the bound), grows while nothing
             is refused, and falls after a 429. `kling.stats` shows it. Default False.
+
+    Examples:
+        >>> kling = AsyncKlingClient(rate_limit=RateLimit(60, per_s=60))
     """
 
-    requests: int = field(validator=[_whole, ge(1)])
-    per_s: float = field(default=1.0, validator=gt(0))
+    requests: int = field(validator=[_whole, ge(1), le(_MOST)])
+    per_s: float = field(default=1.0, validator=[ge(1e-6), le(_MOST)])
     burst: int = field(default=1, validator=[_whole, ge(1)])
     adaptive: bool = False
 

@@ -19,18 +19,18 @@ class Throttle:
     """The state of one account: its pause, its places, its retry budget and what was counted."""
 
     def __init__(self, clock: Clock) -> None:
-        self.line = FairLock()
+        self.line: FairLock = FairLock()
         self.sent = 0
         self.refused = 0
         self.waiting = 0
         self.in_flight = 0
         self.places: int | None = None
         """How many may be in flight after a pause; None: as many as there are."""
-        self.pause_number = 0
+        self.pause_number: int = 0
         """Which pause the present places belong to; who went before one does not count there."""
-        self.refusals_in_a_row = 0
+        self.refusals_in_a_row: int = 0
         """Those that were in flight together are counted once."""
-        self.retry_budget = settings.RETRY_BUDGET
+        self.retry_budget: int = settings.RETRY_BUDGET
         """Tokens left: each retry of a repeatable request takes some, each success gives one back.
 
         So retries fade while a service is ill: 500 callers with five attempts each make 2,500

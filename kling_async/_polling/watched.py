@@ -40,6 +40,9 @@ class PollSchedule:
         waits_s: seconds before the first look, the second and so on; the last one repeats. Default
             2, 3, 5, 8, 10, 15, then 20 (the vendor's own samples look every 15 to 20 s).
         jitter: up to this share of each wait is added, never taken away; default 0.1.
+
+    Examples:
+        >>> done = await kling.tasks.wait(task, poll=PollSchedule(waits_s=(1, 5, 30)))
     """
 
     waits_s: tuple[float, ...] = field(
@@ -48,7 +51,12 @@ class PollSchedule:
     jitter: float = field(default=0.1, validator=ge(0))
 
     def wait_s(self, looks: int, chance: float) -> float:
-        """Seconds until the next look, after `looks` of them; `chance` is from 0 to 1."""
+        """Seconds until the next look, after `looks` of them; `chance` is from 0 to 1.
+
+        Examples:
+            >>> PollSchedule().wait_s(looks=0, chance=0.0)
+            2.0
+        """
         return self.waits_s[min(looks, len(self.waits_s) - 1)] * (1 + self.jitter * chance)
 
 

@@ -23,14 +23,14 @@ class Progress:
     """
 
     def __init__(self, reported: bool = False) -> None:
-        self.reported = reported
+        self.reported: bool = reported
         self.before_first_byte: Callable[[], None] | None = None
         """Called right before writing begins, where the transport tells; it may raise HeldBack."""
         self.is_silent: Callable[[], bool] | None = None
         """Whether nothing is unread on its connection; None: its transport sees to that."""
         self.overdue: str | None = None
         """Why it was ended, where its total time was over."""
-        self.began = False
+        self.began: bool = False
         self.abandoned = False
         """The caller has left: writing must not begin any more."""
         self.left_behind: asyncio.Future[Any] | None = None

@@ -167,14 +167,12 @@ _WIRED: dict[
 def _wire_fields(
     cls: type[Request[Any]],
 ) -> tuple[tuple[str, str, str, Numbers | None], ...]:
-    found = _WIRED.get(cls)
-    if found is None:
-        found = _WIRED[cls] = tuple(
-            (one.name, one.metadata["wire"], one.metadata["place"], one.metadata.get("numbers"))
-            for one in fields(cls)
-            if has_wire_name(one)
-        )
-    return found
+    _WIRED[cls] = tuple(
+        (one.name, one.metadata["wire"], one.metadata["place"], one.metadata.get("numbers"))
+        for one in fields(cls)
+        if has_wire_name(one)
+    )
+    return _WIRED[cls]
 
 
 def _query_text(value: Any) -> str:

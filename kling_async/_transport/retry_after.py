@@ -26,8 +26,8 @@ def retry_after_s(headers: Mapping[str, str], body: JSON, now_s: float) -> float
     header = headers.get("retry-after")
     if header is not None:
         seconds = _seconds(header)
-        if seconds is None and (date := _http_date(header)) is not None:
-            sent = _http_date(headers.get("date", ""))
+        if seconds is None and (date := http_date(header)) is not None:
+            sent = http_date(headers.get("date", ""))
             seconds = _ahead(date, now_s if sent is None else sent)
         return _sane(seconds)
     stated = body.get("retryAfter") if isinstance(body, Mapping) else None
@@ -44,7 +44,8 @@ def _seconds(text: str) -> float | None:
         return None
 
 
-def _http_date(text: str) -> float | None:
+def http_date(text: str) -> float | None:
+    """Epoch seconds of an HTTP date, in each of its forms; None where it is none."""
     try:
         moment = parsedate_to_datetime(text)
         # Always UTC (RFC 9110), also in asctime's form, which names no zone.

@@ -11,7 +11,6 @@ import logging
 import math
 import ssl
 from functools import partial
-from http.cookiejar import CookieJar
 from typing import Any
 
 import httpx
@@ -19,6 +18,7 @@ import httpx
 from .. import settings
 from ..aio import invalid_deadline
 from ..errors import ConfigurationError
+from .answers import NoCookies
 from .environment import Proxies
 from .pools import PoolsOfOne, SilentPool
 from .progress import current
@@ -107,13 +107,13 @@ def client_on(
         if proxies:
             transport = ByProxies(transport, proxies, context)
     assert isinstance(transport, httpx.AsyncBaseTransport)
-    return httpx.AsyncClient(
+    client = httpx.AsyncClient(
         transport=transport,
         trust_env=False,  # it was read by us: httpx knows no exception for this machine itself
-        # What an API client has no use for: cookies, and looking for a password in the address.
-        cookies=_NoCookies(),
-        auth=httpx.Auth(),
+        auth=httpx.Auth(),  # else a password is looked for in each address
     )
+    client._cookies = NoCookies()  # what it is given it would put into one of its own
+    return client
 
 
 class ByProxies(httpx.AsyncBaseTransport):
@@ -156,16 +156,6 @@ class ByProxies(httpx.AsyncBaseTransport):
         """Close all of them."""
         for one in (self._direct, *self._by_proxy.values()):
             await one.aclose()
-
-
-class _NoCookies(CookieJar):
-    """Keeps none and sends none; looking for them costs 5 us per answer."""
-
-    def extract_cookies(self, response: Any, request: Any) -> None:
-        """None."""
-
-    def add_cookie_header(self, request: Any) -> None:
-        """None."""
 
 
 def _aiohttp_transport(verify: ssl.SSLContext | bool) -> httpx.AsyncBaseTransport:

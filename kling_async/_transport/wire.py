@@ -73,7 +73,7 @@ class Wire:
             raise ConfigurationError(
                 f"http_client must be an httpx.AsyncClient, not {kind.__module__}.{kind.__name__}"
             )
-        self.close_within_s = settings.CLOSE_WITHIN_S
+        self.close_within_s: float = settings.CLOSE_WITHIN_S
         self._proxies = proxies_of_machine()
         self._transport = (
             chosen(transport, base_url, self._proxies) if http_client is None else None

@@ -31,7 +31,7 @@ class Columns:
         self.keep = keep
         self.decimal_comma = False
         """Whether 1,2 stands for 1.2: in a file whose cells are not separated by commas."""
-        self.names = recipe.columns
+        self.names: tuple[str, ...] = recipe.columns
         """All that belong to a field, or to the row."""
         self._near: dict[str, list[str]] = {}
         self._kinds: dict[str, Kind] = {name: recipe.kind_of(name) for name in self.names}

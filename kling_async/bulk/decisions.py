@@ -6,19 +6,19 @@ The file has the columns `key` and `decision`, perhaps `step`; all others are pa
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 from attrs import frozen
 
 from .inputs import records_of
-from .problems import InputError, InputProblem, Problems
+from .problems import InputError, InputProblem, Problems, StrPath
 from .readers import Record
 from .rows import WHOLE_ROW
 
 Decision = Literal["adopt", "resend", "abandon"]
-REMEDY = "Nothing was settled. Mend it and run the command again."
+REMEDY = "Nothing was settled. Mend it and try again."
 _ADOPT = re.compile(r"(?:adopt[\s:]+)?([0-9]{1,40})", re.IGNORECASE)
 
 
@@ -53,11 +53,11 @@ class _Columns:
         return None
 
 
-def read_decisions(path: Path, *, step: int | None = None) -> list[Word]:
-    """The decisions of a file (.csv, .tsv, .jsonl or .xlsx), without the rows that have none.
+def read_decisions(given: Mapping[str, str] | StrPath, *, step: int | None = None) -> list[Word]:
+    """The decisions of a file or a mapping, without the rows that have none.
 
     Args:
-        path: the file.
+        given: the file (.csv, .tsv, .jsonl or .xlsx), or the decision of each key.
         step: which request of each row, where the file does not say.
 
     Raises:
@@ -65,19 +65,26 @@ def read_decisions(path: Path, *, step: int | None = None) -> list[Word]:
         ConfigurationError: the extra that reads such files is not installed.
     """
     words, problems = list[Word](), Problems()
-    for record in _records(path):
+    records = _pairs(given) if isinstance(given, Mapping) else _records(Path(given))
+    for record in records:
         text = str(record.cells.get("decision") or "").strip()
         if not text:
             continue
         said = _word(record, text, step)
+        key, value = str(record.cells.get("key") or ""), text[:200]
         if isinstance(said, Word):
             words.append(said)
+        elif isinstance(given, Mapping):
+            problems.add(InputProblem(f"decisions[{key!r}]", None, None, said[1], key, value))
         else:
-            key, value = str(record.cells.get("key") or ""), text[:200]
-            problems.add(InputProblem(str(path), record.line, *said, key, value))
+            problems.add(InputProblem(str(given), record.line, *said, key, value))
     if problems.count:
         raise problems.error(REMEDY)
     return words
+
+
+def _pairs(given: Mapping[str, str]) -> Iterator[Record]:
+    return (Record(None, {"key": key, "decision": text}, {}) for key, text in given.items())
 
 
 def _records(path: Path) -> Iterator[Record]:

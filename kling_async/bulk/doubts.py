@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from attrs import define, field
 
@@ -28,7 +28,7 @@ from .outgoing import StepRequests
 from .records import RECOVERED, Applied, Change, Listed, Step
 from .task_group import TaskGroup
 
-log = logging.getLogger("kling_async")
+log: Final = logging.getLogger("kling_async")
 
 ABSENCE_AFTER_S = 1800.0
 """How long an absence must last at least before `resend_after_absence` believes it."""
@@ -301,7 +301,7 @@ class Doubts:
                 why = f"absent from a whole listing for {self._within_s:.0f} s, as you opted for"
                 change = Change(step_id=step_id, event="resent", values={"error": why})
             else:
-                change = self._given_up(step, one, of_step)
+                change = self._given_up(step, one, look, of_step)
             await self._ledger.apply(change)
             await self._tell(one, step_id)
 
@@ -310,14 +310,16 @@ class Doubts:
         there = look is not None and not look.cut and not decided.candidates
         return self._resend and there and one.evidence.likeness and bool(step.own)
 
-    def _given_up(self, step: Step, one: _Watched, decided: Decided) -> Change:
+    def _given_up(self, step: Step, one: _Watched, look: Look | None, decided: Decided) -> Change:
         candidates = [sighting.id for sighting in decided.candidates[:CANDIDATES]]
         avatar = one.evidence.kind != "task"
         things, its = ("avatars" if one.evidence.kind == "avatar" else "things", "it")
         if not avatar:
             things, its = "jobs", "its job"
         text = f"{len(candidates)} {things} could be it"
-        if not candidates:
+        if look is None:
+            text = "at its end no listing was had"
+        elif not candidates:
             text = "nothing listed could be it" if avatar else "no job that is shown could be it"
         error = f"{step.error}; {its} was looked for, for {self._within_s:.0f} s: {text}"
         values = {"error": error, "candidates": candidates}

@@ -43,7 +43,7 @@ class NotKeptError(KlingError):
     """
 
     def __init__(self, file: Path, error: OSError) -> None:
-        self.why = f"{file} can't be written: {error.strerror or error}"
+        self.why: str = f"{file} can't be written: {error.strerror or error}"
         super().__init__(f"{self.why}; it is at Kling, and is fetched by the next run")
 
 
@@ -57,7 +57,9 @@ class LooksMadeError(KlingError):
     """
 
     def __init__(self, account: str | None, kind: str, ids: Mapping[str, str]) -> None:
-        self.problems = {key: f"looks like {kind} {there}" for key, there in ids.items()}
+        self.problems: dict[str, str] = {
+            key: f"looks like {kind} {there}" for key, there in ids.items()
+        }
         """Row -> what it looks like."""
         rows = f"{len(ids)} rows look" if len(ids) > 1 else "1 row looks"
         shown = [f"{key} ({kind} {there})" for key, there in list(ids.items())[:_NAMED]]

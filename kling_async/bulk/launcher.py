@@ -35,9 +35,9 @@ class TrialServer:
     """
 
     def __init__(self, folder: Path, *, durable: bool = True) -> None:
-        self.folder = folder.absolute()
+        self.folder: Path = folder.absolute()
         self.process: subprocess.Popen[bytes] | None = None
-        self.port = 0
+        self.port: int = 0
         self._durable = durable
         self._copied: Path | None = None
         """Binaries that another user may run; removed at the end."""

@@ -11,7 +11,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import psycopg
 
@@ -37,7 +37,7 @@ from .records import Row
 from .sqlite_reader import Questions, end
 from .sqlite_reading import Reading
 
-log = logging.getLogger("kling_async")
+log: Final = logging.getLogger("kling_async")
 T = TypeVar("T")
 
 SWEEP_EVERY_S = 10.0
@@ -58,7 +58,7 @@ class PostgresLedger(GroupedLedger):
         self, service: str, session: Session, store: PostgresWriting, thread: ThreadPoolExecutor
     ) -> None:
         super().__init__(service, thread)
-        self.path = session.address
+        self.path: LedgerAddress = session.address
         self._session = session
         self._store = store
 
@@ -153,7 +153,7 @@ class PostgresReader(Questions):
     """A shared ledger to look at; `read_postgres` opens it."""
 
     def __init__(self, session: Session, thread: ThreadPoolExecutor) -> None:
-        self.path = session.address
+        self.path: LedgerAddress = session.address
         self._session = session
         self._store = Reading(session.address, session)
         self._thread = thread

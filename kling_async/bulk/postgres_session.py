@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
 import psycopg
@@ -27,7 +27,7 @@ from ..errors import ConfigurationError, LedgerError
 from .file_lock import host_name
 from .sqlite_reading import Cursor, Database
 
-log = logging.getLogger("kling_async")
+log: Final = logging.getLogger("kling_async")
 T = TypeVar("T")
 
 PAUSE_S = 0.2

@@ -113,7 +113,7 @@ class Problems:
     """Counts problems; keeps the first ones, and some of each kind, so that memory stays flat."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self.count: int = 0
         self.kept: list[InputProblem] = []
         self._groups: dict[tuple[str | None, str], EqualProblems] = {}
 

@@ -12,6 +12,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from io import TextIOWrapper
 from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -19,6 +20,7 @@ from typing import Any, Protocol, cast
 from attrs import frozen
 
 from ..errors import JSON
+from ..models.media import open_regular
 from .columns import name_of
 from .problems import InputError, InputProblem, StrPath
 from .rows import WHOLE_ROW
@@ -55,7 +57,7 @@ class HeaderColumns(Protocol):
 class Record:
     """What stands in the file for one row: names by `name_of`, values as they are read."""
 
-    line: int
+    line: int | None
     cells: Mapping[str, JSON]
     problems: Mapping[str, str]
     is_text: bool = False
@@ -66,14 +68,14 @@ class Lines:
     """The lines of a file, counted; what keeps them from being read becomes an InputError."""
 
     def __init__(self, path: StrPath) -> None:
-        self.path = Path(path)
-        self.number = 0
+        self.path: Path = Path(path)
+        self.number: int = 0
         """Of the line that was handed out last, from 1."""
         self._record_line = 1
         self._record_chars = 0
         try:
             # newline="" keeps the line ends inside quoted cells as they are.
-            self._text = self.path.open(encoding="utf-8-sig", newline="")
+            self._text = TextIOWrapper(open_regular(self.path), "utf-8-sig", newline="")
         except OSError as exc:
             raise self.fault(None, f"can't be read: {exc.strerror or exc}") from None
 

@@ -168,7 +168,13 @@ class BulkRow:
         return self.state == "created" and self.video_state in (None, "saved")
 
     def to_dict(self) -> dict[str, Any]:
-        """Its fields as plain JSON values."""
+        """Its fields as plain JSON values.
+
+        Examples:
+            >>> rows = kling.avatars.create_many([{"image": "ada.jpg"}], ledger="ada.sqlite")
+            >>> [row.to_dict()["state"] async for row in rows]
+            ['created']
+        """
         return plain(self)
 
 
@@ -225,7 +231,12 @@ class BulkResult:
         return self.state == "done"
 
     def to_dict(self) -> dict[str, Any]:
-        """Its fields as plain JSON values, its steps among them."""
+        """Its fields as plain JSON values, its steps among them.
+
+        Examples:
+            >>> [one.to_dict()["state"] async for one in kling.bulk.results("avatars.sqlite")]
+            ['unknown']
+        """
         return plain(self)
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from pathlib import Path
 
 from attrs import evolve, frozen
 
@@ -82,13 +83,12 @@ class BulkRun:
         wait_for_server_s: float = WAIT_FOR_SERVER_S,
         budget: Budget | None = None,
     ) -> None:
-        self.counts = RunCounts()
-        self.stopped_because: str | None = None
-        """Why the run ended before its rows did; None while it goes on."""
+        self.counts: RunCounts = RunCounts()
+        self.stopped_because: str | None = None  # where it ended before its rows did
         self.made = made
-        self.makes_avatars = requests.makes_avatars
-        self.folder = works.folder
-        self.health = AccountHealth(options.retry.retry_after_max_s, self.stop)
+        self.makes_avatars: bool = requests.makes_avatars
+        self.folder: Path | None = works.folder
+        self.health: AccountHealth = AccountHealth(options.retry.retry_after_max_s, self.stop)
         self._pipeline = pipeline
         self._ledger = ledger
         self._requests = requests

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..errors import InvalidRequestError, LedgerError
 from ..models.checks import Digits
 from ..models.operations import request_type
 from .cells import as_it_was
-from .decisions import REMEDY, Decision, Word
+from .decisions import REMEDY, Decision, Word, read_decisions
 from .ledger import Ledger
 from .machine import UNSETTLED, State
-from .places import Place, open_ledger, read_ledger
-from .problems import InputProblem, Problems
+from .places import Place, open_ledger, place_of, read_ledger
+from .problems import InputProblem, Problems, StrPath
 from .records import MISSING, Applied, Change, Row, Step
 from .results import noun_of
 
@@ -45,45 +46,68 @@ async def settle(
         LedgerError: there is nothing to settle, the id is another row's, or the ledger can't be
             used now.
     """
-    if service is None:
-        async with read_ledger(path) as reader:
-            service = await reader.fact("service") or ""
-    async with open_ledger(path, service=service) as ledger:
+    place = place_of(path) if isinstance(path, str) else path  # its text shows no password
+    async with open_ledger(place, service=service or await _service_of(place)) as ledger:
         row = await ledger.row(key)
         chosen = _chosen(row, step)
         applied = await ledger.apply(_change(row, chosen, decision, adopt))
         if applied is Applied.CLAIMED:
-            raise LedgerError(f"{noun_of(chosen)} {adopt} belongs to another row of {path}")
+            raise LedgerError(f"{noun_of(chosen)} {adopt} belongs to another row of {place}")
         if applied is Applied.STALE:
             raise LedgerError(f"row {key} is settled by now; there is nothing to settle")
         return await ledger.row(key)
 
 
-async def unknown_rows(path: Place, *, step: int | None = None) -> list[tuple[str, int]]:
-    """The key, and the number of the step, of each row whose outcome is unknown.
+async def words_of(
+    path: Place,
+    *,
+    decision: Decision | None = None,
+    keys: Iterable[str] | None = None,
+    decisions: Mapping[str, str] | StrPath | None = None,
+    step: int | None = None,
+) -> list[Word]:
+    """What the user says of each row: of `decisions`, `keys`, or else all that are unknown.
 
     Args:
-        path: the ledger's file.
-        step: only steps of this number; default: any.
+        path: the ledger's file or address.
+        decision: of all of them, where `decisions` does not say it for each.
+        keys: the rows'.
+        decisions: a file of them, or the decision of each key.
+        step: which request of each row; default: the first that is unknown.
+
+    Raises:
+        InputError: `decisions` can't be read.
+        LedgerError: the ledger can't be read.
     """
+    if decisions is not None:
+        return await asyncio.to_thread(read_decisions, decisions, step=step)
+    assert decision is not None
+    if keys is not None:
+        return [Word(key, decision, step=step) for key in dict.fromkeys(keys)]
     async with read_ledger(path) as reader:
         return [
-            (row.key, row.current.number)
+            Word(row.key, decision, step=row.current.number)
             async for row in reader.rows(states=UNSETTLED)
             if row.current is not None and step in (None, row.current.number)
         ]
 
 
 async def settle_many(
-    path: Place, words: Sequence[Word], *, file: str, again: bool = False
+    path: Place,
+    words: Sequence[Word],
+    *,
+    file: StrPath | None = None,
+    again: bool = False,
+    service: str | None = None,
 ) -> list[tuple[Row, Step, Decision]]:
     """Each row that was settled, its step, and how; all of the words, or none.
 
     Args:
-        path: the ledger's file, which no run may be using.
+        path: the ledger's file or address, which no run may be using.
         words: what the user says, each of one row.
-        file: where it was said, for messages.
+        file: where it was said, for messages; default: the ledger.
         again: rows that are settled already are passed over: the same words may be said twice.
+        service: whom the ledger must belong to; default: to whomever it does.
 
     Raises:
         InputError: with each word that can't be carried out, and nothing was settled.
@@ -91,9 +115,8 @@ async def settle_many(
     """
     if not words:
         return []
-    async with read_ledger(path) as reader:
-        service = await reader.fact("service") or ""
-    async with open_ledger(path, service=service) as ledger:
+    place = place_of(path) if isinstance(path, str) else path
+    async with open_ledger(place, service=service or await _service_of(place)) as ledger:
         problems, changes = Problems(), list[tuple[Step, Word, Change]]()
         claimed: dict[tuple[str | None, str, str], str] = {}
         for word in words:
@@ -101,7 +124,8 @@ async def settle_many(
                 found = await _checked(ledger, word, claimed, again=again)
             except (LedgerError, InvalidRequestError) as exc:
                 column = "decision" if word.line is not None else None
-                problems.add(InputProblem(file, word.line, column, exc.text, word.key))
+                named = str(place if file is None else file)
+                problems.add(InputProblem(named, word.line, column, exc.text, word.key))
             else:
                 changes += found
         if problems.count:
@@ -116,6 +140,11 @@ async def settle_many(
             row = await ledger.row(step.key)
             settled.append((row, await ledger.step(step.id), word.decision))
         return settled
+
+
+async def _service_of(place: Place) -> str:
+    async with read_ledger(place) as reader:
+        return await reader.fact("service") or ""
 
 
 async def _checked(

@@ -13,7 +13,7 @@ import logging
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 
@@ -24,7 +24,7 @@ from .postgres_session import PAUSE_S, LedgerAddress, connection_options, transl
 from .postgres_sql import CHANNEL, NOTIFY
 from .shared_rate import TICK_S, FollowedLaw, RateKeeper
 
-log = logging.getLogger("kling_async")
+log: Final = logging.getLogger("kling_async")
 
 SPARE = 1.04
 """Places are further apart than the rate says by this: what requests win on their way."""
@@ -88,7 +88,7 @@ class SharedLimits:
         self._taken_until_s: dict[str, float] = {}
         """Account -> its last place here, where the rate is to be found."""
         self.users = 0
-        self.looked = asyncio.Event()
+        self.looked: asyncio.Event = asyncio.Event()
         """Whether it is known by now which accounts are given up."""
         self._address = address
         self._admission = admission

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigurationError
+from ..models.media import open_regular
 from .problems import InputError, InputProblem
 from .readers import HeaderColumns, Record, header_names
 from .rows import WHOLE_ROW
@@ -69,6 +70,7 @@ def _cells(path: Path) -> list[list[Any]]:
     except ImportError:
         raise ConfigurationError(NEEDS) from None
     try:
+        open_regular(path).close()  # a named pipe would be waited for
         with CalamineWorkbook.from_path(path) as book:
             visible = [
                 one.name for one in book.sheets_metadata if one.visible == SheetVisibleEnum.Visible
@@ -77,7 +79,7 @@ def _cells(path: Path) -> list[list[Any]]:
                 raise InputError([InputProblem(str(path), None, None, "has no visible sheet")])
             return book.get_sheet_by_name(visible[0]).to_python(skip_empty_area=False)
     except (CalamineError, OSError) as exc:
-        text = f"can't be read as an Excel workbook: {exc}"
+        text = f"can't be read as an Excel workbook: {getattr(exc, 'strerror', None) or exc}"
         raise InputError([InputProblem(str(path), None, None, text)]) from None
 
 

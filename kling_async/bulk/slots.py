@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from typing import Any, Final
 
 from .._calls.pipeline import Options, Pipeline
 from ..accounts import as_listed
@@ -15,7 +15,7 @@ from .ledger import Ledger
 from .outgoing import StepRequests
 from .records import Row, Step
 
-log = logging.getLogger("kling_async")
+log: Final = logging.getLogger("kling_async")
 
 FREE_WITHIN_S = 0.25
 """How soon it is seen that a job slot is free which another worker had."""

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from ..aio import finished, in_thread
@@ -32,7 +33,7 @@ class SqliteLedger(GroupedLedger):
         self, service: str, file: OwnedFile, store: Writing, thread: ThreadPoolExecutor
     ) -> None:
         super().__init__(service, thread)
-        self.path = file.path
+        self.path: Path = file.path
         self._file = file
         self._store = store
 

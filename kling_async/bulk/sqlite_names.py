@@ -61,18 +61,6 @@ def explained(path: Path) -> Iterator[None]:
         raise _explanation(path, sqlite3.DatabaseError(f"malformed: {exc}")) from exc
 
 
-@contextmanager
-def as_written(path: object) -> Iterator[None]:
-    """LedgerError where something was read that no ledger writes."""
-    try:
-        yield
-    except (ValueError, TypeError, RecursionError) as exc:
-        raise LedgerError(
-            f"the ledger {path} is damaged ({exc}): put back a copy of it; nothing was sent that "
-            f"is not recorded there"
-        ) from exc
-
-
 def _explanation(path: Path, error: sqlite3.Error | OSError) -> LedgerError:
     """An error of SQLite's or the system's as ours, with what to do."""
     text = str(error)

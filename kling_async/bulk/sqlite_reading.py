@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from ..errors import LedgerError
 from . import sql
 from .machine import STATES, State
 from .records import Listed, Note, Row, Step, WorkRecord, object_of, step_of
-from .sqlite_names import as_written
+from .values import mended
 
 _PART = 500
 """Values in one statement; SQLite bounds them."""
@@ -44,6 +45,18 @@ class Database(Protocol):
     def execute(self, statement: str, values: Mapping[str, Any] = ..., /) -> Cursor:
         """Carry a statement out; its parameters are written `:name`."""
         ...
+
+
+@contextmanager
+def as_written(path: object) -> Iterator[None]:
+    """LedgerError where something was read that no ledger writes."""
+    try:
+        yield
+    except (ValueError, TypeError, RecursionError) as exc:
+        raise LedgerError(
+            f"the ledger {path} is damaged ({exc}): put back a copy of it; nothing was sent that "
+            f"is not recorded there"
+        ) from exc
 
 
 class Reading:
@@ -82,7 +95,7 @@ class Reading:
 
     def known(self, keys: Sequence[str]) -> dict[str, Row]:
         """See `LedgerReader.known`."""
-        found = self.among(sql.ROWS_OF_KEYS, keys)
+        found = self.among(sql.ROWS_OF_KEYS, [mended(key) for key in keys])
         return {row.key: row for row in self._rows(found)}
 
     def page(self, states: frozenset[State], after: tuple[int, int], size: int) -> list[Row]:

@@ -145,7 +145,10 @@ def _made(
 
 def _unkept(spec: StepSpec, step: StepInput) -> dict[str, str]:
     """What no ledger can hold, though the request takes it: a file whose name is no text."""
-    if not has_half(step.payload):
+    for value in step.payload.values():  # the names are of fields
+        if not (isinstance(value, str) and value.isascii()) and has_half(value):
+            break
+    else:
         return {}
     text = "its path is not UTF-8 text, which can't be kept; rename the file or its folder"
     return {spec.column_of(n): text for n, value in step.payload.items() if has_half(value)}

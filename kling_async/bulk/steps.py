@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from attrs import evolve
 
@@ -47,13 +47,13 @@ from .health import WAIT_FOR_SLOT_S, AccountHealth, NotKeptError, ends_the_run
 from .ledger import Ledger
 from .machine import PAID, Event, State
 from .outcomes import Done, Failed, InDoubt, Outcome, PutOff, Stopped, Unknown, outcome_of
-from .outgoing import MOST_LAPSES, StaleStepError, StepIntent, StepRequests, StoppingError
+from .outgoing import StaleStepError, StepIntent, StepRequests, StoppingError
 from .records import ANSWER, INVALID, MISSING, Applied, Change, Step
 from .slots import SharedSlots
 from .task_group import Hold
 from .works import Works
 
-log = logging.getLogger("kling_async")
+log: Final = logging.getLogger("kling_async")
 
 MOST_OVERTAKEN = 3
 """How often in a row the ledger may say otherwise of a step before it is left to the next run."""
@@ -87,9 +87,9 @@ class Stepper:
         *,
         pay_again: bool = False,
     ) -> None:
-        self.running = 0
+        self.running: int = 0
         """Tasks at Kling that are waited for."""
-        self.left_running = 0
+        self.left_running: int = 0
         """Tasks at Kling that were not waited for to their end."""
         self._begun: dict[int, Task] = {}
         """By step: the task that began in this run, and is not waited for yet."""
@@ -185,10 +185,10 @@ class Stepper:
         request = await self._requests.of(step, account, earlier)
         self._doubts.check_new(step, request, account)
         request, values = await self._prepare(step, request, account)
-        await self._slots.take(step, request, account)
-        lapses = MOST_LAPSES if self._pipeline.admission.keeps_rate else 0
-        sends = (self._ledger, step, values, hold, self._stopping)
-        intent = StepIntent(*sends, most_lapses=lapses)
+        if kind.starts_task:
+            await self._slots.take(step, request, account)
+        rated = self._pipeline.admission.keeps_rate
+        intent = StepIntent(self._ledger, step, values, hold, self._stopping, keeps_rate=rated)
         retry, clock = self._options.retry, self._pipeline.clock
         until_s = clock.monotonic() + WAIT_FOR_SLOT_S
         result: Any = None

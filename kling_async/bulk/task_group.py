@@ -131,13 +131,13 @@ class Crew(Generic[J]):
         work: Callable[[Hold], Coroutine[Any, Any, None]],
     ) -> None:
         self._auto = concurrency == "auto"
-        if concurrency == "auto":
-            self.first, self.most = FIRST, MOST if admission.keeps_rate else MOST_WITHOUT_RATE
-        elif concurrency < 1:
-            raise ValueError(f"concurrency must be at least 1, or auto, not {concurrency}")
-        else:
+        self.first: int = FIRST
+        self.most: int = MOST if admission.keeps_rate else MOST_WITHOUT_RATE
+        if concurrency != "auto":
+            if concurrency < 1:
+                raise ValueError(f"concurrency must be at least 1, or auto, not {concurrency}")
             self.first = self.most = concurrency
-        self.size = 0
+        self.size: int = 0
         """Workers now."""
         self._ceiling = float(self.most)
         self._admission = admission

@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Collection
 from contextlib import aclosing
 from pathlib import Path
+from typing import Final
 
 from ..errors import KlingError, LedgerError
 from ..settings import CLOSE_WITHIN_S, WAIT_FOR_DATABASE_S
@@ -22,7 +23,7 @@ from .recipes import TALKING
 from .results import BulkResult, RowResult, bulk_result
 from .shared_run import AGAIN, SharedRun
 
-log = logging.getLogger("kling_async")
+log: Final = logging.getLogger("kling_async")
 
 NEW_LEDGERS_S = 2.0
 """How often is looked for further ledgers."""
@@ -57,9 +58,9 @@ class Worker:
         wait_s: float = WAIT_FOR_DATABASE_S,
         told: Told | None = None,
     ) -> None:
-        self.settled = 0
+        self.settled: int = 0
         """Rows that were settled here."""
-        self.stopping = asyncio.Event()
+        self.stopping: asyncio.Event = asyncio.Event()
         self._equipment = equipment
         self._address = address
         self._names = names

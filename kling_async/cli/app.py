@@ -10,6 +10,7 @@ from .completion import completion_command
 from .config import load
 from .doctor import doctor_command
 from .emulator import emulator
+from .helps import explained
 from .history import history_command
 from .operations import COMMANDS
 from .special import accounts, assets, avatars, elements, images, scheduler, tasks, tts, videos
@@ -28,10 +29,10 @@ def cli(context: click.Context) -> None:
     load(context)
 
 
-for group in (avatars, videos, images, elements, tasks, scheduler, assets, tts, accounts):
-    for command in COMMANDS.get(group.name or "", ()):
-        group.add_command(command)
-    cli.add_command(group)
+for _group in (avatars, videos, images, elements, tasks, scheduler, assets, tts, accounts):
+    for _command in COMMANDS.get(_group.name or "", ()):
+        _group.add_command(_command)
+    cli.add_command(_group)
 cli.add_command(bulk)
 bulk.add_command(history_command)
 cli.add_command(emulator)
@@ -39,3 +40,4 @@ cli.add_command(worker_command)
 cli.add_command(ledger_group)
 cli.add_command(doctor_command)
 cli.add_command(completion_command)
+explained(cli)

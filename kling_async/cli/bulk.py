@@ -60,7 +60,7 @@ def bulk() -> None:
     """
 
 
-for command in (
+for _command in (
     init_command,
     status_command,
     settle_command,
@@ -68,7 +68,7 @@ for command in (
     report_command,
     copy_command,
 ):
-    bulk.add_command(command)
+    bulk.add_command(_command)
 
 
 def _saving(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -120,11 +120,13 @@ def _saving(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--max-videos",
     type=click.IntRange(0),
+    metavar="N",
     help="Begin no further job once so many were begun by all runs over the ledger.",
 )
 @click.option(
     "--max-credits",
     type=click.FloatRange(0),
+    metavar="N",
     help="Begin no job that would make all of them together cost more credits.",
 )
 @with_choice

@@ -66,7 +66,10 @@ def with_choice(command: F) -> F:
 
 _OPTIONS = (
     click.option(
-        "--limit", type=click.IntRange(1), help="Take the first N rows only, to try them first."
+        "--limit",
+        type=click.IntRange(1),
+        metavar="N",
+        help="Take the first N rows only, to try them first.",
     ),
     click.option(
         "--only", multiple=True, metavar="KEY", help="Take the row of this key only; repeatable."

@@ -15,6 +15,8 @@ from typing import Any
 import click
 from attrs import frozen
 
+from ..models.media import open_regular
+
 FILE, SHARED_FILE, TABLE = "kling-async.toml", "pyproject.toml", "kling-async"
 PREFIX = "KLING_ASYNC_"
 IN_FILE = (
@@ -95,14 +97,16 @@ def _of_file(folder: Path) -> list[Setting]:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        text = path.read_text("utf-8")
+        with open_regular(path) as file:  # a folder may come from somebody else
+            text = file.read().decode()
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as exc:
-        raise click.UsageError(f"{path.name} can't be read: {exc}") from None
+        why = getattr(exc, "strerror", None) or exc
+        raise click.UsageError(f"{path.name} can't be read: {why}") from None
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as exc:
+    except (tomllib.TOMLDecodeError, RecursionError) as exc:
         if path.name == SHARED_FILE and f"tool.{TABLE}" not in text:
             return {}  # broken, and none of our business
         raise click.UsageError(f"{path.name} is no TOML: {exc}") from None

@@ -9,16 +9,18 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
-from email.utils import parsedate_to_datetime
+from http.client import HTTPException
 from pathlib import Path
 from typing import Literal
 from urllib.error import HTTPError
-from urllib.request import Request, getproxies, urlopen
+from urllib.parse import urlsplit
+from urllib.request import ProxyHandler, Request, build_opener, getproxies
 
 import click
 from attrs import asdict, frozen
 
 from .. import settings
+from .._transport.retry_after import http_date
 from ..client import AsyncKlingClient
 from ..errors import APIError, KlingError
 from ..models.prices import HUNDREDTHS
@@ -121,22 +123,25 @@ async def _account(kling: AsyncKlingClient, email: str) -> Finding:
 
 def _date_of(url: str) -> str | None:
     """The server's time as it stands in the head of any answer; asked for without the token."""
+    direct = settings.is_loopback(urlsplit(url).hostname or "")
+    opener = build_opener(ProxyHandler({} if direct else None))
     try:
-        with urlopen(Request(url, method="HEAD"), timeout=10) as answer:
-            return str(answer.headers["Date"])
+        with opener.open(Request(url, method="HEAD"), timeout=10) as answer:
+            date: str | None = answer.headers["Date"]
+            return date
     except HTTPError as exc:
         with exc:
             return exc.headers["Date"]
-    except OSError:
+    except (OSError, HTTPException):
         return None
 
 
 def clock_finding(date: str | None, now_s: float) -> Finding:
     """How far the server's clock is from ours, by its `Date`; ours decides what is too old."""
-    try:
-        ahead_s = parsedate_to_datetime(date or "").timestamp() - now_s
-    except ValueError:
+    told_s = http_date(date or "")
+    if told_s is None:
         return Finding("clock", "look", "the server does not tell its time")
+    ahead_s = told_s - now_s
     if abs(ahead_s) > settings.CLOCK_SLACK_S:
         said = f"it is {abs(ahead_s):.0f} s {'behind' if ahead_s > 0 else 'ahead of'} the server's"
         return Finding("clock", "wrong", f"{said}; set it: a lost avatar is known by its time")

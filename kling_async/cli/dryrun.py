@@ -125,7 +125,8 @@ def _lines(dry: DryRun, plan: _Plan, done: int) -> Iterator[str]:
     things = ", ".join(many(count, noun) for noun, count in plan.made.items())
     yield f"To be made: {things or 'nothing'}."
     if plan.at_least_s is not None:
-        rate = f"{dry.rate.requests}/{dry.rate.per_s:g} s" if dry.rate is not None else ""
+        per = "" if dry.rate is None or dry.rate.per_s == 1 else f"{dry.rate.per_s:g} "
+        rate = f"{dry.rate.requests}/{per}s" if dry.rate is not None else ""
         yield f"Time: at least {duration(plan.at_least_s)} for {plan.requests} requests at {rate}."
     if plan.jobs:
         yield from _of_jobs(dry, plan)

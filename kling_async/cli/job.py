@@ -235,6 +235,7 @@ _OPTIONS = (
         "--reconcile-within",
         "reconcile_within_s",
         type=click.FloatRange(0),
+        metavar="SECONDS",
         default=RECONCILE_WITHIN_S,
         show_default=True,
         help="Seconds to look for what was made when its answer was lost; later runs look again.",
@@ -243,6 +244,7 @@ _OPTIONS = (
         "--wait-for-server",
         "wait_for_server_s",
         type=click.FloatRange(0),
+        metavar="SECONDS",
         default=WAIT_FOR_SERVER_S,
         show_default=True,
         help="Seconds to go on trying while the server can't be reached, before the run ends; what "

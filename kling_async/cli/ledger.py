@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import click
 
@@ -16,12 +16,14 @@ from ..bulk.flat import ResultState, flat, is_avatar
 from ..bulk.ledger import LedgerReader
 from ..bulk.machine import STATES, State
 from ..bulk.places import Place, place_of, read_ledger
+from ..bulk.problems import cause_of
 from ..bulk.records import MISSING, Row, Step
 from ..bulk.results import noun_of
 from ..bulk.sqlite import copy_ledger
 from ..bulk.sqlite_names import BESIDE
 from ..errors import ConfigurationError
 from .causes import causes, say
+from .progress import many
 from .session import run
 from .streams import echo, echo_json
 
@@ -38,12 +40,18 @@ SHOWN = 20
 """Rows that `status` lists; all are in the export."""
 
 
-overwrite_option = click.option(
+overwrite_option: Final = click.option(
     "--overwrite", is_flag=True, help="Replace the file where there is one already."
 )
 
 
-class LedgerParam(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.2
+if TYPE_CHECKING:  # generic since click 8.2
+    _ParamType = click.ParamType[Path | LedgerAddress]
+else:
+    _ParamType = click.ParamType
+
+
+class LedgerParam(_ParamType):
     """A ledger: a file, or the address of one in PostgreSQL."""
 
     name = "ledger"
@@ -104,14 +112,32 @@ def status_command(
         for number, what in ((1, "rows"), (2, "videos")):
             for state in TROUBLED:
                 rows = troubled[number, state]
-                for row in rows[:SHOWN]:
+                for row, *others in _alike(rows[:SHOWN], number):
                     echo(_told(row, row.steps[number - 1], ledger))
+                    if others:
+                        named = ", ".join(one.key for one in others)
+                        echo(f"  for the same reason {many(len(others), 'row')} more: {named}")
+                if state == "unknown" and len(rows) > 1:
+                    settle = shlex.join(["kling-async", "bulk", "settle", str(ledger)])
+                    echo(f"all unknown rows: {settle} --all-unknown --resend (or --abandon),")
+                    echo(f"  or {settle} --from FILE, an export with a column `decision`")
                 if counts.get((number, state), 0) > SHOWN:
                     more = f"... and more {state} {what}; see"
                     echo(f"{more} `kling-async bulk status {ledger} --state {state} --all`")
         return 0
 
     run(work())
+
+
+def _alike(rows: Iterable[Row], number: int) -> Iterable[list[Row]]:
+    """The rows of one reason together; by itself where a row's own job may be found."""
+    found: dict[object, list[Row]] = {}
+    for row in rows:
+        step = row.steps[number - 1]
+        alone = step.candidates or step.remote_id or step.evidence == MISSING
+        cause = row.key if alone else (step.account, cause_of(step.error or "", row.key))
+        found.setdefault(cause, []).append(row)
+    return found.values()
 
 
 async def _troubled(book: LedgerReader) -> dict[tuple[int, State], list[Row]]:

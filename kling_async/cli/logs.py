@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import re
 from logging.handlers import QueueHandler, QueueListener
 from pathlib import Path
 
@@ -60,6 +61,8 @@ def start_log(verbose: int, file: Path | None) -> None:
 def _in_background(file: Path, context: click.Context) -> logging.Handler:
     """Hands records to a thread that writes them: a slow disk does not hold the run up."""
     try:
+        if file.is_file() and not _is_log(file):
+            raise OSError(0, "it holds something else than a log, which would be spoiled")
         written = logging.FileHandler(file, encoding="utf-8", errors="backslashreplace")
     except OSError as exc:
         why = exc.strerror or exc
@@ -71,6 +74,13 @@ def _in_background(file: Path, context: click.Context) -> logging.Handler:
     context.call_on_close(written.close)
     context.call_on_close(listener.stop)  # the last that is said is done first
     return QueueHandler(waiting)
+
+
+def _is_log(file: Path) -> bool:
+    """Whether it is empty, or begins as `LINE` does: the input or the ledger may be named."""
+    with file.open("rb") as opened:
+        head = opened.read(11)
+    return not head or re.fullmatch(rb"\d{4}-\d\d-\d\d ", head) is not None
 
 
 class _Terminal(logging.Handler):
@@ -89,7 +99,8 @@ class _Bare(logging.Formatter):
 
     def __init__(self, line: str) -> None:
         super().__init__(line)
-        self._redactor = Redactor([os.environ.get("USEAPI_TOKEN", "")])
+        token = os.environ.get("USEAPI_TOKEN", "")
+        self._redactor = Redactor((token, token.removeprefix("user:")))
 
     def format(self, record: logging.LogRecord) -> str:
         return without_secrets(self._redactor.text(super().format(record)))

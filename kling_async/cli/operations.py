@@ -110,7 +110,7 @@ def command_of(
     helps = field_helps(request)
     own = [one for one in fields(request) if one.name not in ("email", "extra")]
     own.sort(key=lambda one: one.inherited)
-    call.__doc__ = cleandoc(request.__doc__ or "").partition("\n\nArgs:")[0]
+    call.__doc__ = re.split(r"\n\n(?:Args|Examples):", cleandoc(request.__doc__ or ""))[0]
     wrapped = with_session(call)
     wrapped = _extra_option(wrapped)
     if request.email_in in ("query", "body"):

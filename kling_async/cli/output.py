@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import click
 
@@ -13,7 +13,9 @@ from .session import Session, run
 from .streams import echo, echo_json
 from .tables import print_list
 
-email_option = click.option("--email", metavar="EMAIL", help="The Kling account of this call.")
+email_option: Final = click.option(
+    "--email", metavar="EMAIL", help="The Kling account of this call."
+)
 
 
 def show(result: Any) -> None:

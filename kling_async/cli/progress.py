@@ -97,7 +97,7 @@ class Snapshot:
         if self.unreachable:
             parts.append("the server can't be reached")
         elif self.paused_s > 0:
-            parts.append(f"paused by the server for {self.paused_s:.0f} s")
+            parts.append(f"paused by the server for {max(1, round(self.paused_s))} s")
         elif self.waiting:
             parts.append(f"{self.waiting} waiting for the limit")
         if self.found_per_s is not None:
@@ -111,7 +111,7 @@ class Snapshot:
 class Reach:
     """Is there a server? A client's hook, so that a run that waits for one says so."""
 
-    lost = False
+    lost: bool = False
 
     def __call__(self, event: AttemptEvent) -> None:
         """Hear of an attempt."""
@@ -134,9 +134,9 @@ class Meter:
         self._reach = reach
         self._monotonic = monotonic
         self._started = monotonic()
-        self.began_at = time.time()
+        self.began_at: float = time.time()
         """In epoch seconds, as the ledger's own times."""
-        self.failed_before = 0
+        self.failed_before: int = 0
         self._seen_s = self._started
         self._paused_s = 0.0
 
@@ -222,7 +222,7 @@ class Display(Protocol):
 class Lines:
     """A plain line every few seconds, for pipes and log files."""
 
-    every_s = 2.0
+    every_s: float = 2.0
 
     def show(self, now: Snapshot) -> None:
         """One line."""
@@ -240,7 +240,7 @@ class Lines:
 class JSONLines:
     """A JSON object every second, for programs."""
 
-    every_s = 1.0
+    every_s: float = 1.0
 
     def show(self, now: Snapshot) -> None:
         """One object."""
@@ -258,7 +258,7 @@ class JSONLines:
 class Bar:
     """A live bar on a terminal, with the counts on a line below it."""
 
-    every_s = 0.1
+    every_s: float = 0.1
 
     def __init__(self, total: int) -> None:
         from rich.console import Console

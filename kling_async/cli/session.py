@@ -161,6 +161,7 @@ _SHARED = (
     click.option("--base-url", metavar="URL", help="Default: KLING_BASE_URL, else the vendor's."),
     click.option(
         "--rate",
+        metavar="RATE",
         callback=rate_of,
         default=f"{DEFAULT_RATE.requests}/s",
         show_default=True,
@@ -181,7 +182,10 @@ _SHARED = (
         "--faults", metavar="FAULTS", help="With --emulator: what shall go wrong; see the docs."
     ),
     click.option(
-        "-v", "--verbose", count=True, help="Say on stderr what is done; -vv: each attempt, too."
+        *("-v", "--verbose"),
+        count=True,
+        metavar=" ",  # it takes none
+        help="Say on stderr what is done; -vv: each attempt, too.",
     ),
     click.option(
         "--log-file",

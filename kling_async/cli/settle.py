@@ -8,13 +8,14 @@ from pathlib import Path
 
 import click
 
-from ..bulk.decisions import Decision, Word, read_decisions
+from ..bulk.decisions import Decision
 from ..bulk.places import Place
 from ..bulk.records import Row, Step
 from ..bulk.results import noun_of
-from ..bulk.settle import settle, settle_many, unknown_rows
+from ..bulk.settle import settle, settle_many, words_of
 from ..models.checks import Digits
 from .ledger import INPUT, LEDGER
+from .progress import many
 from .session import run
 from .streams import echo
 
@@ -93,21 +94,20 @@ def settle_command(
         echo(f"row {rows[0]}: {_what_now(settled, settled.steps[at - 1], decision)}")
         return 0
 
-    async def many() -> int:
-        if decisions is not None:
-            words, file = read_decisions(decisions, step=number), str(decisions)
-        elif all_unknown:
-            found = await unknown_rows(ledger, step=number)
-            words, file = [Word(key, decision, step=at) for key, at in found], str(ledger)
-        else:
-            words = [Word(key, decision, step=number or 1) for key in dict.fromkeys(rows)]
-            file = str(ledger)
-        settled = await settle_many(ledger, words, file=file, again=decisions is not None)
+    async def several() -> int:
+        words = await words_of(
+            ledger,
+            decision=decision,
+            keys=rows or None,
+            decisions=decisions,
+            step=(number or 1) if rows else number,
+        )
+        settled = await settle_many(ledger, words, file=decisions, again=decisions is not None)
         for line in _summary(settled, len(words)):
             echo(line)
         return 0
 
-    run(one() if len(rows) == 1 else many())
+    run(one() if len(rows) == 1 else several())
 
 
 def _summary(settled: Sequence[tuple[Row, Step, Decision]], said: int) -> list[str]:
@@ -116,7 +116,7 @@ def _summary(settled: Sequence[tuple[Row, Step, Decision]], said: int) -> list[s
     lines = [f"{len(settled)} of {said} rows settled"] if said else ["there is nothing to settle"]
     if len(settled) < said:
         lines[0] += f"; the other {said - len(settled)} were settled before"
-    return [*lines, *(f"  {count} rows: {text}" for text, count in nexts.items())]
+    return [*lines, *(f"  {many(count, 'row')}: {text}" for text, count in nexts.items())]
 
 
 def _what_now(row: Row, step: Step, decision: Decision) -> str:

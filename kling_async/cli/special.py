@@ -10,7 +10,7 @@ import os
 import sys
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -33,21 +33,27 @@ PASSWORD, PASS_TOKEN, DID, USER_ID = (
 )
 
 
-avatars = click.Group("avatars", help="Make, list, show and delete avatars, and make them talk.")
-tasks = click.Group("tasks", help="Show, list, delete and wait for jobs.")
-scheduler = click.Group("scheduler", help="What useapi.net tracks, for all accounts at once.")
-assets = click.Group("assets", help="Upload, list and delete files; fetch what was made.")
-tts = click.Group("tts", help="Text to speech.")
-videos = click.Group(
+avatars: Final = click.Group(
+    "avatars", help="Make, list, show and delete avatars, and make them talk."
+)
+tasks: Final = click.Group("tasks", help="Show, list, delete and wait for jobs.")
+scheduler: Final = click.Group(
+    "scheduler", help="What useapi.net tracks, for all accounts at once."
+)
+assets: Final = click.Group("assets", help="Upload, list and delete files; fetch what was made.")
+tts: Final = click.Group("tts", help="Text to speech.")
+videos: Final = click.Group(
     "videos",
     help="Make and change videos, which cost credits; `tasks wait` waits for them.",
 )
-images = click.Group(
+images: Final = click.Group(
     "images",
     help="Start pictures, which cost credits; `tasks wait` waits for them. Find faces, free.",
 )
-elements = click.Group("elements", help="Persons and things that pictures and videos can name.")
-accounts = click.Group("accounts", help="The Kling accounts that useapi.net has configured.")
+elements: Final = click.Group(
+    "elements", help="Persons and things that pictures and videos can name."
+)
+accounts: Final = click.Group("accounts", help="The Kling accounts that useapi.net has configured.")
 
 
 @avatars.command("get")

@@ -59,7 +59,7 @@ class Lasting(io.RawIOBase):
 
     def __init__(self, raw: io.RawIOBase | None) -> None:
         self._raw = raw
-        self.lost = ""
+        self.lost: str = ""
         """Why something did not arrive; empty where all did, or where the reader had enough."""
         self.has_results = False
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..models.text import on_one_line
-from .streams import echo_json
+from .streams import echo, echo_json
 
 MOST_COLUMNS = 8
 """More do not fit any terminal; a list in a pipe has all."""
@@ -22,6 +22,8 @@ def on_terminal() -> bool:
 
 def print_list(rows: Sequence[Any]) -> None:
     """Print JSON objects: as a table on a terminal, else one a line."""
+    if not rows and on_terminal():
+        echo("none", err=True)
     if rows and on_terminal() and all(isinstance(one, Mapping) for one in rows):
         print_table(rows, most_chars=MOST_CHARS)
         return

@@ -17,10 +17,10 @@ from .messages import Request
 try:
     from python_multipart.exceptions import ParseError
     from python_multipart.multipart import MultipartParser, parse_options_header
-except ImportError as exc:
+except ImportError as _exc:
     raise ImportError(
         "the emulator needs two more packages: pip install 'kling-async[emulator]'"
-    ) from exc
+    ) from _exc
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks

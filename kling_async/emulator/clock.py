@@ -21,6 +21,14 @@ class EmulatorClock:
     Args:
         start_ms: wall time at the start, epoch milliseconds; default: the real one.
         skew_s: how far `now_ms` is off, in seconds; may be set at any time.
+
+    Examples:
+        >>> emulator.clock.advance(900)
+        >>> emulator.clock.monotonic() > 900
+        True
+        >>> emulator.clock.now_ms() > 1000 * 900
+        True
+        >>> await emulator.clock.sleep(0)
     """
 
     def __init__(self, start_ms: int | None = None, skew_s: float = 0.0) -> None:

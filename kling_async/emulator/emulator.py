@@ -66,6 +66,14 @@ class Emulator(Truth, Others):
         on_call: a plain function, told of each `Call` once it is known what will be sent.
         foreign: who else is at work on the accounts; a `ForeignWriter` or its text, default nobody.
         **views: how far what is shown is from the truth; see the table in `views.py`.
+
+    Examples:
+        >>> emulator = Emulator(accounts=["ada@example.com"])
+        >>> async with emulator.serve() as base_url:
+        ...     async with AsyncKlingClient("user:1-test", base_url=base_url) as kling:
+        ...         ada = await kling.avatars.create(image="ada.jpg", nickname="Ada")
+        >>> [one.nickname for one in emulator.avatars]
+        ['Ada']
     """
 
     def __init__(
@@ -119,6 +127,9 @@ class Emulator(Truth, Others):
         """For `AsyncKlingClient(transport=...)`, which needs no token then, or httpx's own.
 
         Any host in the URL will do.
+
+        Examples:
+            >>> client = httpx.AsyncClient(transport=Emulator().transport())
         """
         return EmulatorTransport(self, *(() if self._token is None else (self._token,)))
 
@@ -131,17 +142,31 @@ class Emulator(Truth, Others):
             host: address to listen on; anything but loopback closes `/` and `/_emulator`.
             port: 0, the default, takes a free one.
             is_open: True leaves them open: who reaches the server may then do all they do.
+
+        Examples:
+            >>> async with emulator.serve() as base_url:
+            ...     print(base_url)
+            http://127.0.0.1:.../v1/kling
         """
         return serve(self, host, port, path=API_ROOT, is_open=is_open)
 
     # Changing things while it runs
 
     def add_faults(self, faults: Iterable[Fault]) -> None:
-        """Append to the plan; a fault counts matching calls from now on."""
+        """Append to the plan; a fault counts matching calls from now on.
+
+        Examples:
+            >>> emulator.add_faults([Fault("avatars.create", "reset_after", at=1)])
+        """
         self._plan.add(faults)
 
     def remove_faults(self, faults: Iterable[Fault] | None = None) -> list[Fault]:
-        """Take these faults back, None: all; those that were there, and strike no more."""
+        """Take these faults back, None: all; those that were there, and strike no more.
+
+        Examples:
+            >>> emulator.remove_faults()
+            []
+        """
         return self._plan.remove(faults)
 
     def set_quota(
@@ -158,11 +183,20 @@ class Emulator(Truth, Others):
                 None: no limit.
             form: seconds, date, body or none; see `Quota`.
             operations: names the quota counts; None: all that belong to an account.
+
+        Examples:
+            >>> emulator.set_quota(RateLimit(2, per_s=1))
         """
         self._quota = Quota(quota, self._clock, form=form, operations=operations)
 
     def reset(self) -> None:
-        """Back to the start: nothing made, no calls, the first faults unstruck; time runs on."""
+        """Back to the start: nothing made, no calls, the first faults unstruck; time runs on.
+
+        Examples:
+            >>> emulator.reset()
+            >>> len(emulator.calls)
+            0
+        """
         self._world = self._new_world()
         self._log = CallLog(self._record_calls, self._on_call)
         self._plan.reset()
@@ -178,7 +212,12 @@ class Emulator(Truth, Others):
         return self._changes
 
     def dump_state(self) -> tuple[dict[str, object], dict[str, bytes]]:
-        """What exists and the clock, ready for JSON, and the content of files by SHA-256."""
+        """What exists and the clock, ready for JSON, and the content of files by SHA-256.
+
+        Examples:
+            >>> state, contents = emulator.dump_state()
+            >>> emulator.restore_state(json.dumps(state).encode(), contents.values())
+        """
         return dumped(self._world, self._clock), self._world.blobs()
 
     def restore_state(self, text: bytes, contents: Iterable[bytes]) -> None:

@@ -34,6 +34,9 @@ class Fault:
 
     Raises:
         ValueError: something makes no sense; the text says what is allowed.
+
+    Examples:
+        >>> emulator = Emulator(faults=[Fault("avatars.create", "reset_after", at=(1, 3))])
     """
 
     operation: str

@@ -25,6 +25,9 @@ def parse_faults(text: str) -> list[Fault]:
 
     Raises:
         ValueError: names the entry, says what is wrong with it and what is allowed.
+
+    Examples:
+        >>> faults = parse_faults("avatars.create:reset_after@at=1")
     """
     faults: list[Fault] = []
     for entry in filter(None, (part.strip() for part in text.split(";"))):
@@ -36,7 +39,12 @@ def parse_faults(text: str) -> list[Fault]:
 
 
 def format_fault(fault: Fault) -> str:
-    """The text that `parse_faults` makes the same fault of; `headers` are left out."""
+    """The text that `parse_faults` makes the same fault of; `headers` are left out.
+
+    Examples:
+        >>> format_fault(Fault("avatars.create", "latency", at=1, delay_s=3))
+        '...'
+    """
     kind, settings = fault.kind, dict(fault.settings)
     main = KINDS[kind].main
     head = f"{kind}={_shown(settings.pop(main))}" if main in settings else kind

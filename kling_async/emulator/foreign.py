@@ -49,6 +49,9 @@ class ForeignWriter:
 
     Raises:
         ValueError: a value that makes no sense.
+
+    Examples:
+        >>> busy = Emulator(foreign=ForeignWriter(every=3))
     """
 
     every: int = field(default=1, validator=[instance_of(int), ge(1)])

@@ -28,8 +28,8 @@ class Ids:
         self, seed: int, made: Mapping[str, int] = MappingProxyType({}), given: Iterable[str] = ()
     ) -> None:
         self.seed = seed
-        self.made = Counter(made)
-        self.given = set(given)
+        self.made: Counter[str] = Counter(made)
+        self.given: set[str] = set(given)
 
     def token(self, purpose: str, hex_digits: int = 32) -> str:
         """A new hexadecimal name, `hex_digits` long (64 at most)."""

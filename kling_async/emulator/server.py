@@ -43,6 +43,11 @@ async def run_server(
         port: 0 takes a free one.
         on_ready: called once with the base URL when connections are accepted.
         is_open: see `Emulator.serve`.
+
+    Examples:
+        >>> serving = asyncio.create_task(run_server(emulator, "127.0.0.1", 0, on_ready=print))
+        >>> serving.cancel()
+        True
     """
     async with emulator.serve(host, port, is_open=is_open) as base_url:
         on_ready(base_url)

@@ -48,6 +48,9 @@ class Views:
 
     Raises:
         ValueError: a value that makes no sense.
+
+    Examples:
+        >>> late = Emulator(listing_lag_s=2, listing_limit=20)
     """
 
     rehost_images: bool = False
@@ -112,6 +115,9 @@ def parse_views(text: str) -> ViewOptions:
 
     Raises:
         ValueError: says which word makes no sense, and what is allowed.
+
+    Examples:
+        >>> late = Emulator(**parse_views("listing_lag_s=2,listing_limit=20"))
     """
     return cast("ViewOptions", read_options(Views, text, called="views"))
 

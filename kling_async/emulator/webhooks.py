@@ -62,6 +62,9 @@ class Webhooks:
 
     Raises:
         ValueError: a value that makes no sense.
+
+    Examples:
+        >>> twice = Emulator(webhooks=Webhooks(copies=2))
     """
 
     off: bool = field(default=False, validator=instance_of(bool))

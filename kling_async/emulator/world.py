@@ -27,6 +27,9 @@ class EmulatedAccount:
         email: what requests name it by.
         max_jobs: concurrent jobs, 1 to 50; default 5.
         password: what `POST /accounts` must bring to update it; None: anything.
+
+    Examples:
+        >>> emulator = Emulator([EmulatedAccount("ada@example.com", max_jobs=5)])
     """
 
     email: str = field(validator=lambda _, __, value: _be_email(value))

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from typing import Any, BinaryIO, Literal, cast
+from typing import Any, BinaryIO, Final, Literal, cast
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -29,7 +29,7 @@ from .answers import answer_to, log_line
 from .options import takes_client_options
 
 CleanupContext = Callable[[web.Application], AsyncIterator[None]]
-log = logging.getLogger("kling_async")
+log: Final = logging.getLogger("kling_async")
 
 KLING: web.AppKey[AsyncKlingClient] = web.AppKey("KLING", AsyncKlingClient)
 """Where the client is: `request.app[KLING]`, or `request.config_dict[KLING]` in a nested app."""
@@ -41,6 +41,10 @@ def kling_context(*args: Any, **options: Any) -> CleanupContext:
 
     It takes what `AsyncKlingClient` takes; the client is made when the app starts, so that is when
     the environment is read. Contexts end in reverse order: put yours that use the client after it.
+
+    Examples:
+        >>> app = web.Application()
+        >>> app.cleanup_ctx.append(kling_context(deadline_s=300))
     """
 
     async def context(app: web.Application) -> AsyncIterator[None]:
@@ -56,6 +60,11 @@ def kling_of(request: web.Request) -> AsyncKlingClient:
 
     Raises:
         ConfigurationError: the app runs without `kling_context`.
+
+    Examples:
+        >>> async def avatars(request: web.Request) -> web.Response:
+        ...     listed = await kling_of(request).avatars.list()
+        ...     return web.json_response([one.id for one in listed])
     """
     kling = request.config_dict.get(KLING)
     if kling is None:
@@ -71,6 +80,9 @@ async def kling_errors(request: web.Request, handler: Handler) -> web.StreamResp
 
     5xx answers are logged, without e-mails and tokens; the caller gets neither. Where an answer has
     begun, the error passes: aiohttp then cuts the connection, so that nobody takes it for whole.
+
+    Examples:
+        >>> app = web.Application(middlewares=[kling_errors])
     """
     try:
         return await handler(request)
@@ -104,6 +116,9 @@ async def media_of(
 
     Raises:
         InvalidRequestError: the API would refuse the file; the middleware above answers 422.
+
+    Examples:
+        >>> ada = await kling.avatars.create(image=await media_of(part))
     """
     if not isinstance(part, web.FileField):
         raise InvalidRequestError("the upload", {name: "must be a file of a multipart form"})
@@ -119,6 +134,11 @@ def webhook_route(receiver: WebhookReceiver) -> web.RouteDef:
     Args:
         receiver: one per program; its `url(...)` is what goes into `reply_url`. Where the app is
             nested under a prefix, that prefix belongs into `url(...)`, too.
+
+    Examples:
+        >>> app = web.Application()
+        >>> app.router.add_routes([webhook_route(WebhookReceiver())])
+        [...]
     """
 
     async def kling_webhook(request: web.Request) -> web.Response:

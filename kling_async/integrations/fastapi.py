@@ -18,7 +18,7 @@ import logging
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response, UploadFile
 from fastapi.requests import HTTPConnection
@@ -31,7 +31,7 @@ from .answers import answer_to, log_line, openapi_responses
 from .options import takes_client_options
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
-log = logging.getLogger("kling_async")
+log: Final = logging.getLogger("kling_async")
 
 
 @takes_client_options
@@ -47,6 +47,9 @@ def kling_lifespan(*args: Any, **options: Any) -> Lifespan:
                 yield
 
     The client is also at `app.state.kling`. A mounted app is an app of its own: nest one for it.
+
+    Examples:
+        >>> app = FastAPI(lifespan=kling_lifespan(deadline_s=300))
     """
 
     @asynccontextmanager
@@ -66,6 +69,10 @@ async def get_kling(connection: HTTPConnection) -> AsyncKlingClient:
 
     Raises:
         ConfigurationError: the app runs without `kling_lifespan`.
+
+    Examples:
+        >>> app = FastAPI(lifespan=kling_lifespan())
+        >>> app.dependency_overrides[get_kling] = lambda: kling
     """
     kling = getattr(connection.app.state, "kling", None)
     if not isinstance(kling, AsyncKlingClient):
@@ -88,6 +95,10 @@ def install_error_handlers(app: FastAPI) -> None:
     """From now on a `KlingError` that leaves a route becomes the answer of `answers.py`.
 
     5xx answers are logged, without e-mails and tokens; the caller gets neither.
+
+    Examples:
+        >>> app = FastAPI(lifespan=kling_lifespan())
+        >>> install_error_handlers(app)
     """
     app.add_exception_handler(KlingError, _answered)
 
@@ -110,6 +121,9 @@ async def media_of(
 
     Raises:
         InvalidRequestError: the API would refuse the file; the handlers above answer 422.
+
+    Examples:
+        >>> ada = await kling.avatars.create(image=await media_of(upload))
     """
     try:
         return await asyncio.to_thread(inspect, upload.file, only=only)
@@ -127,6 +141,10 @@ def webhook_router(receiver: WebhookReceiver) -> APIRouter:
 
     Args:
         receiver: one per program; its `url(...)` is what goes into `reply_url`.
+
+    Examples:
+        >>> app = FastAPI(lifespan=kling_lifespan())
+        >>> app.include_router(webhook_router(WebhookReceiver()))
     """
     router = APIRouter()
 

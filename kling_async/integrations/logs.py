@@ -24,6 +24,9 @@ class HideAddresses(logging.Filter):
 
     Args:
         webhook_prefix: of the `WebhookReceiver`.
+
+    Examples:
+        >>> logging.getLogger("app").addFilter(HideAddresses())
     """
 
     def __init__(self, webhook_prefix: str = "/kling-webhook") -> None:
@@ -52,6 +55,9 @@ def hide_addresses(*loggers: str, webhook_prefix: str = "/kling-webhook") -> Non
     Args:
         loggers: their names; default: those of httpx, uvicorn's and aiohttp's access logs.
         webhook_prefix: of the `WebhookReceiver`.
+
+    Examples:
+        >>> hide_addresses("httpx", "app")
     """
     for name in loggers or LOGGERS:
         logger = logging.getLogger(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, Final, ParamSpec, TypeVar, cast
 
 from ..client import AsyncKlingClient
 
@@ -22,5 +22,5 @@ def _taking(what: Callable[P, object]) -> Callable[[Callable[..., T]], Callable[
     return dress
 
 
-takes_client_options = _taking(AsyncKlingClient)
+takes_client_options: Final = _taking(AsyncKlingClient)
 """Gives the function below it the arguments of `AsyncKlingClient`, for people and type checkers."""

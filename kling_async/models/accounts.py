@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import copy
-from typing import Any
+from typing import Any, ClassVar
 
 from attrs import field, frozen
 
 from ..errors import JSON
 from .checks import Boolean, Email, Integer
 from .fields import body, path, secret
-from .requests import DeleteRequest, GetRequest, Request, Safety
+from .requests import DeleteRequest, EmailIn, GetRequest, Request, Safety
 from .responses import Model, named
 
 
@@ -73,12 +73,15 @@ class ListAccounts(GetRequest[list[ServerAccount]]):
     """All configured accounts; an empty list where there are none (the server says 404 then).
 
     Source: `GET /accounts`.
+
+    Examples:
+        >>> emails = [one.email for one in await kling.accounts.list()]
     """
 
     operation = "accounts.list"
     route = "/accounts"
-    email_in = "nowhere"
-    empty_status = 404
+    email_in: ClassVar[EmailIn] = "nowhere"
+    empty_status: ClassVar[int | None] = 404
 
     def decode(self, body: JSON) -> list[ServerAccount]:
         """An object keyed by e-mail; every field inside is optional, `email` too."""
@@ -101,7 +104,7 @@ class GetAccount(GetRequest[ServerAccount]):
 
     operation = "accounts.get"
     route = "/accounts/{email}"
-    email_in = "path"
+    email_in: ClassVar[EmailIn] = "path"
 
     email: str | None = path("email", Email())
 
@@ -137,7 +140,7 @@ class AddAccount(Request[ServerAccount]):
     method = "POST"
     route = "/accounts"
     safety = Safety.REPEATABLE  # it adds or updates: twice is as once
-    email_in = "body"
+    email_in: ClassVar[EmailIn] = "body"
 
     email: str | None = field(default=None, metadata={"check": Email(), "required": True})
     password: str | None = secret("password", required=True)
@@ -207,7 +210,7 @@ class RemoveAccount(DeleteRequest[RemovedAccount]):
 
     operation = "accounts.remove"
     route = "/accounts/{email}"
-    email_in = "path"
+    email_in: ClassVar[EmailIn] = "path"
     accepts_text = True  # the vendor's example reads no body
 
     email: str | None = path("email", Email())

@@ -7,7 +7,7 @@ Source: `POST /assets/`, `GET /assets`, `GET /assets/download`, `GET` and `DELET
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 from attrs import evolve, field, frozen
 
@@ -15,7 +15,7 @@ from ..errors import JSON
 from .checks import Digits, FileNamePart, Integer, ListOf, OneOf
 from .fields import IsFile, query
 from .media import UPLOADABLE, Media, MediaProblem, MediaSource, inspect
-from .requests import DeleteRequest, GetRequest, Request, Safety
+from .requests import DeleteRequest, EmailIn, GetRequest, Request, Safety
 from .responses import Model, list_of, named
 from .tasks import CONTENT_TYPES, ContentType, Task, Work, WorkResource, tasks_of
 
@@ -77,7 +77,7 @@ class UploadAsset(Request[Asset]):
     route = "/assets/"  # the trailing slash is the documented form
     # A second upload makes a second file, which is free and harmless.
     safety = Safety.REPEATABLE
-    email_in = "query"  # although it is a POST
+    email_in: ClassVar[EmailIn] = "query"  # although it is a POST
 
     content_type: str | None = field(default=None, metadata={"check": OneOf(tuple(UPLOADABLE))})
     file: MediaSource | Media | None = field(
@@ -138,6 +138,9 @@ class ListUploads(GetRequest[list[UploadedAsset]]):
         sort: "desc" (newest first, the server's default) or "asc".
 
     Source: `GET /assets/uploaded/`.
+
+    Examples:
+        >>> urls = [one.url for one in await kling.assets.uploaded(content_type="image")]
     """
 
     operation = "assets.uploaded"
@@ -201,7 +204,7 @@ class GeneratedAssets(Model):
     The works say their `status` here without a name; `kling.tasks.get(task)` knows more.
     """
 
-    nested = ("tasks",)
+    nested: ClassVar[tuple[str, ...]] = ("tasks",)
 
     tasks: tuple[Task, ...] = ()
     limitations: tuple[Limitation, ...] = ()
@@ -218,6 +221,9 @@ class ListGenerated(GetRequest[GeneratedAssets]):
         sort: "desc" (newest first, the server's default) or "asc".
 
     Source: `GET /assets`.
+
+    Examples:
+        >>> made = await kling.assets.generated(content_type="video")
     """
 
     operation = "assets.generated"

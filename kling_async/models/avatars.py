@@ -18,7 +18,7 @@ from .fields import body, file, path, query
 from .media import Media, MediaSource
 from .requests import CreateRequest, DeleteRequest, GetRequest, Request
 from .responses import Model, moment, named
-from .sightings import Sent, Sighting, addresses, own_addresses
+from .sightings import Evidence, Sent, Sighting, addresses, own_addresses
 
 Scene = Literal[
     "all",
@@ -204,7 +204,7 @@ class AvatarEvidence(ListedEvidence):
     """How an avatar is looked for whose answer was lost: by the image, the texts and the voice."""
 
     kind = "avatar"
-    shown_again = (
+    shown_again: ClassVar[tuple[str, ...]] = (
         "image_url",
         "nickname",
         "prompt",
@@ -213,7 +213,7 @@ class AvatarEvidence(ListedEvidence):
         "tts_speed",
         "tts_emotion",
     )
-    of_files = ("image_url",)
+    of_files: ClassVar[tuple[str, ...]] = ("image_url",)
 
     def listings(self, account: str | None) -> tuple[Request[Any], ...]:
         """Where it would show."""
@@ -244,12 +244,15 @@ class CreateAvatar(CreateRequest[CreatedAvatar]):
         tts_emotion: one of `EMOTIONS`, server's default neutral. Not every speaker has each.
 
     Source: `POST /avatars`.
+
+    Examples:
+        >>> ada = await kling.avatars.create(image="ada.jpg", nickname="Ada")
     """
 
     operation = "avatars.create"
     route = "/avatars"
-    where_to_look = "kling.avatars.list()"
-    evidence = AvatarEvidence()
+    where_to_look: ClassVar[str | None] = "kling.avatars.list()"
+    evidence: ClassVar[Evidence | None] = AvatarEvidence()
 
     image_url: str | None = body("imageUrl", Url())
     image: MediaSource | Media | None = file("image_url", "image")

@@ -18,6 +18,10 @@ class Check:
     """May this value stand in this field? A check gets what is not None.
 
     Checks of one type with equal limits are equal.
+
+    Examples:
+        >>> Text(3)("Ada!")
+        'has 4 characters; ...'
     """
 
     def __call__(self, value: Any) -> str | None:
@@ -40,6 +44,10 @@ class Text(Check):
         most: characters; None: no limit.
         of: result types which may stand for it.
         by: their attribute that is meant.
+
+    Examples:
+        >>> Text(3)("Ada!")
+        '...'
     """
 
     most: int | None = None
@@ -64,7 +72,12 @@ class Text(Check):
 
 @frozen
 class Number(Check):
-    """A finite number from `low` to `high`, both included."""
+    """A finite number from `low` to `high`, both included.
+
+    Examples:
+        >>> Number(0.8, 2)(3)
+        '...'
+    """
 
     low: float
     high: float
@@ -92,6 +105,10 @@ class Integer(Check):
         high: the highest.
         of: result types which may stand for it; if any, digits may, too.
         by: their attribute that is meant.
+
+    Examples:
+        >>> Integer(1, 50)(99)
+        '...'
     """
 
     low: int
@@ -118,7 +135,12 @@ class Integer(Check):
 
 
 class Boolean(Check):
-    """True or False."""
+    """True or False.
+
+    Examples:
+        >>> Boolean()("yes")
+        "must be True or False, not 'yes'"
+    """
 
     def __call__(self, value: Any) -> str | None:
         return None if isinstance(value, bool) else f"must be True or False, not {value!r}"
@@ -133,6 +155,10 @@ class OneOf(Check):
     """Exactly one of `names`, which may be a Literal's.
 
     Where the list is `open`, any text: the server may know more.
+
+    Examples:
+        >>> OneOf(("std", "pro"))("best")
+        "is 'best'; allowed are std, pro"
     """
 
     names: Collection[str] = field(converter=_names)
@@ -147,7 +173,12 @@ class OneOf(Check):
 
 
 class Url(Check):
-    """An absolute http or https address with a host."""
+    """An absolute http or https address with a host.
+
+    Examples:
+        >>> Url()("ada.jpg")
+        "'ada.jpg' is not an http or https URL"
+    """
 
     def __call__(self, value: Any) -> str | None:
         if not isinstance(value, str):
@@ -171,7 +202,12 @@ def url_path(url: str) -> str:
 
 
 class Email(Check):
-    """An e-mail address, as far as the shape tells."""
+    """An e-mail address, as far as the shape tells.
+
+    Examples:
+        >>> Email()("ada")
+        "'ada' is not an e-mail address"
+    """
 
     def __call__(self, value: Any) -> str | None:
         if not isinstance(value, str):
@@ -192,6 +228,10 @@ class Digits(Check):
         of: result types which may stand for it.
         by: their attribute that is meant.
         numbers: whether numbers may stand for it, too.
+
+    Examples:
+        >>> Digits()("12a")
+        "is '12a'; an id is a string of digits"
     """
 
     of: type | tuple[type, ...] = ()
@@ -237,6 +277,10 @@ class ListOf(Check):
         what: what a value is called in problems.
         most: how many at most; None: no limit.
         least: how many at least.
+
+    Examples:
+        >>> ListOf(Url(), "image", most=1)(("https://a.example/1.png", "https://a.example/2.png"))
+        '...'
     """
 
     check: Check
@@ -263,7 +307,12 @@ class ListOf(Check):
 
 
 def exactly_one(**choices: Any) -> dict[str, str]:
-    """The problem of fields of which exactly one is needed, for `cross_problems`; may be empty."""
+    """The problem of fields of which exactly one is needed, for `cross_problems`; may be empty.
+
+    Examples:
+        >>> exactly_one(image=None, image_url=None)
+        {...}
+    """
     given = [name for name, value in choices.items() if value is not None]
     if len(given) == 1:
         return {}

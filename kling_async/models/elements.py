@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from attrs import evolve, frozen
 
@@ -21,6 +21,7 @@ from .fields import body, file, files, path, query
 from .media import Files, Media, MediaSource
 from .requests import CreateRequest, DeleteRequest, GetRequest, Request, files_or_addresses, has
 from .responses import Listing, Model, list_of, moment, named
+from .sightings import Evidence
 
 ElementType = Literal["IMAGE", "VIDEO"]
 SortDirection = Literal["ASC", "DESC"]
@@ -118,7 +119,7 @@ class Element(Model):
 class ElementList(Listing[Element]):
     """A page of elements. Iterate over it, index it, or take `.elements`; `total` counts all."""
 
-    nested = ("elements",)
+    nested: ClassVar[tuple[str, ...]] = ("elements",)
 
     elements: tuple[Element, ...] = named("elementsList")
     page_num: int | None = None
@@ -130,7 +131,7 @@ class ElementList(Listing[Element]):
 class CreatedElement(Model):
     """What a create made: `elements`, of which there are up to three with `generate_views`."""
 
-    nested = ("elements",)
+    nested: ClassVar[tuple[str, ...]] = ("elements",)
 
     elements: tuple[Element, ...]
 
@@ -156,9 +157,11 @@ class ElementEvidence(ListedEvidence):
     """How an element is looked for whose answer was lost: by its files, name and description."""
 
     kind = "element"
-    shown_again = ("name", "description", "type", "cover_image_url", "video_url")
-    of_files = ("cover_image_url", "video_url")
-    listed_as = MappingProxyType({"name": "given_name"})
+    shown_again: ClassVar[tuple[str, ...]] = (
+        *("name", "description", "type", "cover_image_url", "video_url"),
+    )
+    of_files: ClassVar[tuple[str, ...]] = ("cover_image_url", "video_url")
+    listed_as: ClassVar[Mapping[str, str]] = MappingProxyType({"name": "given_name"})
 
     def listings(self, account: str | None) -> tuple[Request[Any], ...]:
         """The account's elements, the newest first."""
@@ -210,12 +213,15 @@ class CreateElement(CreateRequest[CreatedElement]):
         generate_views: for IMAGE: have up to three elements made, of other views; takes up to 60 s.
 
     Source: `POST /elements`.
+
+    Examples:
+        >>> sailor = await kling.elements.create(name="Sailor", cover_image="ada.jpg")
     """
 
     operation = "elements.create"
     route = "/elements"
-    where_to_look = "kling.elements.list()"
-    evidence = ElementEvidence()
+    where_to_look: ClassVar[str | None] = "kling.elements.list()"
+    evidence: ClassVar[Evidence | None] = ElementEvidence()
 
     name: str | None = body("name", Text(NAME_CHARS), required=True)
     type: ElementType | None = body("type", OneOf(ElementType))
@@ -279,6 +285,9 @@ class ListElements(GetRequest[ElementList]):
         sort_direction: by time, ASC or DESC (server's default).
 
     Source: `GET /elements`.
+
+    Examples:
+        >>> own = await kling.elements.list()
     """
 
     operation = "elements.list"
@@ -297,10 +306,13 @@ class ListElementTags(GetRequest[list[ElementTag]]):
     """What elements can be: Kling's tags, and your own.
 
     Source: `GET /elements/tags`.
+
+    Examples:
+        >>> tags = await kling.elements.tags()
     """
 
     operation = "elements.tags"
-    listed_under = "tagList"
+    listed_under: ClassVar[str | None] = "tagList"
 
 
 @frozen(kw_only=True)
@@ -308,10 +320,13 @@ class ListElementVoices(GetRequest[list[ElementVoice]]):
     """The voices that characters can have; others than those of `kling.tts.voices()`.
 
     Source: `GET /elements/voices`.
+
+    Examples:
+        >>> voices = await kling.elements.voices()
     """
 
     operation = "elements.voices"
-    listed_under = "voices"
+    listed_under: ClassVar[str | None] = "voices"
 
 
 @frozen(kw_only=True)

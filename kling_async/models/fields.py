@@ -19,17 +19,29 @@ Place = Literal["body", "query", "path"]
 
 
 def body(wire: str, check: Check, *, required: bool = False) -> Any:
-    """A field of the JSON body, under the API's name `wire`; left out when None."""
+    """A field of the JSON body, under the API's name `wire`; left out when None.
+
+    Examples:
+        >>> name: str | None = body("name", Text(20))
+    """
     return _field(wire, "body", check, required)
 
 
 def query(wire: str, check: Check, *, required: bool = False) -> Any:
-    """A field of the query string; a tuple goes out with commas between its members."""
+    """A field of the query string; a tuple goes out with commas between its members.
+
+    Examples:
+        >>> page_size: int | None = query("pageSize", Integer(1))
+    """
     return _field(wire, "query", check, required)
 
 
 def path(wire: str, check: Check) -> Any:
-    """A field of the route, always required."""
+    """A field of the route, always required.
+
+    Examples:
+        >>> element_id: str = path("elementId", Text())
+    """
     return _field(wire, "path", check, True)
 
 
@@ -39,7 +51,11 @@ def secret(wire: str, *, required: bool = False) -> Any:
 
 
 def unlogged(wire: str, check: Check) -> Any:
-    """A field of the JSON body that no repr shows: not secret, but nothing for a log either."""
+    """A field of the JSON body that no repr shows: not secret, but nothing for a log either.
+
+    Examples:
+        >>> reply_url: str | None = unlogged("replyUrl", Url())
+    """
     return _field(wire, "body", check, False, repr=False)
 
 
@@ -54,6 +70,9 @@ def numbered(
         most: how many values there may be.
         least: how many there must be, if any is given.
         first: the number of the first.
+
+    Examples:
+        >>> elements: tuple[str, ...] | None = numbered("element_{n}", Text(), most=2)
     """
     each = check if isinstance(check, Check) else PartOf(check)
     what = (
@@ -73,6 +92,10 @@ def file(into: str, kind: str, *, required: bool = False) -> Any:
         into: the field for its address.
         kind: "image", "video" or "audio".
         required: whether it, or its address, must be there.
+
+    Examples:
+        >>> image_url: str | None = body("imageUrl", Url())
+        >>> image: MediaSource | None = file("image_url", "image")
     """
 
     def looked_into(source: MediaSource | Media | None) -> Media | MediaProblem | None:
@@ -97,6 +120,9 @@ def files(wire: str, kind: str, *, most: int, first: int = 1, required: bool = F
         most: how many there may be.
         first: the number of the first.
         required: whether there must be one.
+
+    Examples:
+        >>> images: tuple[MediaSource, ...] | None = files("image_{n}", "image", most=3)
     """
 
     def looked_into(given: Any) -> tuple[str | Media | MediaProblem, ...] | None:
@@ -141,6 +167,10 @@ class Part:
 
     Raises:
         InvalidRequestError: on construction, with every fault at once.
+
+    Examples:
+        >>> Shot(prompt="A kite", duration_s=5).duration_s
+        5
     """
 
     def __attrs_post_init__(self) -> None:

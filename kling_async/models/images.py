@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 from attrs import frozen
 
@@ -17,8 +17,9 @@ from .checks import Boolean, Digits, Integer, OneOf, Text, Url
 from .elements import ELEMENT_ID, AnyElement
 from .fields import body, file, files, numbered
 from .media import Files, Media, MediaSource
-from .requests import Request, Safety, files_or_addresses, has
+from .requests import EmailIn, Request, Safety, files_or_addresses, has
 from .responses import Model, named
+from .sightings import Evidence
 from .task_evidence import TaskEvidence
 from .task_requests import TaskRequest
 from .tasks import AnyTask, HasTaskId, TaskArgument, Work
@@ -36,7 +37,7 @@ MOST_IMAGES = 10
 class ImageRequest(TaskRequest):
     """The base of all requests for pictures."""
 
-    evidence = TaskEvidence("image")
+    evidence: ClassVar[Evidence | None] = TaskEvidence("image")
 
 
 @frozen(kw_only=True)
@@ -58,6 +59,9 @@ class VirtualTryOn(ImageRequest):
         image_count: how many pictures, 1 to 4, server's default 1; each costs.
 
     Source: `POST /images/virtual-try-on`.
+
+    Examples:
+        >>> task = await kling.images.virtual_try_on(human_image="ada.jpg", dress_image="dress.png")
     """
 
     operation = "images.virtual_try_on"
@@ -112,6 +116,9 @@ class Kolors(ImageRequest):
             reference face.
 
     Source: `POST /images/kolors`.
+
+    Examples:
+        >>> task = await kling.images.kolors(prompt="A stamp with a kite", image_count=2)
     """
 
     operation = "images.kolors"
@@ -183,6 +190,9 @@ class KolorsElements(ImageRequest):
         image_count: how many pictures, 1 to 9, server's default 1; each costs.
 
     Source: `POST /images/kolors-elements`.
+
+    Examples:
+        >>> task = await kling.images.kolors_elements(subject_images=["ada.jpg"], prompt="At sea")
     """
 
     operation = "images.kolors_elements"
@@ -230,6 +240,9 @@ class OmniImage(ImageRequest):
         unlimited: server's default false. What it does is not described (page of December 2025).
 
     Source: `POST /images/omni`.
+
+    Examples:
+        >>> task = await kling.images.omni(prompt="@image_1 reads a letter", images=["ada.jpg"])
     """
 
     operation = "images.omni"
@@ -277,6 +290,9 @@ class UpscaleImage(ImageRequest):
         work_id: the picture of it, by its id or as it was given: one of `task.works`.
 
     Source: `POST /images/upscale`.
+
+    Examples:
+        >>> larger = await kling.images.upscale(task_id=picture, work_id=picture.works[0])
     """
 
     operation = "images.upscale"
@@ -299,6 +315,9 @@ class EnhanceImage(ImageRequest):
         resolution: 2k (server's default) or 4k.
 
     Source: `POST /images/enhance`.
+
+    Examples:
+        >>> task = await kling.images.enhance(image="ada.jpg")
     """
 
     operation = "images.enhance"
@@ -359,12 +378,15 @@ class RecognizeFaces(Request[RecognizedFaces]):
         image_url: its http or https address, that Kling can fetch.
 
     Source: `POST /images/recognize-faces`.
+
+    Examples:
+        >>> faces = await kling.images.recognize_faces(image="ada.jpg")
     """
 
     operation = "images.recognize_faces"
     method = "POST"
     safety = Safety.REPEATABLE  # it makes nothing and is free
-    email_in = "body"
+    email_in: ClassVar[EmailIn] = "body"
 
     image: MediaSource | Media | None = file("image_url", "image", required=True)
     image_url: str | None = body("imageReference", Url())

@@ -18,11 +18,11 @@ class Listed:
     """All that the listings show of one thing."""
 
     def __init__(self, sightings: Sequence[Sighting], slack: Slack) -> None:
-        self.id = sightings[0].id
-        self.latest = sightings[-1]
+        self.id: str = sightings[0].id
+        self.latest: Sighting = sightings[-1]
         """The latest listing tells most of it."""
         self.sightings = sightings
-        self.paths = frozenset[str]().union(*(one.paths for one in sightings))
+        self.paths: frozenset[str] = frozenset[str]().union(*(one.paths for one in sightings))
         # For each time that is shown: the latest moment of ours at which it may have been asked
         # for, and the earliest at which it was certainly there.
         times = [
@@ -31,9 +31,9 @@ class Listed:
             if one.made_at_s is not None
             for least_s, most_s in (slack(one),)
         ]
-        self.is_dated = bool(times)
-        self.asked_by_s = min((latest for latest, _ in times), default=math.inf)
-        self.made_after_s = max((earliest for _, earliest in times), default=-math.inf)
+        self.is_dated: bool = bool(times)
+        self.asked_by_s: float = min((latest for latest, _ in times), default=math.inf)
+        self.made_after_s: float = max((earliest for _, earliest in times), default=-math.inf)
 
     @cached_property
     def made_at_s(self) -> float:

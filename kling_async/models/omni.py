@@ -73,6 +73,9 @@ class OmniVideo(TaskRequest):
         shots: 2 to 6 `Shot`s of 3 to 15 s together, instead of `prompt` and `duration_s`; v3 only.
 
     Source: `POST /videos/omni`.
+
+    Examples:
+        >>> task = await kling.videos.omni(prompt="@image_1 waves", images=["ada.jpg"])
     """
 
     operation = "videos.omni"

@@ -111,6 +111,10 @@ def credits(request: Request[Any]) -> int | None:
 
     Args:
         request: of any operation. It is not sent.
+
+    Examples:
+        >>> credits(ListVoices())
+        0
     """
     if request.safety is not Safety.PAID:
         return 0

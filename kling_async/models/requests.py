@@ -23,12 +23,18 @@ from .responses import structured
 if TYPE_CHECKING:
     from .sightings import Evidence
 
+EmailIn = Literal["query", "body", "path", "nowhere"]
 R = TypeVar("R")
 Q = TypeVar("Q", bound="Request[Any]")
 
 
 class Safety(Enum):
-    """May a request be sent again when its answer was lost? The money question in one word."""
+    """May a request be sent again when its answer was lost? The money question in one word.
+
+    Examples:
+        >>> CreateAvatar.safety
+        <Safety.PAID: 'paid'>
+    """
 
     READ = "read"
     """Changes nothing: repeat at will."""
@@ -65,6 +71,18 @@ class Request(Generic[R]):
 
     Raises:
         InvalidRequestError: on construction, with every fault at once.
+
+    Examples:
+        >>> @frozen(kw_only=True)
+        ... class Rename(Request[str]):
+        ...     operation, method, route = "elements.rename", "PUT", "/elements/{element_id}"
+        ...     safety = Safety.REPEATABLE
+        ...     element_id: str = path("elementId", Text())
+        ...     name: str = body("name", Text(20), required=True)
+        ...     def decode(self, body: JSON) -> str:
+        ...         return str(body)
+        >>> Rename(element_id="u_1", name="Ada").name
+        'Ada'
     """
 
     operation: ClassVar[str]
@@ -74,7 +92,7 @@ class Request(Generic[R]):
     """The path below the base URL, with `{field}` for path fields. Left out it follows from the
     operation's name: `/videos/add-sound` for `videos.add_sound`."""
     safety: ClassVar[Safety]
-    email_in: ClassVar[Literal["query", "body", "path", "nowhere"]] = "query"
+    email_in: ClassVar[EmailIn] = "query"
     empty_status: ClassVar[int | None] = None
     """A status by which this operation says "there is none": `decode(None)` is the result."""
     missing_means_deleted: ClassVar[bool] = False
@@ -193,7 +211,7 @@ class CreateRequest(Request[R]):
 
     method = "POST"
     safety = Safety.PAID
-    email_in = "body"
+    email_in: ClassVar[EmailIn] = "body"
 
 
 @frozen(kw_only=True)

@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from types import MappingProxyType
-from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Final, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 from attrs import NOTHING, Attribute, field, fields, frozen, has
 from cattrs import Converter
 
 from ..errors import JSON
 
-log = logging.getLogger("kling_async")
+log: Final = logging.getLogger("kling_async")
 
 M = TypeVar("M", bound="Model")
 T = TypeVar("T")
@@ -64,6 +64,10 @@ class Model:
         """What is known of it as plain JSON values: its fields by our names, `extra` among them.
 
         `raw` has the answer in the API's own names; neither it nor `meta` is in here.
+
+        Examples:
+            >>> (await kling.avatars.get(avatar)).to_dict()["nickname"]
+            'Ada'
         """
         return plain(self)
 
@@ -172,7 +176,11 @@ def moment(ms: int | None) -> datetime | None:
 
 
 def named(wire: str, **options: Any) -> Any:
-    """A response field whose name on the wire is `wire`; `options` go to `attrs.field`."""
+    """A response field whose name on the wire is `wire`; `options` go to `attrs.field`.
+
+    Examples:
+        >>> nickname: str | None = named("avatarName", default=None)
+    """
     return field(metadata={"wire": wire}, **options)
 
 

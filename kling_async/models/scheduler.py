@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import ClassVar
 
 from attrs import field, frozen
 
 from ..errors import JSON
 from .fields import path
-from .requests import DeleteRequest, GetRequest
+from .requests import DeleteRequest, EmailIn, GetRequest
 from .responses import Model, named
 from .tasks import TASK_ID, AnyTask, HasTaskId
 
@@ -69,11 +70,14 @@ class ListRunning(GetRequest[list[RunningTask]]):
     """The jobs started with this token that are tracked now, of all accounts.
 
     Source: `GET /scheduler`.
+
+    Examples:
+        >>> jobs = [one.task_id for one in await kling.scheduler.running()]
     """
 
     operation = "scheduler.running"
     route = "/scheduler"
-    email_in = "nowhere"
+    email_in: ClassVar[EmailIn] = "nowhere"
 
     def decode(self, body: JSON) -> list[RunningTask]:
         """Each job; an entry without an id is left out: nothing can be asked of it."""
@@ -91,10 +95,13 @@ class GetAvailable(GetRequest[Availability]):
     """The free job slots of every account, and what runs now.
 
     Source: `GET /scheduler/available`.
+
+    Examples:
+        >>> free = await kling.scheduler.available()
     """
 
     operation = "scheduler.available"
-    email_in = "nowhere"
+    email_in: ClassVar[EmailIn] = "nowhere"
 
 
 @frozen(kw_only=True)
@@ -109,7 +116,7 @@ class ForgetTask(DeleteRequest[ForgottenTask]):
 
     operation = "scheduler.forget"
     route = "/scheduler/{task_id}"
-    email_in = "nowhere"
+    email_in: ClassVar[EmailIn] = "nowhere"
     accepts_text = True  # the page prints a line of confirmation
 
     task_id: AnyTask | None = path("task_id", TASK_ID)

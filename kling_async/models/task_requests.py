@@ -6,12 +6,14 @@ A task runs at Kling for minutes and costs credits. Its request is answered at o
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import ClassVar
 
 from attrs import frozen
 
 from .checks import Integer, Text, Url
 from .fields import body, unlogged
-from .requests import Request, Safety
+from .requests import EmailIn, Request, Safety
+from .sightings import Evidence
 from .task_evidence import TaskEvidence
 from .tasks import Task
 
@@ -30,14 +32,22 @@ class TaskRequest(Request[Task]):
         reply_ref: comes back in `kling.scheduler.running()` and in webhooks. Default: one that
             nobody can guess, made for each call, by which the job is found again. One of your own
             is never taken as proof, because only you know whether it was used before.
+
+    Examples:
+        >>> @frozen(kw_only=True)
+        ... class Sing(TaskRequest):
+        ...     operation, route = "videos.sing", "/videos/sing"
+        ...     song: str = body("song", Text(200), required=True)
+        >>> Sing(song="La").song
+        'La'
     """
 
     method = "POST"
     safety = Safety.PAID
-    email_in = "body"
+    email_in: ClassVar[EmailIn] = "body"
     starts_task = True
-    evidence = TaskEvidence()
-    where_to_look = "kling.scheduler.running() and kling.tasks.list()"
+    evidence: ClassVar[Evidence | None] = TaskEvidence()
+    where_to_look: ClassVar[str | None] = "kling.scheduler.running() and kling.tasks.list()"
 
     max_jobs: int | None = body("maxJobs", Integer(1, MAX_JOBS))
     reply_url: str | None = unlogged("replyUrl", Url())  # its path may be a receiver's secret

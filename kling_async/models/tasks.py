@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from attrs import frozen
 
@@ -131,7 +131,7 @@ class Task(HasStatus, HasTaskId):
     works do, and `kling.tasks.get(task)` knows for certain. The unit of `eta_time` is unknown.
     """
 
-    nested = ("works",)
+    nested: ClassVar[tuple[str, ...]] = ("works",)
 
     id: int
     type: str | None = None
@@ -278,6 +278,9 @@ class ListTasks(GetRequest[list[Task]]):
         created_after_ms: only newer ones.
 
     Source: `GET /tasks`.
+
+    Examples:
+        >>> newest = await kling.tasks.list(page_size=10)
     """
 
     operation = "tasks.list"

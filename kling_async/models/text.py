@@ -53,8 +53,7 @@ def json_shown(value: Any, indent: int | None = None) -> str:
 
 def on_one_line(text: str, most_chars: int | None = None) -> str:
     """`text` as it can be shown within a line, cut to `most_chars` characters."""
-    shown = printable(" ".join(text.split()))
-    return shown if most_chars is None else shown[:most_chars]
+    return printable(" ".join(text.split()))[:most_chars]
 
 
 def _half(found: re.Match[str]) -> str:

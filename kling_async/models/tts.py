@@ -6,13 +6,14 @@ Source: `GET /tts/voices`, `POST /tts/create` (vendor pages, October 2025 to Jul
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from attrs import frozen
 
 from ..errors import JSON, TaskFailedError
 from .checks import SPEED, Text
 from .fields import body
-from .requests import GetRequest, Request, Safety
+from .requests import EmailIn, GetRequest, Request, Safety
 from .responses import Listing, Model, named
 from .tasks import HasStatus
 
@@ -37,7 +38,11 @@ class Voice(Model):
     emotions: tuple[VoiceEmotion, ...] = ()
 
     def speaks(self, emotion: str) -> bool | None:
-        """Whether this voice can do `emotion`; None where the server lists no emotions for it."""
+        """Whether this voice can do `emotion`; None where the server lists no emotions for it.
+
+        Examples:
+            >>> can_be_happy = voice.speaks("happy")
+        """
         if not self.emotions:
             return None
         return any(one.key == emotion and one.enable is not False for one in self.emotions)
@@ -50,7 +55,7 @@ SPEAKER_ID = Text(of=Voice, by="speaker_id")
 class VoiceList(Listing[Voice]):
     """All voices of an account. Iterate over it, index it, or take `.voices`."""
 
-    nested = ("voices",)
+    nested: ClassVar[tuple[str, ...]] = ("voices",)
 
     voices: tuple[Voice, ...] = named("ttsList")
     last_speaker_id: str | None = None
@@ -62,6 +67,9 @@ class ListVoices(GetRequest[VoiceList]):
     """The voices that text can be spoken with.
 
     Source: `GET /tts/voices`.
+
+    Examples:
+        >>> voice = (await kling.tts.voices())[0]
     """
 
     operation = "tts.voices"
@@ -93,7 +101,7 @@ class CreateSpeech(Request[Speech]):
     method = "POST"
     # A second one makes a second file, which is free and harmless.
     safety = Safety.REPEATABLE
-    email_in = "body"
+    email_in: ClassVar[EmailIn] = "body"
 
     speaker_id: str | Voice | None = body("speakerId", SPEAKER_ID, required=True)
     text: str | None = body("text", Text(), required=True)

@@ -50,6 +50,9 @@ class ListEffects(GetRequest[list[Effect]]):
     """The effects that a picture can be given.
 
     Source: `GET /videos/effects`.
+
+    Examples:
+        >>> names = [one.name for one in await kling.videos.effects()]
     """
 
     operation = "videos.effects"
@@ -69,6 +72,10 @@ class EffectVideo(TaskRequest):
             effect's own.
 
     Source: `POST /videos/image2video-effects`.
+
+    Examples:
+        >>> effect = (await kling.videos.effects())[0]
+        >>> task = await kling.videos.image2video_effects(effect=effect, image="ada.jpg")
     """
 
     operation = "videos.image2video_effects"
@@ -93,6 +100,9 @@ class ExtendVideo(TaskRequest):
         enable_audio: with sound; server's default false.
 
     Source: `POST /videos/extend`.
+
+    Examples:
+        >>> longer = await kling.videos.extend(task_id=task)
     """
 
     operation = "videos.extend"
@@ -117,6 +127,9 @@ class Lipsync(TaskRequest):
         audio_url: its address instead; usually an upload's, or `tts.create`'s.
 
     Source: `POST /videos/lipsync`.
+
+    Examples:
+        >>> task = await kling.videos.lipsync(video="dance.mp4", audio="hello.mp3")
     """
 
     operation = "videos.lipsync"
@@ -152,6 +165,9 @@ class ListMotions(GetRequest[list[Motion]]):
         mine: those of the account instead of Kling's; server's default false.
 
     Source: `GET /videos/motions`.
+
+    Examples:
+        >>> motions = await kling.videos.motions()
     """
 
     operation = "videos.motions"
@@ -186,6 +202,9 @@ class CreateMotion(TaskRequest):
         elements: one element, by its id `u_...` or as `kling.elements` gives it, with model 3.0.
 
     Source: `POST /videos/motion-create`.
+
+    Examples:
+        >>> task = await kling.videos.motion_create(image="ada.jpg", motion="dance.mp4")
     """
 
     operation = "videos.motion_create"
@@ -216,6 +235,13 @@ class UploadMotion(TaskRequest):
         cover_url: of the same upload.
 
     Source: `POST /videos/motion-upload`.
+
+    Examples:
+        >>> clip = await kling.assets.upload("dance.mp4")
+        >>> cover = await kling.assets.upload("ada.jpg")
+        >>> task = await kling.videos.motion_upload(
+        ... resource_url=clip.usable_url, cover_url=cover.usable_url
+        ... )
     """
 
     operation = "videos.motion_upload"
@@ -239,6 +265,9 @@ class AddSound(TaskRequest):
             `cropVideoOriginalSound`, and means the same.
 
     Source: `POST /videos/add-sound`.
+
+    Examples:
+        >>> loud = await kling.videos.add_sound(video_url=task.works[0].url)
     """
 
     operation = "videos.add_sound"

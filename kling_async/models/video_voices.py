@@ -6,7 +6,7 @@ October 2026).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from attrs import frozen
 
@@ -16,6 +16,7 @@ from .fields import body, file, query
 from .media import Media, MediaSource
 from .requests import CreateRequest, DeleteRequest, GetRequest, Request
 from .responses import Listing, Model, named
+from .sightings import Evidence
 from .tts import VoiceEmotion
 
 VOICE_NAME_CHARS = 30
@@ -49,7 +50,7 @@ VIDEO_VOICE = Text(of=VideoVoice)
 class VideoVoiceList(Listing[VideoVoice]):
     """All voices of an account, saved ones first. Iterate over it, index it, or take `.voices`."""
 
-    nested = ("voices",)
+    nested: ClassVar[tuple[str, ...]] = ("voices",)
 
     voices: tuple[VideoVoice, ...] = named("voices")
 
@@ -59,6 +60,9 @@ class ListVideoVoices(GetRequest[VideoVoiceList]):
     """The voices that can speak in videos of Kling 4.0: the account's saved ones, then Kling's.
 
     Source: `GET /videos/voices`.
+
+    Examples:
+        >>> voices = await kling.videos.voices()
     """
 
     operation = "videos.voices"
@@ -73,7 +77,7 @@ class VoiceEvidence(ListedEvidence):
 
     kind = "voice"
     likeness = False
-    shown_again = ("name",)
+    shown_again: ClassVar[tuple[str, ...]] = ("name",)
 
     def listings(self, account: str | None) -> tuple[Request[Any], ...]:
         """Where it would show."""
@@ -91,12 +95,15 @@ class CreateVideoVoice(CreateRequest[VideoVoice]):
         name: at most 30 characters.
 
     Source: `POST /videos/voices`.
+
+    Examples:
+        >>> voice = await kling.videos.create_voice(name="Ada", audio="hello.mp3")
     """
 
     operation = "videos.create_voice"
     route = "/videos/voices"
-    evidence = VoiceEvidence()
-    where_to_look = "kling.videos.voices()"
+    evidence: ClassVar[Evidence | None] = VoiceEvidence()
+    where_to_look: ClassVar[str | None] = "kling.videos.voices()"
 
     audio_url: str | None = body("audioUrl", Url())
     audio: MediaSource | Media | None = file("audio_url", "audio", required=True)
@@ -118,6 +125,10 @@ class DeleteVideoVoice(DeleteRequest[DeletedVideoVoice]):
         voice_id: digits, or the voice.
 
     Source: `DELETE /videos/voices`.
+
+    Examples:
+        >>> voice = await kling.videos.create_voice(name="Ada", audio="hello.mp3")
+        >>> gone = await kling.videos.delete_voice(voice_id=voice)
     """
 
     operation = "videos.delete_voice"

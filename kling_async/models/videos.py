@@ -57,6 +57,9 @@ class CreateAvatarVideo(TaskRequest):
             pages (150 characters, 15 s, minutes): keep it short.
 
     Source: `POST /avatars/video`.
+
+    Examples:
+        >>> task = await kling.avatars.video(avatar_id=avatar, text="Hello!", speaker_id=voice)
     """
 
     operation = "avatars.video"
@@ -126,6 +129,9 @@ class Shot(Part):
     Args:
         prompt: what is to be seen, at most 2500 characters.
         duration_s: how long, in whole seconds; all shots together take 3 to 15.
+
+    Examples:
+        >>> shots = (Shot(prompt="A kite", duration_s=5), Shot(prompt="The sea", duration_s=5))
     """
 
     prompt: str | None = body("prompt", Text(VIDEO_PROMPT_CHARS), required=True)
@@ -159,6 +165,10 @@ class Text2Video(TaskRequest):
             `prompt` and `duration_s`. Model 3.0 only.
 
     Source: `POST /videos/text2video`.
+
+    Examples:
+        >>> task = await kling.videos.text2video(prompt="A kite over the sea", duration_s=5)
+        >>> done = await kling.tasks.wait(task)
     """
 
     operation = "videos.text2video"
@@ -230,6 +240,9 @@ class FramesToVideo(TaskRequest):
     What lies between the frames with model 4.0 (keyframes) has no documented names yet: `extra`.
 
     Source: `POST /videos/image2video-frames`.
+
+    Examples:
+        >>> task = await kling.videos.image2video_frames(image="ada.jpg", prompt="She smiles")
     """
 
     operation = "videos.image2video_frames"
@@ -278,6 +291,9 @@ class ElementsToVideo(TaskRequest):
         enable_audio: with sound; server's default false; model 3.0 always has sound.
 
     Source: `POST /videos/image2video-elements`.
+
+    Examples:
+        >>> task = await kling.videos.image2video_elements(prompt="At sea", images=["ada.jpg"])
     """
 
     operation = "videos.image2video_elements"

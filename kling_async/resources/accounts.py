@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import List  # noqa: UP035  (the class has a method named list)
+from typing import Final, List  # noqa: UP035  (the class has a method named list)
 
 from ..accounts import Account, AccountRegistry, as_listed
 from ..errors import JSON, ConfigurationError
@@ -29,7 +29,7 @@ class Accounts(Resource):
         """The accounts that calls without `email=` choose from."""
         return self._pipeline.accounts
 
-    list = operation(ListAccounts)
+    list: Final = operation(ListAccounts)
 
     async def get(
         self, email: str | None = None, *, extra: Mapping[str, JSON] | None = None
@@ -44,6 +44,9 @@ class Accounts(Resource):
             NotFoundError: it is not configured at useapi.net.
 
         Source: `GET /accounts/{email}`.
+
+        Examples:
+            >>> credits = (await kling.accounts.get("demo@example.com")).balance
         """
         chosen = self.registry.choose(email)
         if chosen is None:
@@ -87,6 +90,9 @@ class Accounts(Resource):
             SubscriptionError: the useapi.net subscription is missing or expired.
 
         Source: `POST /accounts`.
+
+        Examples:
+            >>> account = await kling.accounts.add("bob@example.com", "his password", max_jobs=5)
         """
         request = AddAccount(
             email=email,
@@ -117,6 +123,9 @@ class Accounts(Resource):
             NotFoundError: it is not configured (and no earlier attempt of this call removed it).
 
         Source: `DELETE /accounts/{email}`.
+
+        Examples:
+            >>> gone = await kling.accounts.remove("demo@example.com")
         """
         removed = await self._pipeline.send(RemoveAccount(email=email, extra=extra), self._options)
         self.registry.remove(email)
@@ -128,6 +137,10 @@ class Accounts(Resource):
         Adds what the server has; accounts that only this client knows stay.
 
         Source: `GET /accounts`.
+
+        Examples:
+            >>> [one.email for one in await kling.accounts.sync()]
+            ['demo@example.com']
         """
         listed = await self._pipeline.send(ListAccounts(), self._options)
         self.registry.update(as_listed(listed))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from .._calls.pipeline import Options, Pipeline
 from .._files.downloads import Download, Downloadable, Downloads
@@ -59,13 +60,17 @@ class Assets(Resource):
             InvalidRequestError: the API would refuse the file; nothing was sent.
 
         Source: `POST /assets/`.
+
+        Examples:
+            >>> asset = await kling.assets.upload("ada.jpg")
+            >>> ada = await kling.avatars.create(image_url=asset.usable_url)
         """
         return await self._sent(
             UploadAsset, file=file, content_type=content_type, email=email, extra=extra
         )
 
-    uploaded = operation(ListUploads)
-    generated = operation(ListGenerated)
+    uploaded: Final = operation(ListUploads)
+    generated: Final = operation(ListGenerated)
 
     async def delete_uploaded(
         self,
@@ -86,6 +91,10 @@ class Assets(Resource):
             ConfigurationError: no account is known, so none could be named; nothing was sent.
 
         Source: `DELETE /assets/uploaded/`.
+
+        Examples:
+            >>> uploads = await kling.assets.uploaded()
+            >>> gone = await kling.assets.delete_uploaded(uploads[:10])
         """
         given = [uploads] if isinstance(uploads, (str, UploadedAsset)) else list(uploads)
         chosen = self._pipeline.accounts.choose(email or account_of(*given))
@@ -119,6 +128,9 @@ class Assets(Resource):
             InvalidRequestError: a task that has no works (yet); nothing was sent.
 
         Source: `GET /assets/download`.
+
+        Examples:
+            >>> link = await kling.assets.download_link(task)
         """
         given = [works] if isinstance(works, (int, str, Work, Task)) else list(works)
         request = GetDownload(
@@ -168,6 +180,11 @@ class Assets(Resource):
             OSError: the disk is full, or the like.
 
         Source: `GET /assets/download`.
+
+        Examples:
+            >>> saved = await kling.assets.download(task, "kite.mp4")
+            >>> saved.path.name
+            'kite.mp4'
         """
         return await self._downloads.bring(
             what,

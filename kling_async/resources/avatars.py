@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from .._calls.pipeline import Options, Pipeline
 from .._files.downloads import Downloads
@@ -39,8 +39,8 @@ class Avatars(Resource):
         self._waiting = waiting
         self._downloads = downloads
 
-    create = operation(CreateAvatar)
-    video = operation(CreateAvatarVideo)
+    create: Final = operation(CreateAvatar)
+    video: Final = operation(CreateAvatarVideo)
 
     async def list(
         self,
@@ -57,6 +57,10 @@ class Avatars(Resource):
             extra: query fields newer than this library.
 
         Source: `GET /avatars`.
+
+        Examples:
+            >>> [one.nickname for one in await kling.avatars.list()]
+            []
         """
         request = ListAvatars(type=type, email=email, extra=extra)
         return await self._pipeline.send(request, self._options)
@@ -72,6 +76,10 @@ class Avatars(Resource):
             NotFoundError: it is not in the list; `status_code` is the list's 200.
 
         Source: `GET /avatars`.
+
+        Examples:
+            >>> (await kling.avatars.get(avatar)).nickname
+            'Ada'
         """
         avatar_id = AVATAR_ID.convert(avatar)
         if (problem := AVATAR_ID(avatar_id)) is not None:
@@ -103,6 +111,9 @@ class Avatars(Resource):
             NotFoundError: there is no such avatar (and no earlier attempt of this call deleted it).
 
         Source: `DELETE /avatars/{avatarId}`.
+
+        Examples:
+            >>> gone = await kling.avatars.delete(avatar)
         """
         return await self._sent(DeleteAvatar, avatar_id=avatar, email=email)
 
@@ -150,6 +161,12 @@ class Avatars(Resource):
 
         Raises:
             LedgerError: the ledger is in use, damaged, or belongs to another job.
+
+        Examples:
+            >>> rows = [{"key": "ada", "image": "ada.jpg"}]
+            >>> async for row in kling.avatars.create_many(rows, ledger="avatars.sqlite"):
+            ...     print(row.key, row.state)
+            ada created
         """
         return self._create_many(rows, ledger, concurrency, videos, again, retry_failed)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from .._calls.pipeline import Options, Pipeline
 from .._files.downloads import Downloads
@@ -14,6 +14,7 @@ from ..models.requests import Request
 from .base import Resource
 
 if TYPE_CHECKING:
+    from ..bulk.decisions import Decision
     from ..bulk.results import BulkResult
 
 Row = Request[Any] | Mapping[str, Any]
@@ -74,6 +75,12 @@ class Bulk(Resource):
             ConfigurationError: an operation makes nothing, or can't come after the one before it.
             LedgerError: the ledger is in use, damaged, or belongs to another job.
             KlingError: rows look as if they were made already, and `again` is not given.
+
+        Examples:
+            >>> rows = [{"key": "kite", "prompt": "A kite"}]
+            >>> async for done in kling.bulk.run(rows, ledger="kites.sqlite", operation=Text2Video):
+            ...     print(done.key, done.state)
+            kite done
         """
         from ..bulk.jobs import Equipment, carried_out
         from ..bulk.recipes import chain_of
@@ -112,6 +119,11 @@ class Bulk(Resource):
 
         Raises:
             LedgerError: there is none, or it can't be read.
+
+        Examples:
+            >>> async for row in kling.bulk.results("avatars.sqlite"):
+            ...     print(row.key, row.state)
+            ada unknown
         """
         from ..bulk.places import read_ledger
         from ..bulk.results import RowResult, bulk_result
@@ -145,16 +157,14 @@ class Bulk(Resource):
                 can't be an id.
             LedgerError: there is nothing to settle, the id is another row's, or the ledger is in
                 use.
+
+        Examples:
+            >>> row = await kling.bulk.settle("avatars.sqlite", "ada", resend=True)
         """
-        from ..bulk.decisions import Decision
         from ..bulk.results import RowResult, bulk_result
         from ..bulk.settle import settle
 
-        if (adopt is not None) + bool(resend) + bool(abandon) != 1:
-            raise InvalidRequestError(
-                "bulk.settle()", {"adopt": "give exactly one of adopt, resend and abandon"}
-            )
-        decision: Decision = "adopt" if adopt is not None else "resend" if resend else "abandon"
+        decision = _decision_of("bulk.settle()", adopt=adopt, resend=resend, abandon=abandon)
         row = await settle(
             *(ledger, key, decision),
             adopt=None if adopt is None else str(adopt),
@@ -162,3 +172,70 @@ class Bulk(Resource):
             service=self._pipeline.service,
         )
         return bulk_result(RowResult(row))
+
+    async def settle_many(
+        self,
+        ledger: str | os.PathLike[str],
+        keys: Iterable[str] | None = None,
+        *,
+        all_unknown: bool = False,
+        decisions: Mapping[str, str] | str | os.PathLike[str] | None = None,
+        resend: bool = False,
+        abandon: bool = False,
+        step: int | None = None,
+    ) -> list[BulkResult]:
+        """The rows that were settled by your word on each; all of it is carried out, or nothing.
+
+        Say of which rows: exactly one of `keys`, `all_unknown` and `decisions`. `decisions` says by
+        itself what becomes of each; for the others give `resend` or `abandon`.
+
+        Args:
+            ledger: the file, which no run may be using.
+            keys: the rows', whose outcome is unknown.
+            all_unknown: all rows whose outcome is unknown; there may be none.
+            decisions: the decision of each key: "resend", "abandon", "adopt ID", or "adopt" where
+                the row has one candidate; or the path of an export with a column `decision`. A row
+                without one stays, and one that is settled already is passed over.
+            resend: the next run sends them again; each duplicates if it exists after all.
+            abandon: leave them, whatever became of them.
+            step: its number in each row, from 1; default: the first whose outcome is unknown.
+
+        Raises:
+            InvalidRequestError: too little or too much is said.
+            InputError: with each row that can't be settled so; nothing was settled.
+            LedgerError: the ledger is in use, or can't be read.
+
+        Examples:
+            >>> rows = await kling.bulk.settle_many("avatars.sqlite", ["ada"], resend=True)
+        """
+        from ..bulk.results import RowResult, bulk_result
+        from ..bulk.settle import settle_many, words_of
+
+        if (keys is not None) + bool(all_unknown) + (decisions is not None) != 1:
+            said = "give exactly one of keys, all_unknown and decisions"
+            raise InvalidRequestError("bulk.settle_many()", {"keys": said})
+        word: Decision | None = None
+        if decisions is None:
+            word = _decision_of("bulk.settle_many()", resend=resend, abandon=abandon)
+        elif resend or abandon:
+            said = "decisions says by itself what becomes of each row; leave resend and abandon out"
+            raise InvalidRequestError("bulk.settle_many()", {"decisions": said})
+        names = [keys] if isinstance(keys, str) else keys
+        words = await words_of(ledger, decision=word, keys=names, decisions=decisions, step=step)
+        settled = await settle_many(
+            *(ledger, words),
+            file=None if isinstance(decisions, Mapping) else decisions,
+            again=decisions is not None,
+            service=self._pipeline.service,
+        )
+        return [bulk_result(RowResult(row)) for row, *_ in settled]
+
+
+def _decision_of(call: str, **said: object) -> Decision:
+    """The one word that was said of the rows."""
+    given = [name for name, value in said.items() if value is not None and value is not False]
+    if len(given) != 1:
+        *names, last = said
+        problem = f"give exactly one of {', '.join(names)} and {last}"
+        raise InvalidRequestError(call, {next(iter(said)): problem})
+    return cast("Decision", given[0])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ..models import elements
 from ..models.elements import AnyElement, DeletedElement, Element
 from .base import Resource, operation
@@ -10,10 +12,10 @@ from .base import Resource, operation
 class Elements(Resource):
     """The elements of your Kling accounts, and Kling's own."""
 
-    create = operation(elements.CreateElement)
-    list = operation(elements.ListElements)
-    tags = operation(elements.ListElementTags)
-    voices = operation(elements.ListElementVoices)
+    create: Final = operation(elements.CreateElement)
+    list: Final = operation(elements.ListElements)
+    tags: Final = operation(elements.ListElementTags)
+    voices: Final = operation(elements.ListElementVoices)
 
     async def get(self, element: AnyElement, *, email: str | None = None) -> Element:
         """One element.
@@ -26,6 +28,9 @@ class Elements(Resource):
             NotFoundError: there is none on that account.
 
         Source: `GET /elements/{elementId}`.
+
+        Examples:
+            >>> sailor = await kling.elements.get(element)
         """
         return await self._sent(elements.GetElement, element_id=element, email=email)
 
@@ -40,5 +45,8 @@ class Elements(Resource):
             NotFoundError: there is none (and no earlier attempt of this call deleted it).
 
         Source: `DELETE /elements/{elementId}`.
+
+        Examples:
+            >>> gone = await kling.elements.delete(element)
         """
         return await self._sent(elements.DeleteElement, element_id=element, email=email)

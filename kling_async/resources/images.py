@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ..models import images
 from .base import Resource, operation
 
@@ -9,10 +11,10 @@ from .base import Resource, operation
 class Images(Resource):
     """Pictures, which cost credits; finding faces in one is free."""
 
-    virtual_try_on = operation(images.VirtualTryOn)
-    kolors = operation(images.Kolors)
-    kolors_elements = operation(images.KolorsElements)
-    recognize_faces = operation(images.RecognizeFaces)
-    upscale = operation(images.UpscaleImage)
-    omni = operation(images.OmniImage)
-    enhance = operation(images.EnhanceImage)
+    virtual_try_on: Final = operation(images.VirtualTryOn)
+    kolors: Final = operation(images.Kolors)
+    kolors_elements: Final = operation(images.KolorsElements)
+    recognize_faces: Final = operation(images.RecognizeFaces)
+    upscale: Final = operation(images.UpscaleImage)
+    omni: Final = operation(images.OmniImage)
+    enhance: Final = operation(images.EnhanceImage)

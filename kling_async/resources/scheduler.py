@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from ..errors import JSON
 from ..models.scheduler import ForgetTask, ForgottenTask, GetAvailable, ListRunning
@@ -16,8 +17,8 @@ class Scheduler(Resource):
     It is about all accounts at once, so its calls take no `email=`.
     """
 
-    running = operation(ListRunning)
-    available = operation(GetAvailable)
+    running: Final = operation(ListRunning)
+    available: Final = operation(GetAvailable)
 
     async def forget(
         self, task: AnyTask, *, extra: Mapping[str, JSON] | None = None
@@ -35,6 +36,10 @@ class Scheduler(Resource):
             NotFoundError: it is not tracked (and no earlier attempt of this call ended that).
 
         Source: `DELETE /scheduler/{task_id}`.
+
+        Examples:
+            >>> task = await kling.videos.text2video(prompt="A kite")
+            >>> forgotten = await kling.scheduler.forget(task)
         """
         request = ForgetTask(task_id=task, extra=extra)
         return await self._pipeline.send(request, self._options)

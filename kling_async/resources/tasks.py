@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from typing import List  # noqa: UP035  (the class has a method named list)
+from typing import Final, List  # noqa: UP035  (the class has a method named list)
 
 from .. import settings
 from .._calls.pipeline import Options, Pipeline
@@ -53,10 +53,13 @@ class Tasks(Resource):
                 later it may also mean that moderation refused it, or that credits ran out.
 
         Source: `GET /tasks/{task_id}`.
+
+        Examples:
+            >>> now = await kling.tasks.get(task)
         """
         return await self._sent(GetTask, task_id=task, email=email, extra=extra)
 
-    list = operation(ListTasks)
+    list: Final = operation(ListTasks)
 
     async def delete(
         self,
@@ -77,6 +80,9 @@ class Tasks(Resource):
                 of this call deleted it).
 
         Source: `DELETE /tasks/{task_id}`.
+
+        Examples:
+            >>> gone = await kling.tasks.delete(task)
         """
         return await self._sent(DeleteTask, task_id=task, email=email, extra=extra)
 
@@ -115,6 +121,9 @@ class Tasks(Resource):
             ConfigurationError: the client was closed meanwhile.
 
         Source: `GET /tasks/{task_id}`, `GET /tasks`, `GET /scheduler`.
+
+        Examples:
+            >>> done = await kling.tasks.wait(task, deadline_s=900)
         """
         return await self._waiting.wait(
             TASK_ID.convert(task),
@@ -150,6 +159,11 @@ class Tasks(Resource):
             TaskNotFoundError: it shows nowhere; see `wait`.
 
         Source: `GET /tasks/{task_id}`, `GET /tasks`, `GET /scheduler`.
+
+        Examples:
+            >>> async for update in kling.tasks.watch(task):
+            ...     print(update.status_name)
+            succeed
         """
         return self._waiting.watch(
             TASK_ID.convert(task),
@@ -168,6 +182,10 @@ class Tasks(Resource):
 
         Args:
             task_id: its number.
+
+        Examples:
+            >>> kling.tasks.hint(4711)
+            False
         """
         return self._waiting.hint(task_id)
 
@@ -198,6 +216,11 @@ class Tasks(Resource):
             UnexpectedResponseError: the server shows the same tasks again and again.
 
         Source: `GET /tasks`.
+
+        Examples:
+            >>> async for one in kling.tasks.iter(content_type="video"):
+            ...     print(one.status_name)
+            succeed
         """
         account = self._pipeline.accounts.choose(email)  # one for all pages
 

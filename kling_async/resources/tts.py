@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from ..errors import JSON
 from ..models.tts import CreateSpeech, ListVoices, Speech, Voice
@@ -12,7 +13,7 @@ from .base import Resource, operation
 class Tts(Resource):
     """Text to speech."""
 
-    voices = operation(ListVoices)
+    voices: Final = operation(ListVoices)
 
     async def create(
         self,
@@ -45,6 +46,9 @@ class Tts(Resource):
             TaskFailedError: the server says that it failed.
 
         Source: `POST /tts/create`.
+
+        Examples:
+            >>> speech = await kling.tts.create("Hello!", speaker_id=voice)
         """
         return await self._sent(
             CreateSpeech,

@@ -57,6 +57,10 @@ class KlingClient:
 
     Raises:
         ConfigurationError: no token, or an unusable base URL, account or option.
+
+    Examples:
+        >>> with KlingClient() as kling:
+        ...     ada = kling.avatars.create(image="ada.jpg", nickname="Ada")
     """
 
     def __init__(
@@ -110,6 +114,10 @@ class KlingClient:
 
         Calls that other threads have under way get up to 10 s to end; jobs record what they have in
         flight, and go on with their ledger another time.
+
+        Examples:
+            >>> kling = KlingClient()
+            >>> kling.close()
         """
         self._thread.close()
 
@@ -129,6 +137,10 @@ class KlingClient:
 
         Raises:
             ConfigurationError: an unusable option.
+
+        Examples:
+            >>> with KlingClient() as kling:
+            ...     voices = kling.with_options(deadline_s=5).tts.voices()
         """
         view = object.__new__(type(self))
         view._kling = self._kling.with_options(retry=retry, deadline_s=deadline_s, timeout=timeout)
@@ -143,6 +155,10 @@ class KlingClient:
             intent_log: told before each attempt goes out, and when one certainly did nothing;
                 default: none. What its methods raise ends the call. They are awaited, on the
                 client's own loop.
+
+        Examples:
+            >>> with KlingClient() as kling:
+            ...     voices = kling.send(ListVoices())
         """
         return self._thread.call(lambda: self._kling.send(request, intent_log=intent_log))
 

@@ -115,4 +115,5 @@ def plainly(text: str) -> str:
         (" Call it on the client's event loop.", ""),
     ):  # fmt: skip
         text = text.replace(awaited, plain)
-    return text
+    # An example's lines, and no others: they run as they stand there.
+    return re.sub(r"(?m)^ *(?:>>>|\.\.\.) .*", lambda line: line[0].replace("await ", ""), text)

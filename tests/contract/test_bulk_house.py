@@ -21,7 +21,7 @@ from kling_async import AsyncKlingClient
 from kling_async.emulator import Emulator
 
 ROOT = Path(kling_async.__file__).parent
-FILES = 48
+FILES = 45
 
 
 async def test_one_row_enters_few_files(emulator: Emulator, tmp_path: Path) -> None:

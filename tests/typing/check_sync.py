@@ -65,7 +65,8 @@ def loops(kling: KlingClient) -> None:
         print(one.key, one.files)
     seen: list[Task] = [*kling.tasks.iter(page_size=5), *kling.tasks.watch(7)]
     settled: BulkResult = kling.bulk.settle("b.sqlite", "cat", resend=True)
-    print(seen, settled)
+    both: list[BulkResult] = kling.bulk.settle_many("b.sqlite", ["cat", "fox"], abandon=True)
+    print(seen, settled, both)
 
 
 async def wrong(kling: KlingClient) -> None:

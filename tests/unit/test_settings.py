@@ -70,6 +70,7 @@ def test_plain_http_elsewhere_is_refused(url: str) -> None:
 
 @pytest.mark.parametrize("url", [
     "", "api.useapi.net", "ftp://x.y", "https://", "https:///v1", "https://x:port/", "https://[::1",
+    "https://x.y/\udcff", "https://x y.z", "https://x.y\n", "https://x.y/\x1b[2J",
     "https://user:pass@x.y", "https://user@x.y", "https://x.y/?a=b", "https://x.y/#f", "/v1",
 ])  # fmt: skip
 def test_unusable_base_url(url: str) -> None:
@@ -77,9 +78,14 @@ def test_unusable_base_url(url: str) -> None:
         s.base_url(url, {})
 
 
-def test_a_password_in_the_base_url_is_not_repeated() -> None:
+@pytest.mark.parametrize("url", [
+    "https://user:hunter2@x.y", "https://user:hunter2@x.y:port", "ftp://user:hunter2@x.y",
+    "user:hunter2@x.y", "https://user:hunter2@x.y/ ", "https://user:hunter2 @x.y",
+    "https://user:hun@hunter2@x.y:port", "https://hunter2:p@[::1",
+])  # fmt: skip
+def test_a_password_in_the_base_url_is_not_repeated(url: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        s.base_url("https://user:hunter2@x.y", {})
+        s.base_url(url, {})
     assert "hunter2" not in str(caught.value)
 
 

@@ -20,7 +20,7 @@ from ..sounds import mp3, wav
 from ..tasks import Work
 from ..voices import Template, Voice, template_of, voice_of
 from ..world import Speech, Upload, World
-from .works import CONTENT_TYPES, FILE_TYPES, file_of, finished_work, zip_of
+from .works import CONTENT_TYPES, FILE_TYPES, file_of, finished_work, picture_behind, zip_of
 
 _PICTURES = tuple(
     f"/media/{place}/" for place in ("templates", "portraits", "covers", "works/covers")
@@ -172,9 +172,10 @@ def get_work(context: Context) -> Reply:
 
 
 def get_work_cover(context: Context) -> Reply:
-    """The cover picture of a finished work."""
-    _work(context.path["name"].removesuffix(".png"), context)
-    return _picture((40, 40, 48))
+    """The cover picture of a finished work: the picture it was made from, or a plain one."""
+    work = _work(context.path["name"].removesuffix(".png"), context)
+    source = picture_behind(work, context.world)
+    return _picture((40, 40, 48)) if source is None else _stored(source, context.world)
 
 
 def get_download(context: Context) -> Reply:
@@ -188,7 +189,8 @@ def get_download(context: Context) -> Reply:
     if not name.endswith(".zip"):
         ((work, file_type),) = members
         return _work_file(work, file_type, context, clean=True)
-    return file_reply(zip_of(members, context.result_bytes), CONTENT_TYPES["ZIP"], tag=name[:32])
+    seen = tuple((work, one, _seen(work, context)[0]) for work, one in members)
+    return file_reply(zip_of(seen, context.result_bytes), CONTENT_TYPES["ZIP"])
 
 
 def get_speech(context: Context) -> Reply:
@@ -209,12 +211,20 @@ def _work(number: str, context: Context) -> Work:
 
 def _work_file(work: Work, file_type: str, context: Context, *, clean: bool) -> Reply:
     task = context.world.tasks[work.task_id]
+    picture, shown = _seen(work, context)
     return file_reply(
-        file_of(work, file_type, context.result_bytes, clean=clean),
+        file_of(work, file_type, context.result_bytes, picture, clean=clean),
         CONTENT_TYPES[file_type],
-        tag=f"{work.id}-{'clean' if clean else 'marked'}-{file_type}",
+        tag=f"{work.id}-{'clean' if clean else 'marked'}-{file_type}{shown}",
         modified_ms=task.create_time_ms + int(task.job_s * 1000),
     )
+
+
+def _seen(work: Work, context: Context) -> tuple[bytes | None, str]:
+    """The picture that a work shows, and what tells it from others; grey when it was dropped."""
+    source = picture_behind(work, context.world) if work.kind == "video" else None
+    content = None if source is None else context.world.blob(source.sha256)
+    return content, "" if source is None or content is None else f"-{source.sha256[:8]}"
 
 
 def _stored(upload: Upload | None, world: World) -> Reply:

@@ -7,6 +7,7 @@ import io
 import zipfile
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from urllib.parse import urlsplit
 
 from ..envelopes import invalid_parameters
 from ..images import sample_png
@@ -16,6 +17,7 @@ from ..operation import API_ROOT, Context, Operation
 from ..records import download_url, work_entry
 from ..sounds import mp3, wav
 from ..tasks import Task, Work
+from ..world import Upload, World
 
 KINDS = ("video", "image", "audio")
 FILE_TYPES: Mapping[str, tuple[str, ...]] = {
@@ -90,25 +92,35 @@ def shown_works(task: Task, origin: str, *, with_names: bool = True) -> list[dic
     return [work_entry(work, task, origin, with_names=with_names) for work in task.works]
 
 
-def file_of(work: Work, file_type: str, least_bytes: int, *, clean: bool) -> bytes:
-    """The bytes of a work; those with a watermark are others than the clean ones."""
+def file_of(
+    work: Work, file_type: str, least_bytes: int, picture: bytes | None, *, clean: bool
+) -> bytes:
+    """The bytes of a work; those with a watermark are others than the clean ones.
+
+    Args:
+        work: which one.
+        file_type: one of its types.
+        least_bytes: of a video.
+        picture: what a video shows, None for grey.
+        clean: without a watermark.
+    """
     marker = f"work {work.id}, {'clean' if clean else 'with a watermark'}"
     if file_type in ("MP4", "MOV"):
         brand = b"isom" if file_type == "MP4" else b"qt  "
-        return video(marker, work.width, work.height, work.duration_ms, least_bytes, brand)
+        return video(marker, work.width, work.height, work.duration_ms, least_bytes, brand, picture)
     if file_type == "PNG":
         return sample_png(work.id * 2 + clean, work.width, work.height)
     return (mp3 if file_type == "MP3" else wav)(marker, work.duration_ms)
 
 
 @lru_cache(maxsize=1)
-def zip_of(members: Iterable[tuple[Work, str]], least_bytes: int) -> bytes:
+def zip_of(members: Iterable[tuple[Work, str, bytes | None]], least_bytes: int) -> bytes:
     """Several clean files in one archive, with fixed dates: equal members, equal bytes."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        for work, file_type in members:
+        for work, file_type, picture in members:
             name = zipfile.ZipInfo(f"{work.id}.{file_type.lower()}", (2026, 1, 1, 0, 0, 0))
-            archive.writestr(name, file_of(work, file_type, least_bytes, clean=True))
+            archive.writestr(name, file_of(work, file_type, least_bytes, picture, clean=True))
     return buffer.getvalue()
 
 
@@ -120,6 +132,16 @@ def finished_work(number: str, context: Context) -> Work | None:
     task = context.world.tasks[work.task_id]
     there = task.is_there_at(context.clock.monotonic()) and work in task.works
     return work if there else None
+
+
+def picture_behind(work: Work, world: World) -> Upload | None:
+    """The first uploaded picture that its task was made from, None where there is none."""
+    for one in world.tasks[work.task_id].inputs:
+        name = urlsplit(one.url).path.rpartition("/")[2]
+        upload = world.uploads.get(world.portraits.get(name, name))
+        if upload is not None and upload.kind == "image":
+            return upload
+    return None
 
 
 def _finished_work(number: str, context: Context) -> Work:

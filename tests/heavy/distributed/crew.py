@@ -44,12 +44,14 @@ class Verdict:
     most_in_window: int = 0
     refused: int = 0
     took_s: float = 0.0
+    missed: list[str] = field(factory=list)
+    """Rows that were made and stayed unknown, although a listing was had at the end of looking."""
     stories: list[str] = field(factory=list)
     """Of rows that stayed unknown: what happened to each."""
 
     @property
     def faults(self) -> int:
-        return len(self.doubled) + len(self.lost) + len(self.wrong)
+        return len(self.doubled) + len(self.lost) + len(self.wrong) + len(self.missed)
 
 
 class Crew:
@@ -193,7 +195,10 @@ class Crew:
                 found.wrong.append(f"{row.key}: {step.remote_id} and not {there}")
             elif step.state in ("planned", "ready", "failed") and there:
                 found.lost.append(f"{row.key} is {step.state}, and {there} was made")
-            found.unknown_made += step.state == "unknown" and bool(there)
+            if step.state == "unknown" and there:
+                found.unknown_made += 1
+                if "no listing was had" not in (step.error or ""):
+                    found.missed.append(f"{row.key}: {step.error}")
         found.wrong += [f"of no row: {one}" for one in made]
         tasks = Counter(
             task.audio_url for task in self.emulator.tasks if hasattr(task, "audio_url")

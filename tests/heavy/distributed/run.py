@@ -134,7 +134,8 @@ def main() -> int:
             print("  ", story)
         print(
             f"{name}: {dict(found.states)}, adopted {found.adopted}, doubled {found.doubled}, "
-            f"lost {found.lost}, wrong {found.wrong}, unknown and made {found.unknown_made}, "
+            f"lost {found.lost}, wrong {found.wrong}, missed {found.missed}, "
+            f"unknown and made {found.unknown_made}, "
             f"at most {found.most_in_window} in a second, {found.refused} times 429, "
             f"{found.took_s:.1f} s",
             flush=True,

@@ -3,7 +3,7 @@
 Run `python tests/heavy/docs/api_coverage.py` after adding an operation; `test_api_coverage.py`
 compares.
 All of it is read from the code: the request types, the resources, the commands, the emulator's
-table. Only what is not built yet, and commands of another name, are listed by hand.
+table. Only commands of another name are listed by hand.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from attrs import frozen
 
 from kling_async import AsyncKlingClient, Request
 from kling_async.cli.app import cli
@@ -21,6 +20,7 @@ from kling_async.emulator.operations import OPERATIONS as EMULATED
 from kling_async.models.operations import operations
 
 PAGE = Path(__file__).parents[3] / "docs" / "api-coverage.md"
+VENDOR = "https://useapi.net/docs/api-kling-v1/"
 
 # The 45 operations of the vendor's Postman collection of 2026-07-20, by part, in its order, and the
 # four that its pages have since October 2026.
@@ -53,34 +53,6 @@ COMMANDS = {
     "assets.delete_uploaded": "assets delete",
     "assets.download_link": "assets link",
 }
-MISSING = "later"
-
-
-@frozen
-class Row:
-    """One operation, and where it is; None where it is not (yet)."""
-
-    operation: str
-    request: type[Request[Any]] | None = None
-    method: str | None = None
-    command: str | None = None
-    emulated: bool = False
-
-    def line(self) -> str:
-        """The row of the table."""
-        if self.request is None:
-            return f"| `{self.operation}` | {MISSING} | | | | |"
-        method = f"`kling.{self.method}`" if self.method else MISSING
-        command = f"`{self.command}`" if self.command else MISSING
-        cells = [
-            f"`{self.operation}`",
-            method,
-            f"`{self.request.__name__}`",
-            self.request.safety.value,
-            command,
-            "yes" if self.emulated else MISSING,
-        ]
-        return f"| {' | '.join(cells)} |"
 
 
 def requests() -> dict[str, type[Request[Any]]]:
@@ -88,74 +60,85 @@ def requests() -> dict[str, type[Request[Any]]]:
     return {f"{cls.method} {cls.route}": cls for cls in operations().values()}
 
 
-def rows() -> list[Row]:
-    """All operations, in the API's order."""
-    known, emulated = requests(), {_shape(one.method, one.path) for one in EMULATED}
-    found = []
-    for part in API.values():
-        for operation in part:
-            request = known.get(operation)
-            if request is None:
-                found.append(Row(operation))
-                continue
-            found.append(
-                Row(
-                    operation,
-                    request,
-                    _method(request.operation),
-                    _command(COMMANDS.get(request.operation, _words(request.operation))),
-                    _shape(request.method, "/v1/kling" + request.route) in emulated,
-                )
-            )
-    return found
+def line(operation: str, request: type[Request[Any]]) -> str:
+    """The row of the table."""
+    cells = (
+        f"[`{operation}`]({vendors_page(operation)})",
+        f"`kling.{request.operation}`",
+        f"`{request.__name__}`",
+        request.safety.value,
+        f"`{command(request)}`",
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def vendors_page(operation: str) -> str:
+    """`DELETE /tasks/{task_id}` is explained at `del-kling-tasks-task_id`."""
+    verb, path = operation.lower().replace("delete", "del").split(" ")[0], operation.split(" ")[1]
+    return f"{VENDOR}{verb}-kling{re.sub('[{}]', '', path).rstrip('/').replace('/', '-')}"
+
+
+def command(request: type[Request[Any]]) -> str:
+    """What it is on the command line."""
+    of_method = request.operation.replace(".", " ").replace("_", "-")
+    return COMMANDS.get(request.operation, of_method)
 
 
 def page() -> str:
     """The whole page."""
-    found = rows()
-    there = sum(one.request is not None for one in found)
+    known = requests()
     lines = [
-        "# Which operations of the API are there?",
+        "# Operations of the API",
         "",
-        f"{there} of the {len(found)} operations of the vendor's pages of November 2026; the",
-        f"{len(found) - there} that say *{MISSING}* are not built yet.",
-        "The table is made from the code by `tests/heavy/docs/api_coverage.py`; do not edit it.",
+        f"All {len(known)} operations of the vendor's pages of November 2026: each is a method, a",
+        "command, a request type, and an operation of the emulator. The links lead to those pages.",
         "",
         "*Sent again* says what happens when an answer is lost: `read` and `repeatable` are sent",
         "again by themselves, `paid` never is (see [lost answers](lost-answers.md)).",
     ]
     for part, named in API.items():
         lines += ["", f"## {part}", ""]
-        lines.append("| operation | method | request | sent again | command | emulator |")
-        lines.append("| --- | --- | --- | --- | --- | --- |")
-        lines += [one.line() for one in found if one.operation in named]
+        lines.append("| operation | method | request | sent again | command |")
+        lines.append("| --- | --- | --- | --- | --- |")
+        lines += [line(one, known[one]) for one in named]
     lines += [
         "",
-        "What is not here yet can be sent by a request type of your own: derive it from",
-        "`TaskRequest` (or `Request`) of `kling_async.models`, as those in `kling_async/models/`",
-        "are, and `await kling.send(...)` it. Its fields are checked, its files go up, and a lost",
-        "answer is looked for, as with those of the table.",
+        "What the API has and this table has not can be sent by a request type of your own: derive",
+        "it from `TaskRequest` (or `Request`) of `kling_async.models`, as those in",
+        "`kling_async/models/` are, and `await kling.send(...)` it. Its fields are checked, its",
+        "files go up, and a lost answer is looked for, as with those of the table.",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _method(operation: str) -> str | None:
-    """`tasks.get` where the client has it."""
+def methods_missing() -> set[str]:
+    """Operations that the client has not as a method."""
+    kling = AsyncKlingClient("user:1-a", transport="httpx")
+    return {one for one in operations() if not callable(_attribute(kling, one))}
+
+
+def commands_missing() -> set[str]:
+    """Commands of the table that the command line has not."""
+    return {one for one in map(command, requests().values()) if not _is_command(one)}
+
+
+def not_emulated() -> set[str]:
+    """Operations that the emulator has not."""
+    emulated = {_shape(one.method, one.path) for one in EMULATED}
+    wanted = {_shape(one.method, "/v1/kling" + one.route) for one in requests().values()}
+    return wanted - emulated
+
+
+def _attribute(kling: AsyncKlingClient, operation: str) -> object:
     part, _, name = operation.partition(".")
-    resource = getattr(AsyncKlingClient("user:1-a", transport="httpx"), part, None)
-    return operation if callable(getattr(resource, name, None)) else None
+    return getattr(getattr(kling, part, None), name, None)
 
 
-def _command(words: str) -> str | None:
-    """The words where the command line has such a command."""
+def _is_command(words: str) -> bool:
     found: Any = cli
     for word in words.split():
         found = found.commands.get(word) if isinstance(found, click.Group) else None
-    return None if found is None else words
-
-
-def _words(operation: str) -> str:
-    return operation.replace(".", " ").replace("_", "-")
+    return found is not None
 
 
 def _shape(method: str, path: str) -> str:

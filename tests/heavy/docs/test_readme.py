@@ -178,4 +178,5 @@ def test_a_program_runs(block: Block, environment: dict[str, str], tmp_path: Pat
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert TOKEN not in done.stdout
-    assert not re.search("failed|unknown|Error", done.stdout), done.stdout
+    said = re.sub(r'"error": "\w+"', "", done.stdout)  # logged on purpose
+    assert not re.search("failed|unknown|Error", said), done.stdout

@@ -109,7 +109,8 @@ class TestLooking:
         assert it.looks == 3
 
     async def test_0_is_not_at_all(self, it: Following) -> None:
-        assert await it.follow(it.begin(), [listed("1", it.now_s)], within_s=0) == Lookup(None)
+        lookup = await it.follow(it.begin(), [listed("1", it.now_s)], within_s=0)
+        assert lookup == Lookup(None, listed=False)
         assert it.looks == 0
         assert it.clock.waits_s == []
 
@@ -351,6 +352,15 @@ class TestWholeCalls:
         assert caught.value.request == request()
         assert caught.value.account == ADA
         assert (await kling.send(request())).meta.adopted is False
+
+    async def test_a_call_whose_account_could_not_be_listed_says_so(
+        self, open_client: Open, emulator: Emulator
+    ) -> None:
+        kling = await open_client(accounts=[ADA], retry=RetryPolicy(reconcile_within_s=5))
+        emulator.add_faults([Fault("avatars.create", "reset_after", at=1),
+                             Fault("avatars.list", "status", status=403)])  # fmt: skip
+        with pytest.raises(OutcomeUnknownError, match="no listing of its account was had"):
+            await kling.send(request())
 
     async def test_after_an_unknown_one_a_like_call_takes_nothing(
         self, open_client: Open, emulator: Emulator

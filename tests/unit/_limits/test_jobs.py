@@ -35,7 +35,7 @@ async def test_no_more_run_than_there_are_places_in_order_of_arrival(jobs: JobSl
     await asyncio.gather(*(one(n) for n in range(10)))
     assert order == list(range(10))
     assert now_s() == pytest.approx(40)
-    assert (jobs.running(ADA), jobs.waiting(ADA), bool(jobs)) == (0, 0, False)
+    assert (jobs.running(ADA), jobs.waiting(ADA), jobs.by_id) == (0, 0, {})
 
 
 async def test_accounts_do_not_share_places(jobs: JobSlots) -> None:
@@ -51,7 +51,7 @@ async def test_a_place_is_given_back_once(jobs: JobSlots) -> None:
     jobs.give_back(None)
     jobs.started(place, 7)  # too late: it is not held any more
     assert jobs.running(ADA) == 1
-    assert not jobs
+    assert not jobs.by_id
     jobs.give_back(other)
     assert jobs.running(ADA) == 0
 

@@ -278,7 +278,9 @@ async def test_each_account_has_its_own_bucket() -> None:
 @pytest.mark.parametrize("make", [
     lambda: RateLimit(0), lambda: RateLimit(-1), lambda: RateLimit(5, per_s=0),
     lambda: RateLimit(5, per_s=-1), lambda: RateLimit(5, per_s=float("nan")),
-    lambda: RateLimit(5, burst=0), lambda: RateLimit(5, burst=5), lambda: RateLimit(5, burst=6),
+    lambda: RateLimit(5, per_s=float("inf")), lambda: RateLimit(5, per_s=1e-320),
+    lambda: RateLimit(10**400), lambda: RateLimit(5, burst=0),
+    lambda: RateLimit(5, burst=5), lambda: RateLimit(5, burst=6),
     lambda: RateLimit(2.5), lambda: RateLimit(float("nan")), lambda: RateLimit(True),  # type: ignore[arg-type]
     lambda: RateLimit("5"), lambda: RateLimit(5, burst=1.5),  # type: ignore[arg-type]
     lambda: RateLimit(1, burst=2), lambda: RateLimit(5, burst=2, adaptive=True),
@@ -286,6 +288,18 @@ async def test_each_account_has_its_own_bucket() -> None:
 def test_limits_that_cannot_be_kept_are_refused(make: Callable[[], RateLimit]) -> None:
     with pytest.raises(ValueError, match=r"burst|must be|adaptive"):
         make()
+
+
+def test_what_is_taken_and_what_a_refusal_says() -> None:
+    assert RateLimit(1) == RateLimit(requests=1, per_s=1.0, burst=1, adaptive=False)
+    assert RateLimit(3, burst=2).burst == 2
+    for make, said in (
+        (lambda: RateLimit(5, burst=2, adaptive=True), "adaptive=True spaces requests evenly"),
+        (lambda: RateLimit(2.5), r"'requests' must be a whole number, not 2\.5: RateLimit\(5, "),  # type: ignore[arg-type]
+        (lambda: RateLimit(5, burst=7), "burst=7 leaves no room in 5 requests per window"),
+    ):
+        with pytest.raises(ValueError, match=f"^{said}"):
+            make()
 
 
 def test_a_limiter_can_be_made_where_no_loop_runs() -> None:

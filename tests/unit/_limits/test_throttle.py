@@ -102,6 +102,18 @@ async def test_each_answer_opens_one_place_more_until_all_may_go(throttle: Throt
     assert throttle.paused_s() == 0.5
 
 
+async def test_a_place_is_given_back_once(throttle: Throttle) -> None:
+    throttle.pause(1)
+    number = await throttle.acquire(900)
+    throttle.release(number, answered=True)
+    assert await places_at(throttle, count=2) == [0, 0]
+    throttle.release(number, answered=False)
+    assert throttle.paused_s() == 0  # not below
+    await asyncio.sleep(3)
+    assert throttle.paused_s() == 0
+    assert await places_at(throttle, count=2) == [0, 5]
+
+
 async def test_who_went_before_a_pause_does_not_count_after_it(throttle: Throttle) -> None:
     throttle.pause(1)
     before = await throttle.acquire(900)

@@ -54,6 +54,7 @@ def error_of(reply: Answer, request: Request[Any] | None = None) -> errors.Kling
 def test_only_given_fields_are_sent() -> None:
     out = encode(CreateAvatar(image_url=URL), None)
     assert (out.method, out.path) == ("POST", "/avatars")
+    assert out.route == "/avatars"
     assert out.content == b'{"imageUrl":"https://x.y/a.png"}'
     assert out.content_type == "application/json"
 
@@ -90,6 +91,7 @@ def test_every_field_under_the_apis_own_name() -> None:
 def test_where_the_email_goes(request_: Request[Any], method: str, path: str) -> None:
     out = encode(request_, "a+b@x.y")
     assert (out.method, out.path) == (method, path)
+    assert out.route == request_.route
     assert out.content == b""
     assert out.content_type is None
 
@@ -129,6 +131,18 @@ def test_fields_are_looked_up_once_for_each_type(monkeypatch: pytest.MonkeyPatch
     known = protocol._WIRED[GetAccount]
     assert encode(GetAccount(email="b@b.c"), None).path == "/accounts/b@b.c"
     assert protocol._WIRED[GetAccount] is known
+
+
+@pytest.mark.parametrize(("value", "text"), [
+    (("a", True, 5), "a,true,5"), (False, "false"), ("b c", "b c"), (1.5, "1.5"), (None, "null"),
+])  # fmt: skip
+def test_values_of_a_query(value: Any, text: str) -> None:
+    assert protocol._query_text(value) == text
+
+
+def test_an_error_is_told_its_call() -> None:
+    context = errors.CallContext("POST", "/avatars")
+    assert protocol.with_context(errors.KlingError("x"), context).context is context
 
 
 def test_bytes_are_not_in_the_repr() -> None:
@@ -455,6 +469,7 @@ def test_each_form_of_http_date_is_utc(shape: str) -> None:
     until, sent = ((NOW + timedelta(seconds=offset)).strftime(shape) for offset in (2, 0))
     assert retry_after_s({"retry-after": until}, None, NOW_S) == 2
     assert retry_after_s({"retry-after": until, "date": sent}, None, NOW_S + 999) == 2
+    assert retry_after_s({}, {"retryAfter": "2026-07-14T09:30:10"}, NOW_S) == 10
 
 
 @pytest.mark.parametrize("skew_s", [-600, 0, 600])
@@ -485,7 +500,8 @@ def test_an_unreadable_date_header_falls_back_to_our_clock() -> None:
     ("1970-01-01T00:00:00Z", 30),
     ("0001-01-01T00:00:00+14:00", 30),
     ("9999-12-31T23:59:59-14:00", 251618329799.0),
-    (0, 30), (-5, 30), (1e400, 30), (10**400, 30), (-(10**400), 30), (float("nan"), 30), (True, 30),
+    (0, 30), (-5, 30), (1e400, 30), (1e18, 30),
+    (10**400, 30), (-(10**400), 30), (float("nan"), 30), (True, 30),
     ("not a date", 30), ("", 30), (".", 30), ([], 30), ({}, 30),
     (None, None),
 ])  # fmt: skip

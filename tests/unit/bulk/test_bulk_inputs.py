@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import pickle
 import re
 import tracemalloc
@@ -158,6 +159,12 @@ class TestWholeFile:
         (folder / "in.csv").mkdir()
         with pytest.raises(InputError, match=r"^in\.csv: can't be read: Is a directory\n"):
             list(read_rows("in.csv"))
+
+    @pytest.mark.parametrize("name", ["in.csv", "in.jsonl", "in.xlsx"])
+    def test_a_named_pipe_is_not_waited_for(self, folder: Path, name: str) -> None:
+        os.mkfifo(folder / name)
+        with pytest.raises(InputError, match="it is a named pipe, not a file"):
+            list(read_rows(name))
 
     def test_is_named_as_given(self, folder: Path) -> None:
         given = folder / "sub" / "gone.csv"

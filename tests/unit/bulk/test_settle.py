@@ -99,6 +99,13 @@ class TestByTheUser:
         assert [one.state for one in found.values()] == ["created", "unknown"]
         return found
 
+    async def test_a_listing_that_could_not_be_had_is_not_said_to_show_nothing(
+        self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path
+    ) -> None:
+        emulator.add_faults([Fault("avatars.list", "status", status=500, at=range(2, 5000))])
+        found = await results(kling, url_rows(2), ledger, concurrency=1)
+        assert "for 120 s: at its end no listing was had" in str(found["k2"].error)
+
     @pytest.mark.parametrize("made", [True])
     async def test_adopt(
         self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path, unknown: Any
@@ -171,6 +178,7 @@ class TestByTheUser:
             (("k2", "--adopt", "1", "--resend"), "give one of"),
             (("k1", "--resend"), "row k1 is done, not unknown"),
             (("k3", "--resend"), "has no row 'k3'"),
+            (("k\udcff", "--resend"), r"has no row 'k\udcff'"),
         ],
     )
     async def test_wrong_use(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from kling_async.cli.doctor import clock_finding
+from kling_async.cli.doctor import _date_of, clock_finding
 
 
 def found(result: Result) -> dict[str, dict[str, Any]]:
@@ -47,6 +48,39 @@ def test_a_clock_that_is_wrong_is_noticed() -> None:
     assert clock_finding(formatdate(now_s), now_s).state == "fine"
     assert clock_finding(formatdate(now_s + 3600), now_s).state == "wrong"
     assert clock_finding(None, now_s).state == clock_finding("soon", now_s).state == "look"
+
+
+def test_a_clock_that_names_no_zone_tells_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = time.time()
+    shape = time.strftime("%a %b %d %H:%M:%S %Y", time.gmtime(now_s))
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        assert clock_finding(shape, now_s).state == "fine"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize(("answer", "date"), [
+    (b"HTTP/1.1 404 No\r\nDate: today\r\nContent-Length: 0\r\n\r\n", "today"),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", None),
+    (b"SSH-2.0-OpenSSH_9.6\r\n", None),
+    (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000 + b"\r\n\r\n", None),
+    (b"", None),
+])  # fmt: skip
+async def test_whatever_answers_is_asked_without_a_proxy(
+    raw_server: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, answer: bytes, date: str | None
+) -> None:
+    async def react(writer: asyncio.StreamWriter, _: bytes) -> None:
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    for name in ("HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    async with raw_server(react) as server:
+        assert await asyncio.to_thread(_date_of, server.base_url) == date
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -231,3 +231,12 @@ def test_lists_are_tables_on_a_terminal_and_json_in_a_pipe(
     assert [line.split()[0] for line in lines] == [str(one[first]).split()[0] for one in rows]
     assert "p" * 60 not in "".join(lines)
     assert ("p" * 59 + "…" in "".join(lines)) == (words == ("avatars", "list"))
+
+
+def test_an_empty_list_says_so_on_a_terminal(
+    invoke: Callable[..., Any], service: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert invoke("avatars", "list").output == ""
+    monkeypatch.setattr("kling_async.cli.tables.on_terminal", lambda: True)
+    done = invoke("avatars", "list")
+    assert (done.stdout, done.stderr) == ("", "none\n")

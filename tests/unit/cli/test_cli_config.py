@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -68,8 +69,15 @@ def test_what_is_not_understood_is_refused(
 
 
 def test_a_broken_file_of_somebody_else_is_left_alone(invoke: Callable[..., Any]) -> None:
-    Path(SHARED).write_text("[tool.other\n")
-    assert invoke("accounts", "list", "--emulator").exit_code == 0
+    for broken in ("[tool.other\n", "a=" + "[" * 100_000):
+        Path(SHARED).write_text(broken)
+        assert invoke("accounts", "list", "--emulator").exit_code == 0
+
+
+def test_a_named_pipe_is_not_waited_for(invoke: Callable[..., Any]) -> None:
+    os.mkfifo(OWN)
+    done = invoke("accounts", "list", "--emulator")
+    assert (done.exit_code, "it is a named pipe" in done.stderr) == (2, True)
 
 
 def test_a_run_takes_them(invoke: Callable[..., Any], url_csv: Callable[..., Path]) -> None:

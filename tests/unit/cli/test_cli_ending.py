@@ -96,17 +96,26 @@ def test_what_is_logged_where(
 
 @pytest.mark.parametrize(("words", "env", "said"), [
     (("--log-file", "nowhere/run.log"), {}, "--log-file nowhere/run.log can't be written"),
+    (("--log-file", "in.csv"), {}, "in.csv can't be written: it holds something else than a log"),
     ((), {"KLING_LOG": "loud"}, "KLING_LOG='loud' is no level; use error, warning, info, debug"),
 ])  # fmt: skip
 def test_a_log_that_can_not_be(
     invoke: Callable[..., Any], words: tuple[str, ...], env: dict[str, str | None], said: str
 ) -> None:
+    Path("in.csv").write_text("key,image\n")
     done = invoke("accounts", "list", "--emulator", *words, env=env)
     assert (done.exit_code, said in done.stderr) == (2, True), done.stderr
+    assert Path("in.csv").read_text() == "key,image\n"
+
+
+def test_a_log_is_continued(invoke: Callable[..., Any]) -> None:
+    for lines in (1, 2):
+        invoke("accounts", "list", "--emulator", "-vv", "--log-file", "run.log")
+        assert Path("run.log").read_text().count("DEBUG kling_async") >= lines
 
 
 def test_no_line_of_a_log_has_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("USEAPI_TOKEN", "an-odd-token")
+    monkeypatch.setenv("USEAPI_TOKEN", "user:an-odd-token")
     try:
         raise ValueError("an-odd-token of ada@example.com, user:12-abc")
     except ValueError:

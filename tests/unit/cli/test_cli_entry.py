@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from kling_async import __version__
+from kling_async.cli.app import cli
 
 COMMANDS = ["avatars", "assets", "tts", "accounts", "bulk", "emulator"]
 
@@ -59,12 +62,51 @@ def test_every_command_explains_itself(invoke: Callable[..., Any], words: list[s
     assert done.stdout.startswith("Usage: ")
 
 
+@pytest.mark.parametrize(
+    ("words", "width"),
+    [
+        *((("bulk", "run"), width) for width in (60, 80, 120)),
+        *(((group, name), 80) for group, name in (("bulk", "settle"), ("videos", "omni"))),
+        *(((name,), 60) for name in ("worker", "emulator", "bulk")),
+    ],
+)
+def test_help_has_each_option_once_in_any_width(
+    invoke: Callable[..., Any], words: Sequence[str], width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")  # makes a terminal of a pipe, for rich-click
+    monkeypatch.setenv("COLUMNS", str(width))
+    command: Any = cli
+    for word in words:
+        command = command.commands[word]
+    text = invoke(*words, "--help").stdout
+    assert max(map(len, text.splitlines())) <= width
+    assert text.replace("\n", "").isprintable()
+    for one in command.params:
+        shown = re.findall(rf"^  (?:-., )?{one.opts[-1]}(?![\w-])", text, re.MULTILINE)
+        assert len(shown) == (isinstance(one, click.Option) and not one.hidden), one.opts
+
+
+def test_the_options_of_a_job_stand_in_groups(invoke: Callable[..., Any]) -> None:
+    text = invoke("bulk", "run", "--help").stdout
+    assert "[required]" in text and "[default: 10/s]" in text  # noqa: PT018
+    assert re.findall(r"^(?=\S)(.*):$", text, re.MULTILINE) == [
+        "Where to",
+        "What to make",
+        "Which rows",
+        "What it may cost",
+        "How fast",
+        "When something goes wrong",
+        "Accounts and connection",
+        "What is told",
+    ]
+
+
 @pytest.mark.parametrize("words", [["nonsense"], ["bulk", "nonsense"], ["avatars", "get"]])
 def test_wrong_words(invoke: Callable[..., Any], words: list[str]) -> None:
     assert invoke(*words).exit_code == 2
 
 
-@pytest.mark.parametrize("missing", ["click", "rich"])
+@pytest.mark.parametrize("missing", ["click", "rich", "rich_click"])
 def test_the_extra_cli_is_missing(missing: str) -> None:
     done = without(missing, "--version")
     assert done.returncode == 1

@@ -165,6 +165,18 @@ def test_combinations_that_mean_nothing(
 
 
 class TestStatus:
+    def test_a_reason_is_told_once_and_how_to_settle_them_all(
+        self, invoke: Invoke, lost: list[str]
+    ) -> None:
+        lines = invoke("bulk", "status", LEDGER).stdout.splitlines()
+        assert [one.split(",")[0] for one in lines if not one.startswith((" ", "all"))] == [
+            "6 rows: 3 unknown", "failed: row k6", "unknown: row k2",
+        ]  # fmt: skip
+        assert "  for the same reason 2 rows more: k3, k4" in lines
+        (said,) = (one for one in lines if "--all-unknown" in one)
+        words = said.partition("kling-async ")[2].partition(" (or")[0].split()
+        assert "3 of 3 rows settled" in invoke(*words).stdout
+
     def test_rows_of_one_cause_stand_together(self, invoke: Invoke, lost: list[str]) -> None:
         done = invoke("bulk", "status", LEDGER, "--state", "unknown")
         head, *rows = done.stdout.splitlines()

@@ -5,16 +5,20 @@ from __future__ import annotations
 import io
 import re
 import struct
+import sys
 import wave
 
 import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from kling_async.emulator import Emulator, EmulatorClock, Fault, sample_png
+from kling_async.emulator.images import png
 from kling_async.emulator.messages import Request
-from kling_async.emulator.mp4 import _packed, video
+from kling_async.emulator.mp4 import _packed, _safe, video
+from kling_async.emulator.portraits import blocks
 from kling_async.emulator.ranges import file_reply, in_part
 from kling_async.emulator.sounds import mp3, wav
 
@@ -242,7 +246,7 @@ def test_videos(width, height, duration_ms, least_bytes):
 
 @given(st.text("01", max_size=200) | st.sampled_from(["0" * 64, "0" * 21 + "111", "0" * 23]))
 def test_no_bits_look_like_a_start_code(bits):
-    packed = _packed(bits)
+    packed = _safe(_packed(bits))
     assert not re.search(rb"\x00\x00[\x00-\x02]", packed)
     plain = re.sub(rb"\x00\x00\x03", b"\0\0", packed)
     whole = "".join(f"{byte:08b}" for byte in plain)
@@ -261,3 +265,47 @@ def test_sounds(duration_ms):
         assert heard.getframerate() == 8000
         assert heard.getnframes() - 8 * duration_ms in (0, 1)
     assert wav("other", duration_ms) != wav("title", duration_ms)
+
+
+async def test_a_video_of_an_uploaded_picture_shows_it(in_process, monkeypatch):
+    grey_bytes, content = 10_000, png(300, 400, (200, 30, 30))
+    emulator = Emulator(rehost_images=True, job_s=0)
+    async with in_process(emulator) as client:
+
+        async def shown(content):
+            kind = {"Content-Type": "image/png"}
+            url = (await client.post("/assets", content=content, headers=kind)).json()["url"]
+            made = (await client.post("/avatars", json={"imageUrl": url})).json()["id"]
+            job = {"avatarId": made, "text": "Hello", "prompt": "Hi"}
+            task = (await client.post("/avatars/video", json=job)).json()["task"]["id"]
+            (work,) = (await client.get(f"/tasks/{task}")).json()["works"]
+            cover = await client.get(work["cover"]["resource"])
+            assert cover.content == content
+            return await client.get(work["resource"]["resource"])
+
+        reply = await shown(content)
+        broken = await shown(content[:60])
+        monkeypatch.setitem(sys.modules, "PIL", None)  # as if it were not installed
+        without = await shown(png(300, 300, (1, 2, 3)))
+    # Y, Cb, Cr of BT.601, each pixel of each block; and nothing that looks like a start code.
+    light, blue, red = Image.new("RGB", (1, 1), (200, 30, 30)).convert("YCbCr").getpixel((0, 0))
+    assert (light, blue, red) == pytest.approx((81, 99, 213), abs=1.1)
+    block = bytes([light]) * 256 + bytes([blue]) * 64 + bytes([red]) * 64
+    assert reply.content.count(b"\x0d\x00" + block) >= 45 * 45 - 1
+    assert len(reply.content) < 45 * 45 * 386 + grey_bytes
+    assert len(broken.content) < grey_bytes > len(without.content)
+
+
+def test_blocks_of_a_picture_lie_where_its_pixels_do():
+    """Four quarters, each of one grey."""
+    picture, file = Image.new("L", (32, 32)), io.BytesIO()
+    for number, at in enumerate([(0, 0), (16, 0), (0, 16), (16, 16)]):
+        picture.paste(64 * number, (*at, at[0] + 16, at[1] + 16))
+    picture.save(file, "PNG")
+    found = blocks(file.getvalue(), 2, 2, b"<>")
+    steps = (0, 64, 128, 192)
+    grey = [Image.new("RGB", (1, 1), (n, n, n)).convert("YCbCr").getpixel((0, 0)) for n in steps]
+    assert found == b"".join(b"<>" + bytes([y]) * 256 + bytes([128]) * 128 for y, _, _ in grey)
+    assert blocks(b"nothing", 2, 2, b"") is None
+    many = png(1, 1, (0, 0, 0)).replace(b"\0\0\0\1\0\0\0\1", b"\0\0\xff\xff\0\0\xff\xff")
+    assert blocks(many, 2, 2, b"") is None

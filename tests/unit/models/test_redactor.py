@@ -49,6 +49,25 @@ def test_base64_is_blanked(before: str, after: str, encode: object) -> None:
     assert len(left[1]) <= 4 * -(-(len(after) + 2) // 3)
 
 
+@pytest.mark.parametrize("secret", ["ninechars", "ten-chars-", "eleven-char", "twelve-charW"])
+@pytest.mark.parametrize("before", range(3))
+def test_base64_is_blanked_but_for_what_stands_for_its_neighbours(secret: str, before: int) -> None:
+    encoded = base64.b64encode(b"x" * before + secret.encode()).decode().rstrip("=")
+    ends = 1 if (before + len(secret)) % 3 else 0
+    start = (0, 2, 3)[before]
+    expected = encoded[:start] + "***" + encoded[len(encoded) - ends :]
+    assert Redactor([secret]).text(encoded) == expected
+
+
+def test_of_two_secrets_that_begin_alike_the_longer_is_blanked() -> None:
+    for known in (["abcd", "abcdefgh"], ["abcdefgh", "abcd"]):
+        assert Redactor(known).text("abcdefgh abcd") == "*** ***"
+
+
+def test_a_secret_of_few_letters_is_blanked_wherever_it_is_escaped() -> None:
+    assert Redactor(["ab:-"]).text("a%62%3A-") == "***"
+
+
 def test_what_holds_no_secret_is_handed_on_as_it_is() -> None:
     content = b'{"id": "12345", "prompt": "user: abc-defghi &# %75 \\u0075"}'
     assert Redactor([TOKEN]).content(content) == content
