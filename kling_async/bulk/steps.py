@@ -46,7 +46,7 @@ from .health import WAIT_FOR_SLOT_S, AccountHealth, NotKeptError, ends_the_run
 from .ledger import Ledger
 from .machine import PAID, Event, State
 from .outcomes import Done, Failed, InDoubt, Outcome, PutOff, Stopped, Unknown, outcome_of
-from .outgoing import MOST_LAPSES, StaleStepError, StepIntent, StepRequests, StoppingError
+from .outgoing import StaleStepError, StepIntent, StepRequests, StoppingError
 from .records import ANSWER, INVALID, MISSING, Applied, Change, Step
 from .slots import SharedSlots
 from .task_group import Hold
@@ -186,9 +186,8 @@ class Stepper:
         request, values = await self._prepare(step, request, account)
         if kind.starts_task:
             await self._slots.take(step, request, account)
-        lapses = MOST_LAPSES if self._pipeline.admission.keeps_rate else 0
-        sends = (self._ledger, step, values, hold, self._stopping)
-        intent = StepIntent(*sends, most_lapses=lapses)
+        rated = self._pipeline.admission.keeps_rate
+        intent = StepIntent(self._ledger, step, values, hold, self._stopping, keeps_rate=rated)
         retry, clock = self._options.retry, self._pipeline.clock
         until_s = clock.monotonic() + WAIT_FOR_SLOT_S
         while True:
