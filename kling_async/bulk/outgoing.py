@@ -143,7 +143,7 @@ class StepIntent:
         values: what else the intent says.
         hold: of the worker.
         stopping: whether the run begins nothing any more.
-        most_lapses: how often a slow commit gives its place in the rate back; 0 where no rate is.
+        keeps_rate: whether there is a rate, in which a slow commit gives its place back.
     """
 
     def __init__(
@@ -154,7 +154,7 @@ class StepIntent:
         hold: Hold,
         stopping: Callable[[], bool],
         *,
-        most_lapses: int = MOST_LAPSES,
+        keeps_rate: bool = True,
     ) -> None:
         self.attempts: int = step.attempts
         """How often the step was about to go out by now."""
@@ -165,7 +165,7 @@ class StepIntent:
         self._stopping = stopping
         self._until_s = math.inf
         """When it is too old for a first byte, by a clock that never stands still."""
-        self._lapses_left = most_lapses
+        self._lapses_left = MOST_LAPSES if keeps_rate else 0
 
     async def record(self, account: str | None, attempt: int) -> None:
         """The intent is on disk when this returns; if cancelled here, it is taken back."""

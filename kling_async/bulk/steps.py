@@ -1,8 +1,7 @@
 """How does one step go on? From its state to the next one, until it is over or has to wait.
 
-This is the only code of bulk that sends. It serves every operation: what differs between them is
-said by the request's class, by its evidence and by the recipe. Each arrow goes through the ledger,
-so a run goes on wherever an earlier one ended.
+This is the only code of bulk that sends. What differs between operations is said by the request's
+class, its evidence and the recipe. Each arrow is in the ledger, so a run goes on where one ended.
 
     planned, ready  -> `_begin`     files go up once, the intent is on disk, the request goes out
     running         -> `_wait`      for the end of its task
@@ -47,7 +46,7 @@ from .health import WAIT_FOR_SLOT_S, AccountHealth, NotKeptError, ends_the_run
 from .ledger import Ledger
 from .machine import PAID, Event, State
 from .outcomes import Done, Failed, InDoubt, Outcome, PutOff, Stopped, Unknown, outcome_of
-from .outgoing import MOST_LAPSES, StaleStepError, StepIntent, StepRequests, StoppingError
+from .outgoing import StaleStepError, StepIntent, StepRequests, StoppingError
 from .records import ANSWER, INVALID, MISSING, Applied, Change, Step
 from .slots import SharedSlots
 from .task_group import Hold
@@ -187,13 +186,12 @@ class Stepper:
         request, values = await self._prepare(step, request, account)
         if kind.starts_task:
             await self._slots.take(step, request, account)
-        lapses = MOST_LAPSES if self._pipeline.admission.keeps_rate else 0
-        sends = (self._ledger, step, values, hold, self._stopping)
-        intent = StepIntent(*sends, most_lapses=lapses)
+        rated = self._pipeline.admission.keeps_rate
+        intent = StepIntent(self._ledger, step, values, hold, self._stopping, keeps_rate=rated)
         retry, clock = self._options.retry, self._pipeline.clock
         until_s = clock.monotonic() + WAIT_FOR_SLOT_S
         result: Any = None
-        while True:
+        while result is None:
             began_s = clock.wall()
             try:
                 result = await self._pipeline.send(request, self._options, intent)
@@ -201,9 +199,7 @@ class Stepper:
                 too_long = (exc.retry_after_s or 0) > retry.retry_after_max_s
                 if retry.attempts == 1 or too_long or clock.monotonic() >= until_s:
                     raise
-            else:
-                break
-        remote_id = str(result.id) if evidence is None else evidence.result_id(result)
+        remote_id = str(result.id)
         self._pipeline.clock_skew.answered(remote_id, began_s, clock.wall())
         state: State = "running" if kind.starts_task else "done"
         begun = evolve(

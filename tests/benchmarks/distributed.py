@@ -1,6 +1,6 @@
 """What do several machines cost? A claim among 100,000 rows, CPU a row, the rate across processes.
 
-python tests/benchmarks/distributed.py [claim|rows|windows|found]
+python tests/benchmarks/distributed.py [claim|growth|rows|windows|found]
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 sys.path += [str(Path(__file__).parents[1] / one) for one in ("support", "heavy/distributed")]
 
@@ -21,39 +22,86 @@ from ledgers import row_input
 
 from kling_async import RateLimit
 from kling_async.bulk.launcher import TrialServer
-from kling_async.bulk.postgres import open_postgres
+from kling_async.bulk.postgres import PostgresLedger, open_postgres
+from kling_async.bulk.postgres_sql import CLAIM
 from kling_async.bulk.records import Change
 from kling_async.emulator import Emulator
 
 HEAD = ("what", "measured")
+ALL_DONE = "UPDATE steps SET state = 'done', remote_id = id::text WHERE state = 'planned'"
 
 
-async def claim(address: str, rows: int = 100_000) -> list[tuple[str, str]]:
-    """How long a claim of 32 takes, most of the rows done and not vacuumed."""
-    async with open_postgres(f"{address}#claim", service="x") as ledger:
-        for first in range(0, rows, 1000):
-            await ledger.register(
-                [row_input(f"k{n}", n + 1) for n in range(first, min(first + 1000, rows))]
-            )
-        for _ in range((rows - 1000) // 1000):
-            claimed = await ledger.claim(1000, made=None, saves=True)
-            changes = []
-            for row in claimed:
-                step = row.steps[0]
-                changes += [
-                    Change(step_id=step.id, event="intended"),
-                    Change(step_id=step.id, event="answered", to="done", claim=str(step.id)),
-                ]
-            await asyncio.gather(*map(ledger.post, changes))
-        times = []
-        for _ in range(25):
+async def carried_out(ledger: PostgresLedger, rows: int, size: int = 32) -> None:
+    """So many rows from their claim to their end, without a request."""
+    for _ in range(rows // size):
+        claimed = await ledger.claim(size, made=None, saves=True)
+        changes = []
+        for row in claimed:
+            step = row.steps[0]
+            changes += [
+                Change(step_id=step.id, event="intended"),
+                Change(step_id=step.id, event="answered", to="done", claim=str(step.id)),
+            ]
+        for event in ("intended", "answered"):
+            await asyncio.gather(*(ledger.post(one) for one in changes if one.event == event))
+
+
+async def registered(ledger: PostgresLedger, first: int, end: int) -> None:
+    """Rows of these numbers."""
+    for at in range(first, end, 1000):
+        await ledger.register([row_input(f"k{n}", n + 1) for n in range(at, min(at + 1000, end))])
+
+
+async def claim(server: TrialServer, rows: int = 100_000) -> list[tuple[str, str]]:
+    """What a claim of 32 costs, most of the rows done and not vacuumed."""
+    async with open_postgres(f"{server.address}#claim", service="x") as ledger:
+        await registered(ledger, 0, rows)
+        await carried_out(ledger, rows - 6_400)
+        times, spent_s = [], -cpu_of(server) - time.process_time()
+        for _ in range(200):
             began = time.perf_counter()
             claimed = await ledger.claim(32, made=None, saves=True)
             times.append(time.perf_counter() - began)
             assert len(claimed) == 32
+        spent_s += cpu_of(server) + time.process_time()
+        one = ledger._store._identity
+        values = {"size": 32, "made": 1, "saves": True, "away": [], "me": one.me, "now": one.now}
+
+        def explained(store: Any) -> float:
+            found = store._db.execute(
+                f"EXPLAIN (ANALYZE) {CLAIM}", {**values, "host": one.host}
+            ).fetchall()
+            return float(found[-1][0].split()[-2])
+
+        await registered(ledger, rows, rows + 1_000)
+        alone = sorted([await ledger._submit(explained, writes=True) for _ in range(21)])
         times.sort()
-        said = f"median {times[12] * 1e3:.1f} ms, worst {times[-1] * 1e3:.1f} ms"
-        return [(f"a claim of 32 among {rows:,} rows", said)]
+        waits = f"median {times[100] * 1e3:.1f} ms, with its commit"
+        return [
+            (f"a claim of 32 among {rows:,} rows", waits),
+            ("its statement alone", f"median {alone[10]:.1f} ms, worst {alone[-1]:.1f} ms"),
+            ("CPU of that claim, client and database", f"{spent_s / 200 * 1e3:.2f} ms"),
+        ]
+
+
+async def growth(server: TrialServer) -> list[tuple[str, str]]:
+    """CPU a row, client and database, without requests: in a ledger of 10,000 and of 200,000."""
+    said, part = [], 6_400
+    async with open_postgres(f"{server.address}#growth", service="x") as ledger:
+        total = 1_000
+        await registered(ledger, 0, total)
+        await carried_out(ledger, total)  # else the first ones pay for what is done once
+        for size in (10_000, 200_000):
+            await registered(ledger, total, size - part)
+            await ledger._submit(lambda store: store._db.execute(ALL_DONE), writes=True)
+            spent_s = -cpu_of(server) - time.process_time()
+            await registered(ledger, size - part, size)
+            await carried_out(ledger, part)
+            spent_s += cpu_of(server) + time.process_time()
+            cost = f"{spent_s / part * 1e3:.3f} ms"
+            said.append((f"CPU a row of {size:,}, without requests", cost))
+            total = size
+    return said
 
 
 def cpu_of(server: TrialServer) -> float:
@@ -138,7 +186,7 @@ async def found(address: str, quota: int = 20, n: int = 600) -> list[tuple[str, 
 
 async def main() -> None:
     """Print what was asked for."""
-    wanted = sys.argv[1:] or ["claim", "rows", "windows", "found"]
+    wanted = sys.argv[1:] or ["claim", "growth", "rows", "windows", "found"]
     folder = Path(tempfile.mkdtemp(prefix="kling-bench-"))
     folder.chmod(0o755)
     server = TrialServer(folder / "data")
@@ -146,7 +194,9 @@ async def main() -> None:
     try:
         for name in wanted:
             if name == "claim":
-                measured = await claim(address)
+                measured = await claim(server)
+            elif name == "growth":
+                measured = await growth(server)
             elif name == "rows":
                 measured = await rows(server)
             elif name == "found":

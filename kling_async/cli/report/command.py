@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from ...bulk.sqlite import read_ledger
-from ..ledger import never_replaced, overwrite_option
+from ...bulk.places import read_ledger
+from ..ledger import LEDGER, never_replaced, overwrite_option
 from ..session import run
 from ..streams import echo
 
+if TYPE_CHECKING:
+    from ...bulk.postgres_session import LedgerAddress
+
 
 @click.command("report")
-@click.argument("ledger", type=click.Path(path_type=Path))
+@click.argument("ledger", type=LEDGER)
 @click.option(
     "--to", required=True, type=click.Path(path_type=Path), help="The page, such as report.html."
 )
 @overwrite_option
-def report_command(ledger: Path, to: Path, overwrite: bool) -> None:
+def report_command(ledger: Path | LedgerAddress, to: Path, overwrite: bool) -> None:
     """Write one HTML page of LEDGER: portraits, videos, states, errors, times and costs.
 
     It opens from disk in any browser. Pictures that are files here are in it as small copies;
@@ -36,7 +40,7 @@ def report_command(ledger: Path, to: Path, overwrite: bool) -> None:
                 hidden=not sys.stderr.isatty(),
             ) as bar:
                 rows = await write_report(
-                    *(book, ledger, to),
+                    *(book, ledger.name, to),
                     overwrite=overwrite,
                     kept=await never_replaced(book, ledger),
                     told=bar.update,

@@ -31,7 +31,7 @@ _PIECE_CHARS = 1 << 18
 
 async def write_report(
     ledger: LedgerReader,
-    of: Path,
+    title: str,
     to: Path,
     *,
     overwrite: bool = False,
@@ -42,7 +42,7 @@ async def write_report(
 
     Args:
         ledger: to read from.
-        of: its file, which names the page.
+        title: of the page, the ledger's name.
         to: the page, .html or .htm.
         overwrite: whether a file that is there may be replaced.
         kept: files that never are.
@@ -60,7 +60,7 @@ async def write_report(
         rows = _with_pictures(ledger, folder, pool, told)
         script = _part("page.js")
         page = _template().generate_async(
-            title=printable(of.name),
+            title=printable(title),
             made_at=moment(time.time()),
             summary=summary,
             rows=rows,

@@ -39,7 +39,7 @@ async def _made(folder: Path) -> Path:
         (row,) = await ledger.register([bad])
         await yes(ledger, row.steps[0], "failed", error=f"{BAD}\x1b[31m\u202e")
     async with read_ledger(folder / "job.sqlite") as book:
-        assert await write_report(book, book.path, folder / "report.html") == 4
+        assert await write_report(book, "job.sqlite", folder / "report.html") == 4
     return folder / "report.html"
 
 

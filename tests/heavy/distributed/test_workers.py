@@ -15,11 +15,13 @@ import pytest
 from click.testing import CliRunner
 from crew import ACCOUNTS, crew
 from databases import database
+from ledgers import SERVICE, planned
 from run import SCENES, played
 
 from kling_async import AsyncKlingClient
 from kling_async.bulk.jobs import Equipment
 from kling_async.bulk.places import open_ledger, read_ledger
+from kling_async.bulk.postgres import open_postgres
 from kling_async.bulk.postgres_session import address_of
 from kling_async.bulk.worker import Worker
 from kling_async.cli.app import cli
@@ -152,7 +154,19 @@ def test_the_trial_of_the_readme() -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "200 of 200 rows created" in done.stdout
-    assert "200 rows: 200 done" in done.stdout
+
+
+def test_the_page_of_a_shared_ledger(address: str, tmp_path: Path) -> None:
+    async def filled() -> None:
+        async with open_postgres(address, service=SERVICE) as ledger:
+            await planned(ledger, "k1", "k2")
+
+    asyncio.run(filled())
+    page = tmp_path / "page.html"
+    done = CliRunner().invoke(cli, ["bulk", "report", address, "--to", str(page)])
+    assert done.exit_code == 0, done.output
+    assert "2 rows shown" in done.output
+    assert "k2" in page.read_text("utf-8")
 
 
 @pytest.mark.parametrize(("words", "said"), [
