@@ -70,6 +70,13 @@ def _revive(cls: type[BaseException], args: tuple[object, ...], state: dict[str,
     return error
 
 
+def _encodable(text: str) -> str:
+    """`text` as it can be printed and kept: the name of a file may hold half a character."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 class KlingError(Exception):
     """The root: `except KlingError` catches everything this library raises on purpose.
 
@@ -86,8 +93,8 @@ class KlingError(Exception):
     context: CallContext | None
 
     def __init__(self, text: str, *, context: CallContext | None = None) -> None:
-        super().__init__(text)
-        self.text = text
+        self.text = _encodable(text)
+        super().__init__(self.text)
         self.context = context
 
     def __str__(self) -> str:
@@ -121,7 +128,7 @@ class InvalidRequestError(KlingError, ValueError):
         *,
         context: CallContext | None = None,
     ) -> None:
-        self.problems: dict[str, str] = dict(problems or {})
+        self.problems: dict[str, str] = {n: _encodable(t) for n, t in (problems or {}).items()}
         listed = "; ".join(f"{name}: {text}" for name, text in self.problems.items())
         super().__init__(f"{what} was not sent: {listed}" if listed else what, context=context)
 

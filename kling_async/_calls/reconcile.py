@@ -206,7 +206,7 @@ class Reconciler:
         """It was answered: its result is nobody else's."""
         if pending is None:
             return
-        result_id, now_s = pending.evidence.result_id(result), self._clock.wall()
+        result_id, now_s = str(result.id), self._clock.wall()
         self.claims.add(pending.evidence.kind, result_id, now_s)
         self.clock_skew.answered(result_id, pending.began_s, now_s)
 

@@ -290,9 +290,10 @@ def target_of(to: str | os.PathLike[str], *, overwrite: bool, zipped: bool = Fal
     """What `to` means on this disk; blocking. InvalidRequestError where nothing can be there."""
     text = os.fspath(to)
     # A link is followed, as `open` would: replacing it would leave what it points to as it was.
-    if not text or "\0" in text:
-        raise InvalidRequestError("Download", {"to": "must be a path"})
-    path = Path(os.path.realpath(text))
+    try:
+        path = Path(os.path.realpath(text or "\0"))
+    except ValueError:  # nothing, a NUL, or half a character
+        raise InvalidRequestError("Download", {"to": "must be a path"}) from None
     if path.is_dir():
         return Target(path, None, overwrite)
     if text.endswith(("/", os.sep)) or not path.parent.is_dir():

@@ -51,28 +51,9 @@ class TaskWaiter:
         self._pollers: dict[str | None, Poller] = {}
         self._closed = False
 
-    async def wait(
-        self,
-        task_id: int | str,
-        given: Task | None,
-        options: Options,
-        *,
-        email: str | None,
-        poll: PollSchedule,
-        deadline_s: float | None,
-        begun: bool = False,
-        follow: bool = False,
-    ) -> Task:
-        """See `Tasks.wait` and `watch`."""
+    async def wait(self, states: AsyncGenerator[Task, None]) -> Task:
+        """The last of what `watch` gives; see `Tasks.wait`."""
         last: Task | None = None
-        states = self.watch(
-            *(task_id, given, options),
-            email=email,
-            poll=poll,
-            deadline_s=deadline_s,
-            begun=begun,
-            follow=follow,
-        )
         async with aclosing(states):
             async for state in states:
                 last = state

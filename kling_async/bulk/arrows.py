@@ -100,8 +100,8 @@ def _is_at(starts: tuple[State, ...], exact: bool) -> str:
 
 
 @cache
-def claim(starts: tuple[State, ...], exact: bool) -> str:
-    """Make the remote id `:claim` the step's own, where the step is as the arrow asks.
+def claim(event: Event, starts: tuple[State, ...], exact: bool) -> str:
+    """Make the remote id `:claim` the step's own, where the step is as the event's arrow asks.
 
     A step of no account may be on any, so what it has is nobody else's on any account.
     """
@@ -160,8 +160,9 @@ LATE: frozenset[Event] = frozenset({"answered", "retracted", "contested"})
 _FREES = frozenset({"resent", "abandoned", "given_up", "contested", "reopened"})
 
 
-def late_starts(event: Event, starts: tuple[State, ...]) -> tuple[State, ...]:
-    """The states from which this event may go where workers share a ledger."""
+def late_starts(event: Event, to: State | None, evidence: object) -> tuple[State, ...]:
+    """`may_start_from` where workers share a ledger."""
+    starts = may_start_from(event, to, evidence)
     return (*starts, "doubt", "unknown") if starts and event in LATE else starts
 
 
@@ -185,7 +186,7 @@ def shared_arrow(
 @cache
 def shared_claim(event: Event, starts: tuple[State, ...], exact: bool) -> str:
     """`claim`, for an answer only by who made the attempt."""
-    statement = claim(starts, exact)
+    statement = claim(event, starts, exact)
     if event != "answered":
         return statement
     return statement.replace("AND NOT EXISTS", f"AND {_THIS_ATTEMPT} AND NOT EXISTS")

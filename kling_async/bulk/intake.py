@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from .machine import HELD, State
 from .records import ABANDONED, GIVEN, INVALID, MISSING, Row, RowInput, Step, StepInput
@@ -25,22 +25,12 @@ class Merge:
     """Whether the input says something else than what is made; then nothing changes."""
 
 
-def steps_of(row: RowInput) -> Sequence[StepInput]:
-    """The steps to be kept: at least one; the first holds what is wrong with the row."""
-    steps = row.steps or (StepInput(number=1, operation="", kind="", digest="", payload={}),)
-    if not row.problems:
-        return steps
-    text = "; ".join(f"{name}: {what}" if name else what for name, what in row.problems.items())
-    first = steps[0]
-    return (evolve(first, problem=first.problem or text), *steps[1:])
-
-
 def merge(old: Row, new: RowInput) -> Merge:
     """What changes in `old` so that it says what `new` says, without touching what is paid for."""
     known = {step.number: step for step in old.steps}
     replace: list[tuple[Step, StepInput]] = []
     add: list[StepInput] = []
-    given = steps_of(new)
+    given = new.kept_steps
     for one in given:
         step = known.get(one.number)
         if step is None:

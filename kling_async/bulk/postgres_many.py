@@ -13,7 +13,6 @@ from functools import cache
 from typing import Any
 
 from . import sql
-from .intake import steps_of
 from .records import Change, Row, RowInput, Step, StepInput, new_step
 from .sqlite_reading import Database
 
@@ -79,7 +78,7 @@ def inserted(
     done = db.execute(f"{for_many(sql.INSERT_ROW)} RETURNING key, id", values)
     ids = dict(done.fetchall())
     steps = [
-        (row.key, one, step_values(ids[row.key], one)) for row in rows for one in steps_of(row)
+        (row.key, one, step_values(ids[row.key], one)) for row in rows for one in row.kept_steps
     ]
     values = arrays_of(sql.INSERT_STEP, [given for _, _, given in steps])
     done = db.execute(f"{for_many(sql.INSERT_STEP)} RETURNING row_id, number, id", values)

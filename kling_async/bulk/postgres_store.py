@@ -20,8 +20,8 @@ from . import arrows, sql
 from . import postgres_sql as psql
 from .file_lock import is_alive
 from .groups import Applying
-from .intake import Merge, steps_of
-from .machine import Event, State
+from .intake import Merge
+from .machine import Event
 from .postgres_many import arrays_of, for_many, inserted, usual
 from .records import Applied, Change, Row, RowInput, Step, StepInput
 from .sqlite_reading import Database
@@ -217,7 +217,7 @@ class PostgresWriting(Writing):
         ]
         found = inserted(self._db, plain, self._row_values, self._values)
         for row in plain:
-            for step, one in zip(found[row.key].steps, steps_of(row), strict=True):
+            for step, one in zip(found[row.key].steps, row.kept_steps, strict=True):
                 if one.has_files:
                     self._keep_host(step.id, one)
         return found
@@ -275,18 +275,6 @@ class PostgresWriting(Writing):
             self._attempts[step_id] = uuid.uuid4().hex
         bound |= {"me": self._identity.me, "attempt": self._attempts.get(step_id)}
 
-    def _starts(self, event: Event, to: State | None, evidence: object) -> tuple[State, ...]:
-        return arrows.late_starts(event, super()._starts(event, to, evidence))
-
-    def _claim_statement(self, event: Event, starts: tuple[State, ...], exact: bool) -> str:
-        return arrows.shared_claim(event, starts, exact)
-
-    def _arrow(
-        self,
-        event: Event,
-        to: State | None,
-        starts: tuple[State, ...],
-        names: tuple[str, ...],
-        exact: bool,
-    ) -> str:
-        return arrows.shared_arrow(event, to, starts, names, exact)
+    _starts = staticmethod(arrows.late_starts)
+    _claim_statement = staticmethod(arrows.shared_claim)
+    _arrow = staticmethod(arrows.shared_arrow)

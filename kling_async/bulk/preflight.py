@@ -264,8 +264,8 @@ class _Problems:
         remedy = REMEDY
         if tally.rows and not skipped:
             remedy += (
-                f" {tally.rows} of {tally.all_rows} rows have no fault: --skip-bad makes those, "
-                "and --faults-to faults.csv lists all faults."
+                f" Without a fault are {tally.rows} of {tally.all_rows} rows: --skip-bad makes "
+                "those, and --faults-to faults.csv lists all faults."
             )
         return self.found.error(remedy)
 

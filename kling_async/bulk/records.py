@@ -77,6 +77,15 @@ class RowInput:
     line: int | None = None
     """The line of the file on which it begins."""
 
+    @property
+    def kept_steps(self) -> Sequence[StepInput]:
+        """The steps to be kept: at least one; the first holds what is wrong with the row."""
+        steps = self.steps or (StepInput(number=1, operation="", kind="", digest="", payload={}),)
+        if not self.problems:
+            return steps
+        text = "; ".join(f"{one}: {what}" if one else what for one, what in self.problems.items())
+        return (evolve(steps[0], problem=steps[0].problem or text), *steps[1:])
+
 
 # --- what is kept ---
 

@@ -26,7 +26,10 @@ def real_path(path: str | os.PathLike[str]) -> Path:
             f"{name!r} is not the name of a file: the ledger would be gone with this process, and "
             f"the next run would make everything again. Name a file on a disk"
         )
-    real = Path(os.path.realpath(name))
+    try:
+        real = Path(os.path.realpath(name))
+    except UnicodeEncodeError:
+        raise LedgerError(f"{name!r} is no name that a file can have; name another one") from None
     in_memory = any(real.is_relative_to(folder) for folder in _NO_DISK)
     if in_memory and not real.is_relative_to("/dev/shm"):
         raise LedgerError(f"{name} is no place for a ledger: nothing stays there. Name a file")

@@ -15,8 +15,8 @@ from typing import Any
 from attrs import evolve
 
 from . import arrows, sql
-from .intake import Merge, merge, reopened_as, steps_of
-from .machine import CLAIMS, WRITES, Event, State
+from .intake import Merge, merge, reopened_as
+from .machine import CLAIMS, WRITES, Event
 from .records import (
     GIVEN,
     INVALID,
@@ -124,7 +124,7 @@ class Writing(Reading):
 
     def _insert(self, row: RowInput) -> Row:
         row_id = self._inserted(sql.INSERT_ROW, self._row_values(row))
-        steps = tuple([self._insert_step(row_id, row.key, one) for one in steps_of(row)])
+        steps = tuple([self._insert_step(row_id, row.key, one) for one in row.kept_steps])
         return Row(id=row_id, key=row.key, position=row.position, columns=row.columns, steps=steps)
 
     def _row_values(self, row: RowInput) -> dict[str, Any]:
@@ -235,21 +235,10 @@ class Writing(Reading):
         if event == "intended":
             bound["attempt"] = f"{self._session}-{next(self._sendings)}"
 
-    def _starts(self, event: Event, to: State | None, evidence: object) -> tuple[State, ...]:
-        return arrows.may_start_from(event, to, evidence)
-
-    def _claim_statement(self, event: Event, starts: tuple[State, ...], exact: bool) -> str:
-        return arrows.claim(starts, exact)
-
-    def _arrow(
-        self,
-        event: Event,
-        to: State | None,
-        starts: tuple[State, ...],
-        names: tuple[str, ...],
-        exact: bool,
-    ) -> str:
-        return arrows.arrow(event, to, starts, names, exact)
+    # How an event becomes a statement; a shared ledger asks for more.
+    _starts = staticmethod(arrows.may_start_from)
+    _claim_statement = staticmethod(arrows.claim)
+    _arrow = staticmethod(arrows.arrow)
 
     def _claim(self, change: Change, statement: str, bound: dict[str, Any]) -> bool:
         """Whether the remote id is the step's from now on, or not to be claimed at all."""

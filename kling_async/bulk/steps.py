@@ -1,8 +1,7 @@
 """How does one step go on? From its state to the next one, until it is over or has to wait.
 
-This is the only code of bulk that sends. It serves every operation: what differs between them is
-said by the request's class, by its evidence and by the recipe. Each arrow goes through the ledger,
-so a run goes on wherever an earlier one ended.
+This is the only code of bulk that sends. What differs between operations is said by the request's
+class, its evidence and the recipe. Each arrow is in the ledger, so a run goes on where one ended.
 
     planned, ready  -> `_begin`     files go up once, the intent is on disk, the request goes out
     running         -> `_wait`      for the end of its task
@@ -191,7 +190,6 @@ class Stepper:
         intent = StepIntent(self._ledger, step, values, hold, self._stopping, keeps_rate=rated)
         retry, clock = self._options.retry, self._pipeline.clock
         until_s = clock.monotonic() + WAIT_FOR_SLOT_S
-        result: Any = None
         while True:
             began_s = clock.wall()
             try:
@@ -202,7 +200,7 @@ class Stepper:
                     raise
             else:
                 break
-        remote_id = str(result.id) if evidence is None else evidence.result_id(result)
+        remote_id = str(result.id)
         self._pipeline.clock_skew.answered(remote_id, began_s, clock.wall())
         state: State = "running" if kind.starts_task else "done"
         begun = evolve(

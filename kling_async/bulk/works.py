@@ -69,7 +69,7 @@ class Works:
             begun: what its create answered in this run, so that it takes a while yet.
         """
         task_id = int(step.remote_id or 0)
-        return await self._waiter.wait(
+        states = self._waiter.watch(
             task_id,
             begun,
             options,
@@ -79,6 +79,7 @@ class Works:
             begun=True,  # its id was answered or found: a 404 is not the end of it
             follow=True,
         )
+        return await self._waiter.wait(states)
 
     @staticmethod
     def records(task: Task) -> tuple[WorkRecord, ...]:

@@ -7,7 +7,7 @@ import click
 from ..version import __version__
 from .bulk import bulk
 from .completion import completion_command
-from .config import load
+from .config import Configured, load
 from .doctor import doctor_command
 from .emulator import emulator
 from .helps import explained
@@ -17,7 +17,7 @@ from .special import accounts, assets, avatars, elements, images, scheduler, tas
 from .worker import ledger_group, worker_command
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Configured, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="kling-async")
 @click.pass_context
 def cli(context: click.Context) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 from attrs import frozen
+from click.core import ParameterSource
 
 from ..models.media import open_regular
 
@@ -135,6 +136,28 @@ def _of_member(file: str, name: str, value: Any) -> Setting:
 def _near(name: str, known: Sequence[str]) -> str:
     near = get_close_matches(name, known, n=1)
     return f". Did you mean {near[0]}?" if near else f". There are: {', '.join(known)}"
+
+
+class Configured(click.Group):
+    """The commands whose defaults the user may set; what can't be is said with its place."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run what is asked for."""
+        try:
+            return super().invoke(ctx)
+        except click.BadParameter as exc:
+            found = next((one for one in ctx.obj or () if _is_of(one, exc)), None)
+            if found is None:
+                raise
+            said = f"{exc.message} (set by {found.source})"
+            raise click.BadParameter(said, exc.ctx, exc.param, exc.param_hint) from None
+
+
+def _is_of(setting: Setting, error: click.BadParameter) -> bool:
+    if error.ctx is None or error.param is None or f"--{setting.name}" not in error.param.opts:
+        return False
+    source = error.ctx.get_parameter_source(error.param.name or "")
+    return source is ParameterSource.DEFAULT_MAP
 
 
 def load(context: click.Context) -> None:

@@ -148,9 +148,10 @@ def _of_jobs(dry: DryRun, plan: _Plan) -> Iterator[str]:
     if dry.order.max_credits is not None:
         parts.append(f"at most {dry.order.max_credits:g} credits, all runs together")
     elif known := checked.hundredths:
-        parts.append(f"{known / HUNDREDTHS:,.2f} credits")
-    parts += [f"{many(n, 'job')} of {name} at a price not known here" for name, n in
-              checked.unpriced.items()]  # fmt: skip
+        at_most = "at most " if dry.order.max_videos is not None else ""
+        parts.append(f"{at_most}{known / HUNDREDTHS:,.2f} credits")
+    parts += [f"{many(min(n, plan.jobs), 'job')} of {name} at a price not known here" for name, n
+              in checked.unpriced.items()]  # fmt: skip
     yield f"Cost: {', and '.join(parts) or 'nothing, or usually so'}."
 
 

@@ -19,6 +19,7 @@ import click
 from .._limits.limits import RateLimit
 from ..errors import ConfigurationError
 from ..models.text import on_one_line
+from ..settings import is_loopback
 from .session import INTERRUPTED, fail, rate_of, run
 from .streams import echo, is_read
 
@@ -146,8 +147,11 @@ def emulator(
         raise click.UsageError(str(exc)) from None
 
     def ready(base_url: str) -> None:
+        base_url = base_url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
         echo(f"listening on {base_url}")
         echo(f"export KLING_BASE_URL={base_url} USEAPI_TOKEN={token or 'user:1-emulator'}")
+        if is_open or is_loopback(host):
+            echo(f"its page: {base_url.removesuffix('/v1/kling')}/")
 
     async def serve() -> None:
         try:

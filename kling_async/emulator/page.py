@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from html import escape
 from importlib.resources import files
+from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote, unquote
 
@@ -99,7 +100,7 @@ def _template() -> tuple[str, str]:
 
 
 def _newest(all_of_them: Sequence[T], shown: Iterable[str]) -> str:
-    some = "".join(item for item, _ in zip(shown, range(_SHOWN), strict=False))
+    some = "".join(islice(shown, _SHOWN))
     left = len(all_of_them) - _SHOWN
     return some + (f"<li>and {left} older, see /_emulator/state</li>" if left > 0 else "")
 
@@ -116,7 +117,8 @@ def _avatar(avatar: Avatar) -> str:
     facts = f"{avatar.id}, {avatar.account}{', by somebody else' if avatar.foreign else ''}"
     return (
         f'<li class="card">{picture}<div><h3 dir="auto">{escape(avatar.nickname)}</h3>'
-        f'<p class="quiet">{escape(facts)}</p><p dir="auto">{escape(avatar.prompt)}</p></div></li>'
+        f'<p class="quiet">{escape(facts)}</p>'
+        f'<p dir="auto">{escape(avatar.prompt[:300])}</p></div></li>'
     )
 
 
@@ -131,7 +133,7 @@ def _task(task: Task) -> str:
         f'<li class="card {state}"><div><h3>{escape(task.type)}</h3>'
         f'<p class="quiet"><b>{shown}</b> {escape(facts)}'
         f"{', by somebody else' if task.foreign else ''}</p>"
-        f'<p dir="auto">{escape(said)}</p>'
+        f'<p dir="auto">{escape(said[:300])}</p>'
         + (f"<p><b>{escape(task.failure)}</b></p>" if task.failure and state == "failed" else "")
         + f"{works}</div></li>"
     )

@@ -5,7 +5,7 @@ Source: `POST /avatars`, `GET /avatars`, `DELETE /avatars/{avatarId}` (vendor pa
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, get_args
@@ -18,7 +18,7 @@ from .fields import body, file, path, query
 from .media import Media, MediaSource
 from .requests import CreateRequest, DeleteRequest, GetRequest, Request
 from .responses import Model, moment, named
-from .sightings import Evidence, Sent, Sighting, addresses, own_addresses
+from .sightings import Evidence, Sighting
 
 Scene = Literal[
     "all",
@@ -111,13 +111,12 @@ def is_template_id(avatar_id: str) -> bool:
     return len(avatar_id) <= 8
 
 
-class ListedEvidence:
+class ListedEvidence(Evidence):
     """What avatars and elements share: they are made at once, listed, and usually free.
 
     They bear no mark, so likeness counts. What is listed where, and what it shows, is the heirs'.
     """
 
-    kind: ClassVar[str]
     likeness = True
     shown_again: ClassVar[tuple[str, ...]]
     """The fields of the create that a listing shows again."""
@@ -130,42 +129,9 @@ class ListedEvidence:
         """As it is: it bears no mark."""
         return request
 
-    def own_of(self, request: Any, given: Any) -> frozenset[str]:
-        """What was uploaded for the call."""
-        return own_addresses(request, given)
-
-    def sent(
-        self,
-        request: Any,
-        *,
-        account: str | None,
-        own: Collection[str] = (),
-        own_mark: bool = False,
-        since_s: float | None = None,
-        never_sent: bool = False,
-    ) -> Sent:
-        """The addresses, and what is shown again."""
-        stated = {name: getattr(request, name) for name in self.shown_again}
-        return Sent(
-            kind=self.kind,
-            account=account,
-            paths=addresses(request),
-            own=frozenset(own),
-            stated={name: value for name, value in stated.items() if value is not None},
-            since_s=since_s,
-            likeness=self.likeness,
-            never_sent=never_sent,
-        )
-
-    def listings(self, account: str | None) -> tuple[Request[Any], ...]:
-        """Where it would show."""
-        raise NotImplementedError
-
-    def next_page(
-        self, listing: Request[Any], listed: Sequence[Any], since_s: float
-    ) -> Request[Any] | None:
-        """There is no paging, unless an heir says so."""
-        return None
+    def stated(self, request: Any) -> Mapping[str, Any]:
+        """What is shown again."""
+        return {name: getattr(request, name) for name in self.shown_again}
 
     def sighting(self, thing: Any, account: str | None = None) -> Sighting:
         """What a listed thing shows of the create. A blank text says nothing."""
@@ -186,18 +152,6 @@ class ListedEvidence:
     def urls(self, thing: Any) -> Iterable[str]:
         """Where its files are."""
         return ()
-
-    def result(self, thing: Any) -> Any:
-        """The answer that was lost, as far as the listing tells it."""
-        return thing
-
-    def refetch(self, thing: Any, account: str | None) -> Request[Any] | None:
-        """The answer has no more than the listing."""
-        return None
-
-    def result_id(self, result: Any) -> str:
-        """Its id."""
-        return str(result.id)
 
 
 class AvatarEvidence(ListedEvidence):

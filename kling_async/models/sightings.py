@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from attrs import evolve, field, fields, frozen
@@ -93,29 +93,24 @@ def _brief(value: Any) -> Any:
     return Hashed(hash(value)) if long else value
 
 
-class Evidence(Protocol):
+class Evidence:
     """How the result of a lost create of one kind is looked for."""
 
-    @property
-    def kind(self) -> str:
-        """Of what is made: "avatar", "task"."""
-        ...
-
-    @property
-    def likeness(self) -> bool:
-        """Whether an address of the user's own may ever suffice. Never for what costs credits."""
-        ...
+    kind: ClassVar[str]
+    """Of what is made: "avatar", "task"."""
+    likeness: ClassVar[bool] = False
+    """Whether an address of the user's own may ever suffice. Never for what costs credits."""
 
     def marked(self, request: Any) -> Any:
         """The request as one call sends it: with a mark of its own, where it can bear one.
 
         Called once a call, before its first attempt, so that two calls never share a mark.
         """
-        ...
+        raise NotImplementedError
 
     def own_of(self, request: Any, given: Any) -> frozenset[str]:
         """The fields of `request` whose address was made for it, since `given` has none."""
-        ...
+        return own_addresses(request, given)
 
     def sent(
         self,
@@ -128,11 +123,27 @@ class Evidence(Protocol):
         never_sent: bool = False,
     ) -> Sent:
         """The request in the terms of evidence; see `Sent`."""
-        ...
+        mark = getattr(request, "reply_ref", None)
+        return Sent(
+            kind=self.kind,
+            account=account,
+            mark=mark,
+            own_mark=own_mark and mark is not None,
+            paths=addresses(request),
+            own=frozenset(own),
+            stated={name: one for name, one in self.stated(request).items() if one is not None},
+            since_s=since_s,
+            likeness=self.likeness,
+            never_sent=never_sent,
+        )
+
+    def stated(self, request: Any) -> Mapping[str, Any]:
+        """Field -> value, of those that a listing may show again."""
+        raise NotImplementedError
 
     def listings(self, account: str | None) -> tuple[Request[Any], ...]:
         """What lists such results, the best evidence first."""
-        ...
+        raise NotImplementedError
 
     def next_page(
         self, listing: Request[Any], listed: Sequence[Any], since_s: float
@@ -144,7 +155,7 @@ class Evidence(Protocol):
             listed: what it showed.
             since_s: by Kling's clock; what was made before is not looked for.
         """
-        ...
+        return None
 
     def sighting(self, thing: Any, account: str | None = None) -> Sighting:
         """A listed thing in the terms of evidence.
@@ -153,19 +164,15 @@ class Evidence(Protocol):
             thing: what a listing shows.
             account: whose things were asked for, where the listing was one account's.
         """
-        ...
+        raise NotImplementedError
 
     def result(self, thing: Any) -> Any:
         """The answer that was lost, as far as a listed thing tells it."""
-        ...
+        return thing
 
     def refetch(self, thing: Any, account: str | None) -> Request[Any] | None:
         """What asks for the rest of it, where its listing shows too little."""
-        ...
-
-    def result_id(self, result: Any) -> str:
-        """The id of an answered create's result."""
-        ...
+        return None
 
 
 def is_another_address(url: str, other: str) -> bool:

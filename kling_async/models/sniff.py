@@ -36,7 +36,9 @@ _MAGIC = (
 # others of a film name what it is compatible with, sounds and QuickTime among them.
 _PICTURES = (
     ((b"avif", b"avis"), "image/avif"),
-    ((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), "image/heic"),
+    ((b"crx ",), "image/x-canon-cr3"),
+    ((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"), "image/heic"),
+    ((b"mif1", b"mif2", b"msf1"), "image/heic"),  # of no stated coding, most likely that
 )
 _MAJOR = {
     b"M4A ": "audio/mp4",
@@ -47,6 +49,7 @@ _MAJOR = {
 NAMES = {
     "image/heic": "HEIC, as phones make it",
     "image/avif": "AVIF",
+    "image/x-canon-cr3": "a raw picture of Canon's",
     "image/jxl": "JPEG XL",
     "video/webm": "WebM or Matroska",
 }

@@ -6,7 +6,7 @@ long as the job is tracked; the addresses of its inputs show in the account's hi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,11 +16,11 @@ from .checks import url_path
 from .history import made_ms, next_page
 from .requests import Request
 from .scheduler import ListRunning, RunningTask
-from .sightings import Sent, Sighting, addresses, new_mark, own_addresses
+from .sightings import Evidence, Sighting, new_mark
 from .tasks import GetTask, ListTasks, Task
 
 
-class TaskEvidence:
+class TaskEvidence(Evidence):
     """How a task is looked for whose answer was lost.
 
     Args:
@@ -28,7 +28,6 @@ class TaskEvidence:
     """
 
     kind = "task"
-    likeness = False
 
     def __init__(self, makes: str = "video") -> None:
         self._makes = makes
@@ -39,34 +38,9 @@ class TaskEvidence:
             return request
         return evolve(request, reply_ref=new_mark())
 
-    def own_of(self, request: Any, given: Any) -> frozenset[str]:
-        """The addresses of what was uploaded or rendered for the call."""
-        return own_addresses(request, given)
-
-    def sent(
-        self,
-        request: Any,
-        *,
-        account: str | None,
-        own: Collection[str] = (),
-        own_mark: bool = False,
-        since_s: float | None = None,
-        never_sent: bool = False,
-    ) -> Sent:
-        """The mark, the addresses, and the prompt: no other setting shows under a known name."""
-        prompt = getattr(request, "prompt", None)
-        stated = {"content_type": self._makes}
-        return Sent(
-            kind=self.kind,
-            account=account,
-            mark=request.reply_ref,
-            own_mark=own_mark,
-            paths=addresses(request),
-            own=frozenset(own),
-            stated=stated if prompt is None else {**stated, "prompt": prompt},
-            since_s=since_s,
-            never_sent=never_sent,
-        )
+    def stated(self, request: Any) -> Mapping[str, Any]:
+        """The prompt, too: no other setting shows under a known name."""
+        return {"content_type": self._makes, "prompt": getattr(request, "prompt", None)}
 
     def listings(self, account: str | None) -> tuple[Request[Any], ...]:
         """The running jobs of all accounts, which show the reply_ref; then the account's tasks."""
@@ -111,10 +85,6 @@ class TaskEvidence:
     def refetch(self, thing: RunningTask | Task, account: str | None) -> GetTask | None:
         """What asks for the rest of a task that the scheduler showed."""
         return None if isinstance(thing, Task) else GetTask(task_id=thing.id, email=account)
-
-    def result_id(self, result: Task) -> str:
-        """The task's id."""
-        return str(result.id)
 
 
 def input_paths(task: Task) -> Iterator[str]:

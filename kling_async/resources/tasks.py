@@ -125,15 +125,8 @@ class Tasks(Resource):
         Examples:
             >>> done = await kling.tasks.wait(task, deadline_s=900)
         """
-        return await self._waiting.wait(
-            TASK_ID.convert(task),
-            task if isinstance(task, Task) else None,
-            self._options,
-            email=email or account_of(task),
-            poll=poll,
-            deadline_s=deadline_s,
-            begun=isinstance(task, (Task, RunningTask)),
-        )
+        states = self.watch(task, deadline_s=deadline_s, poll=poll, email=email)
+        return await self._waiting.wait(states)
 
     def watch(
         self,

@@ -136,6 +136,16 @@ def test_one_attempt_is_singular_and_no_account_is_said() -> None:
     assert text == "GET /accounts, account (none named), 1 attempt, 0.0 s"
 
 
+@pytest.mark.parametrize(("given", "shown"), [
+    ("é", "é"), ("a\ud83db", "a\ufffdb"), ("\udcff\udcfe", "\ufffd\ufffd"), ("\ud83d\ude00", "😀"),
+])  # fmt: skip
+def test_the_name_of_a_file_breaks_nobody_who_prints_it(given: str, shown: str) -> None:
+    error = errors.InvalidRequestError("CreateAvatar", {"image": f"{given} can't be read"})
+    assert error.problems == {"image": f"{shown} can't be read"}
+    assert str(error) == f"CreateAvatar was not sent: image: {shown} can't be read"
+    assert KlingError(given).text == str(KlingError(given)) == shown
+
+
 def test_without_context_the_text_stands_alone() -> None:
     assert str(errors.NotSentError("nothing was sent")) == "nothing was sent"
 

@@ -36,7 +36,11 @@ def test_its_commands_work() -> None:
         text=True,
     )
     try:
-        port = listening(process)[0].rpartition(":")[2].partition("/")[0]
+        base_url = listening(process)[0]
+        assert process.stdout is not None
+        origin = base_url.removesuffix("/v1/kling")
+        assert process.stdout.readline() == f"its page: {origin}/\n"
+        port = origin.removeprefix("http://127.0.0.1:")
         python, *check = words("HEALTHCHECK")
         assert python == "python"
         healthy = [sys.executable, *(one.replace(":8808", f":{port}") for one in check)]
@@ -55,7 +59,8 @@ def test_what_is_sent_to_the_builder_is_what_the_wheel_needs() -> None:
     sent = {line[1:] for line in (ROOT / ".dockerignore").read_text().split() if line[0] == "!"}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
-    needs = {"pyproject.toml", project["project"]["readme"], *project["project"]["license-files"]}
+    needs = {"pyproject.toml", *project["project"]["license-files"]}
+    needs |= {"hatch_build.py", "README.md"}  # the one makes the long description of the other
     assert sent == {*wheel, *needs}
     assert all((ROOT / one).exists() for one in sent)
 

@@ -306,7 +306,14 @@ async def test_overwriting(kling: AsyncKlingClient, server: Server, tmp_path: Pa
 async def test_places_that_are_none(
     kling: AsyncKlingClient, server: Server, tmp_path: Path
 ) -> None:
-    for to in (tmp_path / "no" / "a.mp4", f"{tmp_path}/no/", "/dev/null", "", "a\0b"):
+    for to in (
+        tmp_path / "no" / "a.mp4",
+        f"{tmp_path}/no/",
+        "/dev/null",
+        "",
+        "a\0b",
+        "a\ud83d.mp4",
+    ):
         with pytest.raises(InvalidRequestError):
             await kling.assets.download(done(), to)
     assert server.requests == []

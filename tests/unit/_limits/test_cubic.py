@@ -147,6 +147,8 @@ def test_a_fall_and_the_climb_after_it_in_numbers() -> None:
         law.sent(at_s, waited=False)
     law.refused(4.0, 4.1)
     assert law.per_s == pytest.approx(FALL * 5 / 4)
+    law.refused(4.1, 4.2)  # it went out when the rate fell, and has the same cause
+    assert law.per_s == pytest.approx(FALL * 5 / 4)
     flat = FLAT * 5 / 4
     law.sent(4.5, waited=True)
     climbed = flat + (flat - FALL * 5 / 4) * (0.5 / 8 - 1) ** 3

@@ -46,9 +46,10 @@ def run_jobs(server: Server, ends_s: Mapping[int, float]) -> None:
 async def follow(kling: AsyncKlingClient, given: Task, email: str | None = None) -> float:
     """When the job was seen to be over."""
     waiting, options = kling._later.waiting, kling._options
-    await waiting.wait(
+    states = waiting.watch(
         given.id, given, options, email=email, poll=PLAIN, deadline_s=None, begun=True, follow=True
     )
+    await waiting.wait(states)
     return asyncio.get_running_loop().time()
 
 

@@ -194,8 +194,73 @@ def test_a_create_without_a_usable_id_is_unexpected(body: Any) -> None:
 def test_2xx_that_is_not_json_is_unexpected(request_: Request[Any], content: bytes) -> None:
     error = error_of(answer(200, raw=content), request_)
     assert type(error) is errors.UnexpectedResponseError
-    assert error.body == content.decode("utf-8", "replace")
+    assert (error.status_code, error.body) == (200, content.decode("utf-8", "replace"))
     assert "not JSON" in str(error)
+
+
+def test_no_body_at_all_is_unexpected_where_one_was_due() -> None:
+    error = error_of(answer(200, raw=b" "), ListAvatars())
+    assert type(error) is errors.UnexpectedResponseError
+    assert (error.body, "an array was expected, not NoneType" in str(error)) == (None, True)
+
+
+def test_a_mark_of_the_encoding_is_no_content() -> None:
+    listed = b'[{"id": "1", "prompt": "p", "imageResources": []}]'
+    (avatar,) = decode(ListAvatars(), answer(200, raw=b"\xef\xbb\xbf" + listed), NOW_S)
+    assert avatar.id == "1"
+
+
+@pytest.mark.parametrize(("repeated", "status", "cls"), [
+    (None, 404, errors.NotFoundError), (False, 404, errors.NotFoundError), (True, 404, None),
+    (True, 405, errors.APIError), (True, 400, errors.BadRequestError), (True, 200, None),
+])  # fmt: skip
+def test_what_is_gone_after_an_earlier_attempt_was_deleted_by_it(
+    repeated: bool | None, status: int, cls: type | None
+) -> None:
+    more = {} if repeated is None else {"repeated": repeated}
+    request = DeleteAvatar(avatar_id="300137233318846")
+    if cls is None:
+        assert decode(request, answer(status, {}), NOW_S, **more) is not None
+    else:
+        with pytest.raises(errors.KlingError) as caught:
+            decode(request, answer(status, {}), NOW_S, **more)
+        assert type(caught.value) is cls
+    with pytest.raises(errors.NotFoundError):  # nothing of it is said of what is no delete
+        decode(ListAvatars(), answer(404, {}), NOW_S, repeated=True)
+
+
+class Told(ListAvatars):
+    """Its answer may be a line of text."""
+
+    accepts_text = True
+
+    def decode(self, body: Any) -> Any:
+        return body
+
+
+@pytest.mark.parametrize(("content", "told"), [
+    (b"Deleted", "Deleted"), (b" gone <b>", " gone <b>"), (b"<html>hello", None),
+    (b" \n<!doctype html>", None),
+])  # fmt: skip
+def test_a_line_of_text_is_an_answer_where_it_may_be_and_a_page_is_none(
+    content: bytes, told: str | None
+) -> None:
+    if told is None:
+        assert type(error_of(answer(200, raw=content), Told())) is errors.UnexpectedResponseError
+    else:
+        assert decode(Told(), answer(200, raw=content), NOW_S) == told
+
+
+@pytest.mark.parametrize(("headers", "body", "wait_s"), [
+    ({"retry_after": "7"}, {}, 7), ({}, {"retryAfter": "2026-07-14T09:30:10Z"}, 10),
+    ({"retry_after": "Tue, 14 Jul 2026 09:30:30 GMT"}, {}, 30), ({}, {}, None),
+])  # fmt: skip
+def test_an_error_says_how_long_to_wait(
+    headers: dict[str, str], body: Any, wait_s: float | None
+) -> None:
+    error = error_of(answer(429, body, **headers))
+    assert isinstance(error, errors.RateLimitedError)
+    assert error.retry_after_s == wait_s
 
 
 def test_json_nested_beyond_the_recursion_limit_is_unexpected() -> None:
@@ -283,6 +348,8 @@ def test_the_text_says_what_to_do(status: int, remedy: str) -> None:
     (b'{"error":{}, "message":"outer"}', "outer", None),
     (b'{"error":null,"message":"only"}', "only", None),
     (b'{"error":5,"code":true}', "", None),
+    (b'{"error":5,"message":"m"}', "m", None),
+    (b'{"error":"","message":"m"}', "m", None),
     (b'{"error":"","message":["x"]}', "", None),
     (b'{"error":{"message":{"a":1}},"code":[1]}', "", None),
     (b"{}", "", None),
@@ -310,7 +377,8 @@ def test_an_error_has_the_answers_headers_but_for_sessions() -> None:
 
 def test_a_long_message_is_cut_in_the_text_only() -> None:
     error = error_of(answer(400, {"error": "x" * 5000}))
-    assert len(str(error)) < 600
+    assert str(error) == "the server answered 400: " + "x" * 500
+    assert str(error_of(answer(418, {}))) == "the server answered 418"
     assert error.message == "x" * 5000
 
 
@@ -443,7 +511,7 @@ def http_date(offset_s: float) -> str:
     ("-1", 30), ("-0.5", 30), ("nan", 30), ("inf", 30), ("-inf", 30), ("1e999", 30),
     ("soon", 30), ("", 30), ("Tue", 30), ("Tue, 99 Jul 2026 99:99:99 GMT", 30),
     ("Thu, 01 Jan 1970 00:00:00 GMT", 30),
-    (http_date(90), 90), (http_date(0), 0),
+    (http_date(90), 90), (http_date(0), 0), ("Tue, 14 Jul 2026 11:31:30 +0200", 90),
     (http_date(-5), 1), (http_date(-60), 1), (http_date(-61), 30),  # just past, long past
 ])  # fmt: skip
 def test_retry_after_header(header: str, expected: float) -> None:

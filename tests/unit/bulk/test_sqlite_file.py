@@ -338,7 +338,7 @@ async def test_what_took_the_ledgers_place_is_left_alone(path: Path) -> None:
     "", ":memory:", ":memory:x", "file::memory:", "file:a.sqlite?mode=memory", "a\0b", "/dev/null",
     "/dev/stdin", "/proc/self/fd/0", "/proc/self/mem", "/", ".", "folder", "folder/",
     "new-folder/", "a.sqlite-wal", "a.sqlite-shm", "a.sqlite-journal", "pipe", "to-null",
-    "no-folder/a.sqlite", "file/a.sqlite",
+    "no-folder/a.sqlite", "file/a.sqlite", "a\ud83d",
 ])  # fmt: skip
 async def test_names_that_leave_no_ledger_are_refused(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch

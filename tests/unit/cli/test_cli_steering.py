@@ -41,7 +41,7 @@ class TestBadRows:
         assert "in.csv, 3 rows (lines 2, 3, 5), column tts_speed: " in first
         assert "decimal comma" in first
         assert second.startswith("in.csv, line 4, column image_url: ")
-        assert "3 of 7 rows have no fault: --skip-bad makes those" in remedy
+        assert "Without a fault are 3 of 7 rows: --skip-bad makes those" in remedy
         assert service.creates == []
         assert not LEDGER.exists()
 
@@ -213,7 +213,9 @@ class TestTryFirst:
         words = ["bulk", "run", path, "--ledger", LEDGER, "--rate", "5/s", "--video", "--dry-run"]
         said = invoke(*words).stdout
         assert "To be made: 3 avatars, 3 videos." in said
-        assert "at a price not known here" in said
+        assert "Cost: 3 jobs of avatars.video at a price not known here." in said
+        few = invoke(*words, "--max-videos", "1").stdout
+        assert "Cost: 1 job of avatars.video at a price not known here." in few
         assert "Account demo@example.com: " in said
         assert "credits left" in said
         assert "job slots free" in said

@@ -8,10 +8,13 @@ import math
 from pathlib import Path
 
 import pytest
+from attrs import fields
 
 from kling_async.emulator import Avatar, EmulatedAccount, Emulator, EmulatorClock, sample_png
 from kling_async.emulator.inspection import state
+from kling_async.emulator.state import _Saved
 from kling_async.emulator.statefile import kept_in
+from kling_async.emulator.world import World
 
 KIND = {"Content-Type": "image/png"}
 
@@ -91,6 +94,16 @@ async def test_all_that_exists_is_there_again(in_process):
     assert ids[0] == ids[1]  # the series goes on, so nothing gets an id a second time
     new.reset()
     assert [one.email for one in new.accounts] == ["ada@example.com", "ben@example.com"]
+
+
+def test_what_a_world_holds_is_saved():
+    made_of_others = {"works", "tasks_of", "tracked", "blobs", "blob_bytes"}
+    not_kept = {"looks", "keep_media_bytes"}
+    held = {one.name.lstrip("_") for one in fields(World)} - made_of_others - not_kept
+    of_the_text = {"format", "version", "saved_at_s", "now_ms", "elapsed_s", "skew_s"}
+    assert {one.name for one in fields(_Saved)} - of_the_text == (
+        held - {"ids"} | {"seed", "made", "given"}
+    )
 
 
 def steady(reply) -> object:

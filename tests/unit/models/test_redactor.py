@@ -24,6 +24,8 @@ ALL = {
     "all json": "".join(f"\\u{ord(char):04x}" for char in TOKEN),
     "all percent": "".join(f"%{ord(char):02X}" for char in TOKEN),
     "all entities": "".join(f"&#{ord(char)};" for char in TOKEN),
+    "UTF-16": TOKEN.encode("utf-16-le").decode("latin-1").rstrip("\0"),
+    "UTF-32": TOKEN.encode("utf-32-be").decode("latin-1").lstrip("\0"),
     "bytes": "".join(f"\\x{ord(char):02x}" for char in TOKEN),
 }
 

@@ -87,9 +87,9 @@ def test_an_m4a_whose_tracks_are_not_found_is_what_its_name_says(tmp_path: Path)
         assert UploadAsset(file=tmp_path / name).media.content_type == kind
 
 
-@pytest.mark.parametrize("brand", [b"heic", b"heix", b"mif1", b"hevc"])
+@pytest.mark.parametrize("brand", [b"heic", b"heix", b"mif1", b"mif2", b"hevc", b"hevs"])
 def test_a_phone_s_picture_is_named(brand: bytes) -> None:
-    picture = box(b"ftyp", brand, bytes(4), b"mif1heic") + bytes(500)
+    picture = box(b"ftyp", brand, bytes(4)) + bytes(500)
     for cls, name in ((UploadAsset, "file"), (CreateAvatar, "image")):
         assert "HEIC" in said_of(picture, cls, name)
         assert "save it as JPEG or PNG" in said_of(picture, cls, name)
@@ -98,6 +98,7 @@ def test_a_phone_s_picture_is_named(brand: bytes) -> None:
 @pytest.mark.parametrize(("content", "called"), [
     (box(b"ftyp", b"avif", bytes(4), b"mif1"), "AVIF"),
     (box(b"ftyp", b"mif1", bytes(4), b"avif"), "AVIF"),
+    (box(b"ftyp", b"crx ", bytes(4), b"crx isom"), "a raw picture of Canon's"),
     (b"RIFF\0\0\0\0WEBPVP8 ", "image/webp"), (b"GIF89a\0\0", "image/gif"),
     (b"BM\0\0\0\0", "image/bmp"),
     (b"II*\0\x08\0", "image/tiff"), (b"MM\0*\0\0", "image/tiff"),
