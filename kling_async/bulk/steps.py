@@ -190,6 +190,7 @@ class Stepper:
         intent = StepIntent(self._ledger, step, values, hold, self._stopping, keeps_rate=rated)
         retry, clock = self._options.retry, self._pipeline.clock
         until_s = clock.monotonic() + WAIT_FOR_SLOT_S
+        result: Any = None
         while True:
             began_s = clock.wall()
             try:
