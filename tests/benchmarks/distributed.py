@@ -84,14 +84,16 @@ async def claim(server: TrialServer, rows: int = 100_000) -> list[tuple[str, str
         ]
 
 
-async def growth(server: TrialServer) -> list[tuple[str, str]]:
-    """CPU a row, client and database, without requests: in a ledger of 10,000 and of 200,000."""
+async def growth(
+    server: TrialServer, sizes: tuple[int, ...] = (10_000, 200_000)
+) -> list[tuple[str, str]]:
+    """CPU a row, client and database, without requests: in ledgers of these sizes."""
     said, part = [], 6_400
     async with open_postgres(f"{server.address}#growth", service="x") as ledger:
         total = 1_000
         await registered(ledger, 0, total)
         await carried_out(ledger, total)  # else the first ones pay for what is done once
-        for size in (10_000, 200_000):
+        for size in sizes:
             await registered(ledger, total, size - part)
             await ledger._submit(lambda store: store._db.execute(ALL_DONE), writes=True)
             spent_s = -cpu_of(server) - time.process_time()
