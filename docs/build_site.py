@@ -195,7 +195,11 @@ def build(folder: Path) -> None:
     for name, text in reference():
         (pages / "reference" / name).write_text(text, "utf-8")
     said = subprocess.run(
-        ["zensical", "build", "--strict"], cwd=folder, check=False, text=True, capture_output=True
+        [Path(sys.executable).with_name("zensical"), "build", "--strict"],
+        cwd=folder,
+        check=False,
+        text=True,
+        capture_output=True,
     )
     output = said.stdout + said.stderr
     # `--strict` does not count what the docstrings' readers say.
