@@ -191,6 +191,7 @@ class Stepper:
         retry, clock = self._options.retry, self._pipeline.clock
         until_s = clock.monotonic() + WAIT_FOR_SLOT_S
         result: Any = None
+        began_s = 0.0
         while result is None:
             began_s = clock.wall()
             try:
