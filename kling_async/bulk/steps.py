@@ -191,7 +191,7 @@ class Stepper:
         retry, clock = self._options.retry, self._pipeline.clock
         until_s = clock.monotonic() + WAIT_FOR_SLOT_S
         result: Any = None
-        while result is None:
+        while True:
             began_s = clock.wall()
             try:
                 result = await self._pipeline.send(request, self._options, intent)
@@ -199,6 +199,8 @@ class Stepper:
                 too_long = (exc.retry_after_s or 0) > retry.retry_after_max_s
                 if retry.attempts == 1 or too_long or clock.monotonic() >= until_s:
                     raise
+            else:
+                break
         remote_id = str(result.id)
         self._pipeline.clock_skew.answered(remote_id, began_s, clock.wall())
         state: State = "running" if kind.starts_task else "done"
