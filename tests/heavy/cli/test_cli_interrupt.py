@@ -91,7 +91,7 @@ def test_a_second_one_leaves_at_once(
     process.send_signal(signal.SIGINT)
     assert process.stderr.readline().startswith("stopping: ")
     process.send_signal(signal.SIGINT)
-    assert process.wait(3) == 130
+    assert process.wait(30) == 130
     assert "left; run the same command again" in process.stderr.read()
 
 
@@ -109,23 +109,19 @@ def test_while_the_limit_is_waited_for_it_ends_soon(
     process.send_signal(signal.SIGINT)
     began = time.monotonic()
     assert finish(process).code == 130
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     assert {one.state for one in in_ledger().values()} <= {"planned", "ready"}
 
 
 def test_during_the_check_nothing_is_sent(
     start: Callable[..., Any], finish: Callable[..., Any], service: Any, emulator: Emulator
 ) -> None:
-    os.mkfifo("in.csv")  # the check waits for what we write
-    # With an operation named, the header is not looked at before the check begins.
-    words = ["--operation", "avatars.create"]
-    process = start("bulk", "run", "in.csv", "--ledger", LEDGER, *words)
-    with Path("in.csv").open("w") as file:
-        file.write("image_url\n")
-        file.flush()
-        process.send_signal(signal.SIGINT)
-        time.sleep(0.1)
-        file.write("https://example.com/1.png\n")
+    rows = "".join(f"https://example.com/{n}.png\n" for n in range(200_000))  # seconds to check
+    Path("in.csv").write_text("image_url\n" + rows)
+    process = start("bulk", "run", "in.csv", "--ledger", LEDGER)
+    files = Path(f"/proc/{process.pid}/fd")
+    until(lambda: any(os.path.realpath(one).endswith("in.csv") for one in files.iterdir()))
+    process.send_signal(signal.SIGINT)
     assert finish(process).code == 130
     assert emulator.calls == []
     assert not LEDGER.exists()
