@@ -93,7 +93,7 @@ class KlingError(Exception):
     context: CallContext | None
 
     def __init__(self, text: str, *, context: CallContext | None = None) -> None:
-        self.text = _encodable(text)
+        self.text: str = _encodable(text)
         super().__init__(self.text)
         self.context = context
 
