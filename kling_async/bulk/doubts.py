@@ -313,10 +313,11 @@ class Doubts:
     def _given_up(self, step: Step, one: _Watched, look: Look | None, decided: Decided) -> Change:
         candidates = [sighting.id for sighting in decided.candidates[:CANDIDATES]]
         avatar = one.evidence.kind != "task"
-        things, its = ("avatars" if one.evidence.kind == "avatar" else "things", "it")
+        thing, its = ("avatar" if one.evidence.kind == "avatar" else "thing", "it")
         if not avatar:
-            things, its = "jobs", "its job"
-        text = f"{len(candidates)} {things} could be it"
+            thing, its = "job", "its job"
+        count = f"1 {thing}" if len(candidates) == 1 else f"{len(candidates)} {thing}s"
+        text = f"{count} could be it, but {decided.why}"
         if look is None:
             text = "at its end no listing was had"
         elif not candidates:

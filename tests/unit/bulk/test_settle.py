@@ -372,6 +372,7 @@ class TestAddressesThatProveNothing:
         assert len(emulator.avatars) == 2
         for unknown in avatars(ledger).values():
             assert set(unknown.candidates) == {one.id for one in emulator.avatars}
+            assert str(unknown.error).endswith("2 avatars could be it, but several are alike")
 
     async def test_what_could_be_it_is_shown(
         self, kling: AsyncKlingClient, emulator: Emulator, ledger: Path
