@@ -30,8 +30,10 @@ if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 4 * 2**30:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 CORES = min(os.cpu_count() or 1, 4)
-BEYOND_THE_CORE = ("bulk", "cli", "emulator", "integrations", "_files/test_fetching.py",
-                   "_polling/test_waiting_sockets.py")  # fmt: skip
+BEYOND_THE_CORE = (
+    "contract", "unit/bulk", "unit/cli", "unit/emulator", "unit/integrations",
+    "unit/_files/test_fetching.py", "unit/_polling/test_waiting_sockets.py",
+)  # fmt: skip
 CHAOS = "tests/heavy/chaos"
 # A worker that is done takes over from the others.
 PYTEST = ("pytest", "-q", "--dist", "worksteal", "-n")
@@ -120,7 +122,7 @@ def tests(session: nox.Session) -> None:
     The newest Python runs all of them, without measuring what they reach: that doubles the time
     (54 s of CPU instead of 27), so `nox -s coverage` does it. The oldest leaves out the heavy ones
     (tests/heavy: matrix, chaos, storms, docs, memory, commands as processes), which take longer
-    than the rest.
+    than the rest. Each cell of the matrix runs on one transport here; `nox -s matrix` takes both.
     Those between run the core alone, unless arguments say more: what works on the oldest and the
     newest SQLite, server and shell works on theirs, but the loop and attrs have forms in between.
     Nothing gets a second chance: what fails on a busy machine only is a flaw of the test.
@@ -132,11 +134,18 @@ def tests(session: nox.Session) -> None:
         which = [f"--ignore={CHAOS}"]
     elif session.python != OLDEST and not session.posargs:
         workers = CORES
-        which += [f"--ignore=tests/unit/{one}" for one in BEYOND_THE_CORE]
-    session.run(*PYTEST, str(workers), *which, *session.posargs)
+        which += [f"--ignore=tests/{one}" for one in BEYOND_THE_CORE]
+    session.run(*PYTEST, str(workers), *which, *session.posargs, env={"MATRIX": "half"})
     if session.python == NEWEST and not session.posargs:
         # Apart: its processes are killed after so many milliseconds of real work.
         session.run(*PYTEST, str(CORES), CHAOS)
+
+
+@nox.session(python=NEWEST)
+def matrix(session: nox.Session) -> None:
+    """The whole fault matrix, on both transports: what is sent, what users get, what is kept."""
+    install(session, "-e", ".[all]", groups=("test",))
+    session.run(*PYTEST, str(2 * CORES), "tests/heavy/matrix", *session.posargs)
 
 
 @nox.session(python=NEWEST)
