@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from attrs import evolve, field, frozen
 
-from ..errors import JSON
+from ..errors import JSON, LedgerError
 from ..models.requests import Request
 from .machine import STATES, Event, State
 
@@ -152,6 +152,18 @@ class Step:
     def first_intent_at(self) -> float | None:
         """The earliest time at which something of it may have been made; None: nothing was."""
         return self.intent_at if self.sent_since is None else self.sent_since
+
+    @property
+    def task_id(self) -> int | None:
+        """The id of its task; None where it has none."""
+        if self.kind != "task" or self.remote_id is None:
+            return None
+        if not (self.remote_id.isascii() and self.remote_id.isdecimal()):
+            raise LedgerError(
+                f"row {self.key}: the ledger says that its task is {self.remote_id!r}, which is no "
+                "number of Kling's; put back a copy of the ledger"
+            )
+        return int(self.remote_id)
 
 
 @frozen(kw_only=True)

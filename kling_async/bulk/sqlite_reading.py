@@ -262,8 +262,10 @@ class Reading:
         for step_id, number, work_id, url, content_type, file, size in self.among(
             sql.WORKS_OF_STEPS, finished
         ):
-            texts = (work_id or "", url or "", content_type or "", file or "")
-            if not all(isinstance(one, str) for one in texts):
+            texts, sizes = (work_id, url, content_type, file), (number, size or 0)
+            if not all(one is None or type(one) is str for one in texts) or any(
+                type(one) is not int for one in sizes
+            ):
                 raise self._damaged(f"the works of step {step_id}")
             works.setdefault(step_id, []).append(
                 WorkRecord(

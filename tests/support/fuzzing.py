@@ -24,9 +24,14 @@ TRIED: Counter[str] = Counter()
 
 
 def examples(share: float = 1.0) -> settings:
-    """As many examples as this run has, or a share of them where each is slow."""
+    """As many examples as this run has, or a share of them where each is slow.
+
+    Each run of the tests has the same ones: new ones are found by `nox -s fuzz`, not by whoever
+    changes something else.
+    """
     count = max(5, round(EXAMPLES * share))
-    return settings(max_examples=count, deadline=None, suppress_health_check=SLOW)
+    same = "FUZZ_EXAMPLES" not in os.environ
+    return settings(max_examples=count, deadline=None, suppress_health_check=SLOW, derandomize=same)
 
 
 def came_to(outcome: object) -> None:
