@@ -22,7 +22,7 @@ from deaths import SLOW_S, at_work, death, finished, killed, runners, sweep
 from engine import rows_of
 from failpoints import NAMES
 
-from kling_async import AsyncKlingClient, OutcomeUnknownError
+from kling_async import AsyncKlingClient, OutcomeUnknownError, RetryPolicy
 from kling_async.emulator import Emulator, parse_faults
 
 SEEDS = int(os.environ.get("CHAOS_SEEDS", "1"))
@@ -200,6 +200,7 @@ async def test_single_calls_and_bulk_with_every_third_answer_lost(tmp_path: Path
         base_url="http://127.0.0.1/v1/kling",
         rate_limit=None,
         transport=emulator.transport(),
+        retry=RetryPolicy(reconcile_within_s=20),
     ) as kling:
         url = "https://pictures.example/{}.png"
         told: dict[str, str] = {}
