@@ -155,15 +155,19 @@ class Step:
 
     @property
     def task_id(self) -> int | None:
-        """The id of its task; None where it has none."""
-        if self.kind != "task" or self.remote_id is None:
-            return None
-        if not (self.remote_id.isascii() and self.remote_id.isdecimal()):
+        """The id of its task; None where it has none, or is told by its own kind."""
+        return None if self.kind != "task" or self.remote_id is None else self.task_number
+
+    @property
+    def task_number(self) -> int:
+        """What it made, as the id of the task it started, whatever its kind; 0: nothing yet."""
+        made = "0" if self.remote_id is None else self.remote_id
+        if not (made.isascii() and made.isdecimal()):
             raise LedgerError(
-                f"row {self.key}: the ledger says that its task is {self.remote_id!r}, which is no "
+                f"row {self.key}: the ledger says that its task is {made!r}, which is no "
                 "number of Kling's; put back a copy of the ledger"
             )
-        return int(self.remote_id)
+        return int(made)
 
 
 @frozen(kw_only=True)

@@ -128,5 +128,5 @@ class AccountSlots:
         async for row in self._ledger.rows(states=["running"]):
             for step in row.steps:
                 if step.state == "running" and step.account is not None:
-                    task_id = step.task_id or 0
+                    task_id = step.task_number
                     self._pipeline.attempts.job_slots.runs(step.account, task_id)

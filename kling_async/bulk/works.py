@@ -68,7 +68,7 @@ class Works:
             options: of each look.
             begun: what its create answered in this run, so that it takes a while yet.
         """
-        task_id = step.task_id or 0
+        task_id = step.task_number
         states = self._waiter.watch(
             task_id,
             begun,
